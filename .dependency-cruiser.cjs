@@ -1,0 +1,155 @@
+/**
+ * The direction of dependencies, as rules: kernel <- wire <- stream <- core <- service <- main.
+ *
+ * Each layer lists what it MAY import from this repository; everything else is a finding. Unit tests (`*.test.ts`) may
+ * reach further, since nothing depends on them.
+ */
+const own = '^(master|slave|shared|cli|scripts|tests)/';
+const unitTest = '[.]test[.]ts$';
+
+const kernel = '^shared/protocol/kernel/';
+const wire = '^shared/protocol/wire/';
+const stream = '^shared/protocol/stream/';
+const keyValue = '^shared/protocol/key-value/';
+const runtime = '^shared/runtime/';
+const ports = '^shared/runtime/ports[.]ts$';
+const anyCore = '^(master|slave)/service/core/';
+const shipped = '^(master|slave|shared|cli|tests/integration/sim)/';
+
+/** `from` may import only `allowed` (patterns; `$1` is what the first group of `from` matched). */
+function layer(name, comment, from, allowed) {
+  return {
+    name,
+    comment,
+    severity: 'error',
+    from: { path: from, pathNot: unitTest },
+    to: { path: own, pathNot: allowed },
+  };
+}
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    layer('kernel-knows-nothing', 'The kernel is the floor: it imports nothing but itself.', kernel, [kernel]),
+    layer('wire-knows-kernel', 'The wire format knows the kernel only.', wire, [kernel, wire]),
+    layer('stream-knows-wire', 'Streams know the wire format and the kernel.', stream, [kernel, wire, stream]),
+    layer('key-value-knows-kernel', 'The key-value operations know the kernel only.', keyValue, [kernel, keyValue]),
+    layer(
+      'core-knows-protocol',
+      'A core knows the protocol and itself: no service, no user layer, no machine.',
+      anyCore,
+      [kernel, wire, stream, '^$1/service/core/'],
+    ),
+    layer(
+      'runtime-knows-protocol',
+      'The machine layer knows kernel, wire and stream, and a core only by its types.',
+      runtime,
+      [kernel, wire, stream, runtime, anyCore],
+    ),
+    {
+      name: 'runtime-sees-core-as-interface',
+      comment: 'The machine layer drives a core through its types and never imports one to run.',
+      severity: 'error',
+      from: { path: runtime, pathNot: unitTest },
+      to: { path: anyCore, dependencyTypesNot: ['type-only'] },
+    },
+    layer(
+      'service-never-interprets-data',
+      'A service knows the protocol, the machine layer, its own core and its own side: never what the data means.',
+      '^(master|slave)/service/(?!core/)',
+      [kernel, wire, stream, runtime, '^$1/service/', '^$1/user/contract[.]ts$', '^$1/types[.]ts$'],
+    ),
+    layer(
+      'user-layer-knows-kernel',
+      "A user layer knows the kernel, the key-value operations, the ports and its own side's types: never the network.",
+      '^(master|slave)/user/',
+      [kernel, keyValue, ports, '^$1/user/', '^$1/types[.]ts$'],
+    ),
+    {
+      name: 'sides-never-meet',
+      comment: 'The master never imports the slave, nor the other way round: what they share is in shared/.',
+      severity: 'error',
+      from: { path: '^(master|slave)/', pathNot: unitTest },
+      to: { path: '^(master|slave)/', pathNot: '^$1/' },
+    },
+    {
+      name: 'pure-code-needs-no-builtin',
+      comment:
+        'Cores and protocol know no machine. The exceptions are pure functions of bytes: the digest, and the checksum and the check of text in the wire format.',
+      severity: 'error',
+      from: { path: `${anyCore}|^shared/protocol/`, pathNot: [unitTest, '^shared/protocol/kernel/digest[.]ts$', wire] },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'wire-needs-only-byte-functions',
+      comment:
+        'Of what Node brings, the wire format may use functions of bytes, and nothing that waits, draws or remembers.',
+      severity: 'error',
+      from: { path: wire, pathNot: unitTest },
+      to: { dependencyTypes: ['core'], pathNot: '^(node:)?(buffer|zlib)$' },
+    },
+    {
+      name: 'cores-need-no-package',
+      comment: 'Cores, kernel and streams import no package. Bodies are packed in the wire layer.',
+      severity: 'error',
+      from: { path: `${anyCore}|${kernel}|${stream}`, pathNot: unitTest },
+      to: { path: 'node_modules/' },
+    },
+    {
+      name: 'nothing-imports-tests',
+      comment: 'Tests are leaves. Only tests and the developer scripts may import them.',
+      severity: 'error',
+      from: { pathNot: ['^tests/', '^scripts/', unitTest] },
+      to: { path: `^tests/|${unitTest}` },
+    },
+    {
+      name: 'scripts-are-leaves',
+      comment: 'What ships never imports what a developer runs.',
+      severity: 'error',
+      from: { path: shipped, pathNot: unitTest },
+      to: { path: '^scripts/' },
+    },
+    {
+      name: 'cli-is-a-leaf',
+      comment: 'The command line stands on top.',
+      severity: 'error',
+      from: { path: '^(master|slave|shared)/|^tests/integration/sim/', pathNot: unitTest },
+      to: { path: '^cli/' },
+    },
+    {
+      name: 'shipped-code-needs-no-dev-dependency',
+      comment: 'A package that the installed product needs belongs under "dependencies".',
+      severity: 'error',
+      from: { path: shipped, pathNot: unitTest },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'no-undeclared-package',
+      comment: 'Each imported package stands in package.json.',
+      severity: 'error',
+      from: {},
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
+    },
+    {
+      name: 'not-to-unresolvable',
+      comment: 'An import that resolves to nothing.',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+    {
+      name: 'no-circular',
+      comment: 'Cycles of values. (Types may refer to each other.)',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    // Types count: a layer that knows another's types knows that layer.
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};

@@ -1,0 +1,22 @@
+import { defineConfig } from 'vitest/config';
+
+/** Where a machine-readable report goes; `.ci/run` sets it and sums up from there. */
+const reportFile = process.env['LOCKSTEP_TEST_REPORT'];
+
+export default defineConfig({
+  test: {
+    include: ['{master,slave,shared,cli,scripts}/**/*.test.ts', 'tests/integration/**/*.test.ts'],
+    // Processes, not threads: the native store and the sockets of one test file can't disturb another's.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    teardownTimeout: 10_000,
+    passWithNoTests: false,
+    dangerouslyIgnoreUnhandledErrors: false,
+    allowOnly: false,
+    restoreMocks: true,
+    reporters: reportFile === undefined ? ['default'] : ['default', 'json'],
+    ...(reportFile === undefined ? {} : { outputFile: { json: reportFile } }),
+  },
+});
