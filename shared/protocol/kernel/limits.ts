@@ -1,0 +1,70 @@
+/** Every bound of the product, with the reason for it. Times are milliseconds, sizes are bytes. */
+export const limits = {
+  /** A change: it is held whole in memory at both ends while its round is open. */
+  maxChangeBytes: 64 * 1024 * 1024,
+  /** A change above this goes as "version only" and is fetched over TCP: datagrams would flood receive buffers. */
+  maxMulticastChangeBytes: 4 * 1024 * 1024,
+  /** A delta answer above this goes over TCP. */
+  maxInlineDeltaBytes: 1024 * 1024,
+  /** Steps in one answer of deltas: one fsync each at the slave, so more would hold its queue for long. */
+  maxDeltaSteps: 4096,
+  /** Changes in one chain packet, the new one included. */
+  maxChainSteps: 16,
+  /** Replications that wait at the master for their turn; more are refused with `queue-full`. */
+  maxQueuedReplications: 10_000,
+  /** Rounds open at once, for user layers that allow it. */
+  maxOpenRounds: 64,
+  /** Members of one data set: sizes bitmaps and lease acknowledgements in heartbeats. */
+  maxMembers: 4096,
+  /** A member without a lease that lags more than this is left out of rounds while it catches up. */
+  voterLagVersions: 64,
+  /** Outcomes repeated in heartbeats; older ones are learnt by inquiry. */
+  recentDecisions: 16,
+  /** Settled rounds that a slave remembers beyond "all below n are settled". */
+  rememberedRounds: 1024,
+  /** Deltas that wait at a slave for its user layer; beyond it the slave drops them and asks again when idle. */
+  maxPendingSteps: 8192,
+  /** Bytes of those. */
+  maxPendingBytes: 128 * 1024 * 1024,
+  /** Tips that the master can name as its own; a prepared round below them is answered "superseded". */
+  chainTips: 100_000,
+  /** The default bound on the delta history, in bytes and in age. */
+  historyBytes: 64 * 1024 * 1024,
+  historyAgeMs: 60 * 60 * 1000,
+  /** Reigns of its own that a master remembers; it answers for no others. */
+  reigns: 1000,
+  /** A lease: longer than the slowest heartbeat by enough to lose two in a row. */
+  leaseMs: 3000,
+  /** No lease of this protocol is longer: what a new reign waits for when it can't hear everybody. */
+  maxLeaseMs: 5000,
+  /** The clock-rate error ρ allowed between two nodes. */
+  clockRateError: 0.001,
+  /** Survey by an empty master, which has no members to wait for: time for a silent group to be heard through loss. */
+  surveyMs: 1000,
+  /** Heartbeats: the first ones after data, and the slowest. */
+  heartbeatFastMs: 100,
+  heartbeatFastCount: 4,
+  heartbeatSlowMs: 1000,
+  /** Retry of prepare and commit: never sooner than this, doubling to the slowest. */
+  retryMinMs: 2,
+  retryMaxMs: 250,
+  /** Retry of delta requests and inquiries. */
+  repairMinMs: 20,
+  repairMaxMs: 500,
+  /** Unanswered delta requests before a slave turns to TCP. */
+  repairsBeforeBulk: 5,
+  /** Time that a callback of the user layer may take by default. */
+  callbackMs: 10_000,
+  /** Default deadline of a round. */
+  roundTimeoutMs: 2000,
+  /** Largest group for which a slave asks for repair without a back-off. */
+  promptRepairMembers: 8,
+  /** Transfers over TCP that the master serves at once. */
+  bulkTransfers: 4,
+  /** An offer that nobody fetches: its source is pinned in memory until then. */
+  bulkOfferMs: 15_000,
+  /** A transfer that brings nothing for so long is given up. */
+  bulkIdleMs: 10_000,
+  /** States that a slow reader of `changes()` may lag behind before it is given the newest only. */
+  changesBuffered: 1024,
+} as const;

@@ -1,0 +1,82 @@
+import type { Delta, NodeId, Tip } from './ids.js';
+
+export type Phases = 'one' | 'two';
+
+/** Who must say yes. A number: at least so many of those live at the start, and any no aborts. */
+export type VoterPolicy = 'all' | 'live' | number;
+
+/** How a decision is delivered. Heartbeats repeat it in any case; this is the fast path. */
+export type DeliveryMode = 'unicast' | 'heartbeat' | 'multicast';
+
+/** Which packet kind carries the change; `auto` chooses by size and by what the group is known to lack. */
+export type ContentChoice = 'auto' | 'version' | 'state' | 'change' | 'chain';
+
+export type Durability = 'disk' | 'memory';
+
+/** One node's no, or its silence. */
+export interface NodeRefusal {
+  readonly node: NodeId;
+  readonly reason: string;
+  /** Positions of the refused operations inside the change, when the node named them. */
+  readonly operations?: readonly number[];
+}
+
+export interface VoteTally {
+  readonly yes: number;
+  readonly no: number;
+  readonly silent: number;
+}
+
+export type AbortReason =
+  | 'refused' | 'timeout' | 'rolled back' | 'prior aborted' | 'too few voters' | 'stepped down' | 'closed' | 'unregistered'
+  | 'cancelled';
+
+/**
+ * How a replication ended. `committed` settles at the durable decision, `exposed` is added when the caller waited for it.
+ * `unknown` is no abort: the record may be on disk, or another master decides; ask again after recovery.
+ */
+export type Outcome =
+  | {
+      readonly kind: 'committed';
+      readonly tip: Tip;
+      readonly votes: VoteTally;
+      readonly durationMs: number;
+      /** False under `durability: memory`. */
+      readonly durable: boolean;
+    }
+  | {
+      readonly kind: 'aborted';
+      readonly reason: AbortReason;
+      readonly refusals: readonly NodeRefusal[];
+      readonly durationMs: number;
+    }
+  | { readonly kind: 'unknown'; readonly reason: string; readonly durationMs: number };
+
+/** A request to replicate, as the master's core takes it. */
+export interface Replication {
+  readonly version: number;
+  /** The version that the change starts from; checked against what is committed or open. Absent: whatever is newest. */
+  readonly prior?: number;
+  /** What leads from prior to version; absent: the user layer is asked. */
+  readonly delta?: Uint8Array;
+  readonly phases: Phases;
+  readonly timeoutMs: number;
+  readonly voters: VoterPolicy;
+  readonly content: ContentChoice;
+  readonly commitBy: DeliveryMode;
+  readonly abortBy: DeliveryMode;
+  /** When the outcome settles: at the durable decision, or when all voters expose it. */
+  readonly wait: 'decided' | 'exposed';
+}
+
+/** Refused before anything was sent: nothing happened. */
+export interface Rejection {
+  readonly kind: 'rejected';
+  readonly code:
+    | 'version-not-greater' | 'prior-not-current' | 'change-too-large' | 'queue-full' | 'not-leading' | 'closed'
+    | 'user-layer-failed' | 'already-decided' | 'round-unknown' | 'member-unknown';
+  readonly text: string;
+}
+
+/** A committed change as it is handed to listeners. */
+export type CommittedChange = Delta;
