@@ -1,0 +1,312 @@
+import { LockstepError } from '../kernel/errors.js';
+import type { Epoch, Peer } from '../kernel/ids.js';
+import type { Body } from '../wire/body.js';
+import { decodeBody, encodeBody, isSession } from '../wire/codec.js';
+import { decodeDatagram, fragmentCount, type FragmentFrame } from '../wire/datagram.js';
+import { isFromSender, maxFragments } from '../wire/header.js';
+import type { Envelope, Message } from '../wire/messages.js';
+import { messageOrdinals, transportOrdinals } from '../wire/registry.js';
+import { encodeFragmentRequest, type FragmentRequest } from '../wire/transport.js';
+import { wireLimits } from '../wire/wire-limits.js';
+import { noCounts, type EndpointCounters } from './counters.js';
+import { PacedQueue } from './paced-queue.js';
+import { Pacer } from './pacer.js';
+import { Packer, type EncodedMessage } from './packer.js';
+import { peerKey, PeerTable } from './peers.js';
+import { Reassembler } from './reassembler.js';
+import { ResendBuffer } from './resend-buffer.js';
+import { streamLimits, type StreamLimits } from './stream-limits.js';
+import type { Address, Datagram, EndpointOptions, Outgoing } from './types.js';
+
+export type { EndpointCounters } from './counters.js';
+export type { Address, Datagram, EndpointOptions, Outgoing } from './types.js';
+
+/**
+ * One node's end of the wire, pure: messages in, datagrams out, and the other way. It packs small messages together,
+ * cuts large ones into fragments, paces those, repairs the lost ones, and remembers where peers live. Delivery is at
+ * most once per copy sent, in any order; what must arrive is repeated by the cores.
+ *
+ * The driver calls `send` for each message, then `takeDatagrams` once; `receive` for each datagram that came; and, when
+ * `nextWakeMs` has come, `tick` and `takeDatagrams`. A spurious call does nothing.
+ */
+export class Endpoint {
+  readonly counters: EndpointCounters = noCounts();
+  readonly #self: Peer;
+  readonly #limits: StreamLimits;
+  readonly #maxDatagramBytes: number;
+  readonly #packer: Packer;
+  readonly #peers: PeerTable;
+  readonly #pacer: Pacer;
+  readonly #paced = new PacedQueue();
+  readonly #resends: ResendBuffer;
+  readonly #reassembler: Reassembler;
+  /** Whole small messages by destination, to be packed when the datagrams are taken. */
+  #small = new Map<'group' | Address, EncodedMessage[]>();
+  #smallSinceMs = Infinity;
+  #pacedAtMs = Infinity;
+  #nextMessageId = 0;
+
+  /** Throws `bad-option` when the datagram size is out of the wire's range. */
+  constructor(options: EndpointOptions) {
+    const { minDatagramBytes, maxDatagramBytes } = wireLimits;
+    if (!(options.maxDatagramBytes >= minDatagramBytes)) {
+      throw new LockstepError(
+        'bad-option',
+        `datagrams of ${options.maxDatagramBytes} bytes are too small; use at least ${minDatagramBytes}`,
+      );
+    }
+    this.#self = options.self;
+    this.#limits = { ...streamLimits, ...options.limits };
+    this.#maxDatagramBytes = Math.min(options.maxDatagramBytes, maxDatagramBytes);
+    this.#packer = new Packer(options.self, this.#maxDatagramBytes);
+    this.#peers = new PeerTable(this.#limits, options.windowBytes);
+    this.#pacer = new Pacer(this.#limits, this.#peers.smallestWindow(0));
+    this.#resends = new ResendBuffer(this.#limits);
+    this.#reassembler = new Reassembler(this.#limits, this.counters);
+  }
+
+  /**
+   * Takes a message for sending; the bytes of a change must not be written to from now on. What goes to a peer whose
+   * address isn't known is dropped and counted, and so is what is too large or finds the queue full: the cores repeat.
+   */
+  send(outgoing: Outgoing, nowMs: number): void {
+    const to = outgoing.to === 'all' ? 'group' : this.#peers.addressOf(outgoing.to);
+    if (to === null) {
+      this.counters.undeliverable += 1;
+      return;
+    }
+    const { dataSet, epoch, message } = outgoing;
+    this.#enqueue(
+      to,
+      {
+        dataSet,
+        epoch,
+        ordinal: messageOrdinals[message.kind],
+        body: encodeBody(message),
+        overtakes: isSession(message),
+      },
+      nowMs,
+    );
+  }
+
+  /** All datagrams that may leave now. The rest comes when `nextWakeMs` says. */
+  takeDatagrams(nowMs: number): Datagram[] {
+    this.tick(nowMs);
+    const datagrams: Datagram[] = [];
+    this.#takeSmall(datagrams, nowMs);
+    this.#takePaced(datagrams, nowMs);
+    return datagrams;
+  }
+
+  /** What came for the cores in this datagram; nothing when it was refused, which the counters tell. Never throws. */
+  receive(bytes: Uint8Array, from: Address, nowMs: number): Envelope[] {
+    this.counters.datagramsReceived += 1;
+    this.counters.bytesReceived += bytes.length;
+    if (isFromSender(bytes, this.#packer.header)) {
+      this.counters.ownLoopedBack += 1;
+      return [];
+    }
+    const decoded = decodeDatagram(bytes);
+    if (!decoded.ok) {
+      this.counters.rejected[decoded.reason] += 1;
+      return [];
+    }
+    const { sender, sequence, frames } = decoded;
+    const key = peerKey(sender);
+    if (!this.#peers.learn(sender, key, from, nowMs)) this.counters.oldIncarnation += 1;
+    const envelopes: Envelope[] = [];
+    for (const frame of frames) {
+      if (frame.kind === 'message') {
+        envelopes.push({ from: sender, dataSet: frame.dataSet, epoch: frame.epoch, message: frame.message });
+        this.#noteMessage(key, frame.message, nowMs);
+      } else if (frame.kind === 'fragment') {
+        this.#onFragment({ sender, key, sequence, frame, envelopes }, nowMs);
+      } else {
+        this.#onFragmentRequest(key, from, frame.request, nowMs);
+      }
+    }
+    this.#reassembler.noteLater(sender, sequence, nowMs);
+    return envelopes;
+  }
+
+  /** Does what has come due: asks for missing fragments, answers such requests, drops what is too old. */
+  tick(nowMs: number): void {
+    for (const lack of this.#reassembler.takeDue(nowMs)) {
+      const to = this.#peers.addressOf(lack.of);
+      if (to === null) continue;
+      const body = encodeFragmentRequest({ of: lack.of.incarnation, messageId: lack.messageId, ranges: lack.ranges });
+      this.#enqueue(
+        to,
+        {
+          dataSet: lack.dataSet,
+          epoch: lack.epoch,
+          ordinal: transportOrdinals['fragment-request'],
+          body,
+          overtakes: true,
+        },
+        nowMs,
+      );
+      this.counters.repairsRequested += 1;
+    }
+    for (const repair of this.#resends.takeDue(nowMs)) {
+      this.#paced.addRepair(repair.to, repair.sent, repair.indexes);
+      this.#pacedAtMs = nowMs;
+    }
+    this.#resends.expire(nowMs);
+  }
+
+  /** When to call `tick` and `takeDatagrams` next, on the clock of `nowMs`; in the past when something waits to be taken. */
+  nextWakeMs(): number {
+    return Math.min(
+      this.#smallSinceMs,
+      this.#paced.isEmpty ? Infinity : this.#pacedAtMs,
+      this.#reassembler.nextMs(),
+      this.#resends.nextMs(),
+    );
+  }
+
+  /** Where the peer was last heard from; null when it wasn't. */
+  addressOf(peer: Peer): Address | null {
+    return this.#peers.addressOf(peer);
+  }
+
+  /** What the endpoint holds now, bytes: for gauges, and for the tests of its bounds. */
+  get held(): {
+    readonly queuedBytes: number;
+    readonly resendBytes: number;
+    readonly reassemblyBytes: number;
+    readonly peers: number;
+    readonly bytesPerMs: number;
+  } {
+    return {
+      queuedBytes: this.#paced.bytes,
+      resendBytes: this.#resends.bytes,
+      reassemblyBytes: this.#reassembler.bytes,
+      peers: this.#peers.size,
+      bytesPerMs: this.#pacer.rate,
+    };
+  }
+
+  #enqueue(
+    to: 'group' | Address,
+    frame: { dataSet: string; epoch: Epoch; ordinal: number; body: Body; overtakes: boolean },
+    nowMs: number,
+  ): void {
+    const { dataSet, body } = frame;
+    const context = this.#packer.context(dataSet, frame.epoch);
+    const capacity = this.#packer.capacity(context);
+    const count = body.length <= capacity ? 1 : fragmentCount(body.length, capacity);
+    if (body.length > wireLimits.maxMessageBytes || count > maxFragments) {
+      this.counters.oversized += 1;
+      return;
+    }
+    const message: EncodedMessage = {
+      id: this.#nextMessageId,
+      ordinal: frame.ordinal,
+      context,
+      body,
+      fragmentCount: count,
+    };
+    this.#nextMessageId = (this.#nextMessageId + 1) % 0x1_0000_0000;
+    // A small message doesn't overtake the fragments of an earlier one about the same data: it would show as a gap.
+    const orderKey = `${to} ${dataSet}`;
+    if (count === 1 && (frame.overtakes || !this.#paced.holds(orderKey))) {
+      this.#addSmall(to, message, nowMs);
+    } else {
+      if (this.#paced.bytes + body.length > this.#limits.maxQueuedBytes) {
+        this.counters.queueFull += 1;
+        return;
+      }
+      this.#paced.add(to, message, count === 1 ? null : this.#resends.keep(message, nowMs), orderKey);
+      this.#pacedAtMs = nowMs;
+    }
+    this.counters.messagesSent += 1;
+  }
+
+  #addSmall(to: 'group' | Address, message: EncodedMessage, nowMs: number): void {
+    const waiting = this.#small.get(to);
+    if (waiting === undefined) this.#small.set(to, [message]);
+    else waiting.push(message);
+    if (this.#smallSinceMs === Infinity) this.#smallSinceMs = nowMs;
+  }
+
+  #takeSmall(datagrams: Datagram[], nowMs: number): void {
+    if (this.#small.size === 0) return;
+    for (const [to, messages] of this.#small) {
+      for (const bytes of this.#packer.pack(messages)) {
+        if (to === 'group') this.#pacer.charge(bytes.length, nowMs);
+        this.#put(datagrams, to, bytes);
+      }
+    }
+    this.#small = new Map();
+    this.#smallSinceMs = Infinity;
+  }
+
+  #takePaced(datagrams: Datagram[], nowMs: number): void {
+    if (this.#paced.isEmpty) return;
+    this.#pacer.setWindow(this.#peers.smallestWindow(nowMs));
+    for (let next = this.#paced.peek(); next !== null; next = this.#paced.peek()) {
+      const room = this.#packer.bytesOfFragment(next.message);
+      if (!this.#pacer.take(room, nowMs)) {
+        this.#pacedAtMs = this.#pacer.readyAtMs(room, nowMs);
+        return;
+      }
+      this.#put(datagrams, next.to, this.#packer.fragment(next.message, next.index));
+      this.#paced.shift();
+      if (next.sent === null) continue;
+      next.sent.lastSentMs = nowMs;
+      if (next.again) {
+        next.sent.underWay.delete(next.index);
+        this.counters.fragmentsResent += 1;
+      } else {
+        next.sent.sentUpTo = next.index + 1;
+        this.counters.fragmentsSent += 1;
+        this.#pacer.noteSent(1, nowMs);
+      }
+    }
+    this.#pacedAtMs = Infinity;
+  }
+
+  #put(datagrams: Datagram[], to: 'group' | Address, bytes: Uint8Array): void {
+    datagrams.push({ to, bytes });
+    this.counters.datagramsSent += 1;
+    this.counters.bytesSent += bytes.length;
+  }
+
+  #onFragment(
+    came: { sender: Peer; key: string; sequence: number; frame: FragmentFrame; envelopes: Envelope[] },
+    nowMs: number,
+  ): void {
+    this.counters.fragmentsReceived += 1;
+    const whole = this.#reassembler.add(came.sender, came.frame, came.sequence, nowMs);
+    if (whole === null) return;
+    const message = decodeBody(whole.kind, whole.bytes);
+    if (message === null) {
+      this.counters.rejected['bad-body'] += 1;
+      return;
+    }
+    this.counters.messagesReassembled += 1;
+    came.envelopes.push({ from: came.sender, dataSet: whole.dataSet, epoch: whole.epoch, message });
+    this.#noteMessage(came.key, message, nowMs);
+  }
+
+  #onFragmentRequest(key: string, from: Address, request: FragmentRequest, nowMs: number): void {
+    this.counters.repairsAsked += 1;
+    const own = this.#self.incarnation;
+    if (request.of.storeId !== own.storeId || request.of.start !== own.start) {
+      this.counters.repairsUnserved += 1;
+      return;
+    }
+    const { held, newlyLost } = this.#resends.ask(
+      { peer: key, from, messageId: request.messageId, ranges: request.ranges },
+      nowMs,
+    );
+    if (!held) this.counters.repairsUnserved += 1;
+    if (newlyLost > 0) this.#pacer.noteLost(key, newlyLost, nowMs);
+  }
+
+  #noteMessage(key: string, message: Message, nowMs: number): void {
+    this.counters.messagesReceived += 1;
+    if (message.kind === 'status') this.#peers.noteWindow(key, message.windowBytes, nowMs);
+  }
+}

@@ -1,0 +1,30 @@
+import type { Epoch, Peer } from '../kernel/ids.js';
+import type { Message } from '../wire/messages.js';
+import type { StreamLimits } from './stream-limits.js';
+
+/** `host:port`, with brackets around an IPv6 host: the same text as the transport port's `Address`. */
+export type Address = string;
+
+export interface EndpointOptions {
+  readonly self: Peer;
+  /** The largest datagram worth sending, from the transport: 512 to 65,507 bytes. */
+  readonly maxDatagramBytes: number;
+  /** This node's own receive buffer, bytes: what peers are taken to have until their statuses say otherwise. */
+  readonly windowBytes: number;
+  /** Other bounds than the defaults of `streamLimits`. */
+  readonly limits?: Partial<StreamLimits>;
+}
+
+/** A message on its way out: to everybody, or to one peer that has been heard from. */
+export interface Outgoing {
+  readonly to: 'all' | Peer;
+  readonly dataSet: string;
+  readonly epoch: Epoch;
+  readonly message: Message;
+}
+
+/** What the transport is to send. The bytes aren't touched again here. */
+export interface Datagram {
+  readonly to: 'group' | Address;
+  readonly bytes: Uint8Array;
+}
