@@ -1,0 +1,108 @@
+import type { Delta, Epoch, Peer } from '../../../shared/protocol/kernel/ids.js';
+import { noEpoch } from '../../../shared/protocol/kernel/ids.js';
+import type { Outcome, Rejection } from '../../../shared/protocol/kernel/outcome.js';
+import type { Random } from '../../../shared/protocol/kernel/random.js';
+import { seededRandom } from '../../../shared/protocol/kernel/random.js';
+import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
+import { Timers } from '../../../shared/protocol/kernel/timers.js';
+import type { Message } from '../../../shared/protocol/wire/messages.js';
+import type { HaltCode, MasterConfig, MasterEffect, MasterEvent, MasterUserCall, Token, UserAnswer } from './io.js';
+import type { MasterPhase } from './view.js';
+
+export type MasterTimer = 'survey' | 'claim' | 'claim again' | 'heartbeat' | 'retry' | 'deadline' | 'leases' | 'exposed';
+
+/** What the parts of a master's core share: the facts about its reign, and the way out for effects. */
+export class MasterContext {
+  readonly timers = new Timers<MasterTimer>();
+  readonly random: Random;
+  nowMs = 0;
+  phase: MasterPhase = 'opening';
+  /** The epoch that this master claimed or leads in. */
+  epoch: Epoch = noEpoch;
+  #effects: MasterEffect[] = [];
+  #nextToken = 1;
+  readonly #userCalls: { readonly call: MasterUserCall; readonly onAnswer: (answer: UserAnswer) => void }[] = [];
+  #runningCall: { readonly token: Token; readonly onAnswer: (answer: UserAnswer) => void } | null = null;
+  #lateCall = false;
+
+  constructor(readonly config: MasterConfig) {
+    this.random = seededRandom(config.seed);
+  }
+
+  get durable(): boolean {
+    return this.config.durability === 'disk';
+  }
+
+  get isLeading(): boolean {
+    return this.phase === 'leading' || this.phase === 'closing';
+  }
+
+  token(): Token {
+    return this.#nextToken++;
+  }
+
+  emit(effect: MasterEffect): void {
+    this.#effects.push(effect);
+  }
+
+  takeEffects(): MasterEffect[] {
+    const taken = this.#effects;
+    this.#effects = [];
+    return taken;
+  }
+
+  send(to: Peer | 'all', message: Message): void {
+    this.emit({ kind: 'send', to, epoch: this.epoch, message });
+  }
+
+  persist(operations: readonly StoreOperation[], options: { readonly durable: boolean; readonly decided?: Delta }): Token {
+    const token = this.token();
+    this.emit({ kind: 'persist', token, operations, durable: options.durable, decided: options.decided ?? null });
+    return token;
+  }
+
+  settle(command: Token, result: Outcome | Rejection | { readonly kind: 'done' }): void {
+    this.emit({ kind: 'settle', command, result });
+  }
+
+  event(name: string, level: MasterEvent['level'], fields: Readonly<Record<string, unknown>> = {}): void {
+    this.emit({ kind: 'event', event: { name, level, fields } });
+  }
+
+  halt(code: HaltCode, text: string): void {
+    this.phase = 'halted';
+    this.timers.clearAll();
+    this.event('halted', 'error', { code, text });
+    this.emit({ kind: 'halt', code, text });
+  }
+
+  /** Calls the user layer: one call at a time, in order, each started when the one before it has really ended. */
+  callUser(call: MasterUserCall, onAnswer: (answer: UserAnswer) => void): void {
+    this.#userCalls.push({ call, onAnswer });
+    this.#startCall();
+  }
+
+  onAnswered(token: Token, answer: UserAnswer): void {
+    const running = this.#runningCall;
+    if (running === null || running.token !== token) return;
+    const first = !this.#lateCall;
+    if (answer.kind === 'failed' && answer.late === true) {
+      this.#lateCall = true;
+      if (first) running.onAnswer(answer);
+      return;
+    }
+    this.#runningCall = null;
+    this.#lateCall = false;
+    if (first) running.onAnswer(answer);
+    this.#startCall();
+  }
+
+  #startCall(): void {
+    if (this.#runningCall !== null) return;
+    const next = this.#userCalls.shift();
+    if (next === undefined) return;
+    const token = this.token();
+    this.#runningCall = { token, onAnswer: next.onAnswer };
+    this.emit({ kind: 'callUser', token, call: next.call });
+  }
+}

@@ -1,0 +1,61 @@
+import type { Tip } from '../../../shared/protocol/kernel/ids.js';
+import { limits } from '../../../shared/protocol/kernel/limits.js';
+import type { Decision, HealPermission, LeaseAcknowledgement, OpenRoundNote } from '../../../shared/protocol/wire/messages.js';
+import type { MasterContext } from './context.js';
+
+/** What a heartbeat tells, gathered from the other parts at the moment of sending. */
+export interface HeartbeatContent {
+  readonly tip: Tip | null;
+  readonly lowestOpenRound: number;
+  readonly openRounds: readonly OpenRoundNote[];
+  readonly recentDecisions: readonly Decision[];
+  readonly heal: HealPermission;
+  readonly acknowledged: readonly LeaseAcknowledgement[];
+}
+
+/**
+ * The master's pulse: quick after data, then slower. It alone heals everything: who lost every packet, or joined late,
+ * learns from it where the group is (G9).
+ */
+export class Heartbeats {
+  #sequence = 0;
+  #sinceData = 0;
+
+  constructor(
+    private readonly context: MasterContext,
+    private readonly content: () => HeartbeatContent,
+  ) {}
+
+  start(): void {
+    this.#sinceData = 0;
+    this.context.timers.set('heartbeat', this.context.nowMs);
+  }
+
+  /** Data was sent: the next heartbeats come quickly, since a lost packet shows by them. */
+  afterData(): void {
+    this.#sinceData = 0;
+    this.context.timers.setEarlier('heartbeat', this.context.nowMs + limits.heartbeatFastMs);
+  }
+
+  /** As soon as this step is over. */
+  soon(): void {
+    this.#sinceData = 0;
+    this.context.timers.set('heartbeat', this.context.nowMs);
+  }
+
+  onTick(): void {
+    if (!this.context.timers.takeDue('heartbeat', this.context.nowMs) || !this.context.isLeading) return;
+    this.#sequence += 1;
+    const nextInMs = this.#interval();
+    this.#sinceData += 1;
+    this.context.send('all', { kind: 'heartbeat', sequence: this.#sequence, sentMs: this.context.nowMs, leaseMs: this.context.config.leaseMs, nextInMs, ...this.content() });
+    this.context.timers.set('heartbeat', this.context.nowMs + nextInMs);
+  }
+
+  /** Four quick ones, then doubling; never slower than a quarter of a lease. */
+  #interval(): number {
+    const doublings = Math.max(0, this.#sinceData - limits.heartbeatFastCount + 1);
+    const slowestMs = Math.min(limits.heartbeatSlowMs, this.context.config.leaseMs / 4);
+    return Math.min(limits.heartbeatFastMs * 2 ** Math.min(doublings, 10), slowestMs);
+  }
+}

@@ -1,0 +1,275 @@
+import type { NodeId, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
+import { sameIncarnation, sameTip } from '../../../shared/protocol/kernel/ids.js';
+import { limits } from '../../../shared/protocol/kernel/limits.js';
+import type { Join, LeaseAcknowledgement, Refusal, Status } from '../../../shared/protocol/wire/messages.js';
+import type { MasterContext } from './context.js';
+import type { History } from './history.js';
+import type { Token } from './io.js';
+import type { MemberRecord } from './records.js';
+import { masterKeys } from './records.js';
+import type { MemberView } from './view.js';
+
+export interface Member {
+  readonly node: NodeId;
+  readonly slot: number;
+  peer: Peer;
+  /** Joined in this reign: it knows its slot, and may vote. */
+  welcomed: boolean;
+  /** Promised this reign's epoch, so that older leases of it are over. */
+  promised: boolean;
+  heardMs: number;
+  status: Status | null;
+  statusMs: number;
+  /** When the lease that this master lent ends at the latest, on the master's clock. */
+  leaseEndsMs: number;
+  /** Left out by a decision: no renewal until it exposes the committed tip again. */
+  fenced: boolean;
+  roundTripMs: number | null;
+  lastVote: { version: number; yes: boolean; reason: string } | null;
+}
+
+/** Who belongs to the group, who is heard, and whose lease may still run. */
+export class Members {
+  readonly #byNode = new Map<NodeId, Member>();
+  readonly #bySlot = new Map<number, Member>();
+  /** Registrations on their way to disk. */
+  readonly #joining = new Map<Token, { readonly peer: Peer; readonly slot: number }>();
+  #nextSlot: number;
+
+  constructor(
+    private readonly context: MasterContext,
+    private readonly history: History,
+    recovered: { readonly members: readonly MemberRecord[]; readonly nextSlot: number },
+  ) {
+    this.#nextSlot = recovered.nextSlot;
+    for (const record of recovered.members) {
+      this.#add({ node: record.node, incarnation: { storeId: record.storeId, start: record.start } }, record.slot);
+    }
+  }
+
+  get all(): readonly Member[] {
+    return [...this.#byNode.values()];
+  }
+
+  get size(): number {
+    return this.#byNode.size;
+  }
+
+  of(peer: Peer): Member | undefined {
+    const member = this.#byNode.get(peer.node);
+    return member !== undefined && sameIncarnation(member.peer.incarnation, peer.incarnation) ? member : undefined;
+  }
+
+  named(node: string): Member | undefined {
+    return this.#byNode.get(node as NodeId);
+  }
+
+  inSlot(slot: number): Member | undefined {
+    return this.#bySlot.get(slot);
+  }
+
+  isLive(member: Member): boolean {
+    return member.welcomed && this.context.nowMs - member.heardMs < this.context.config.leaseMs;
+  }
+
+  /**
+   * Heard within its lease, and not out of the running by itself. One that is far behind is left out once its lease has
+   * ended, so that it slows nobody while it catches up.
+   */
+  mayVote(member: Member): boolean {
+    if (!this.isLive(member) || member.status === null) return false;
+    const { state, tip } = member.status;
+    if (state === 'diverged' || state === 'failed' || this.history.distance(tip) === null) return false;
+    return this.context.nowMs < member.leaseEndsMs || !this.#isFarBehind(member);
+  }
+
+  #isFarBehind(member: Member): boolean {
+    if (member.status === null || member.status.state !== 'catching up') return false;
+    return (this.history.distance(member.status.tip) ?? Infinity) > limits.voterLagVersions;
+  }
+
+  // ── joining ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onJoin(from: Peer, join: Join): void {
+    const refusal = this.#refuse(from);
+    if (refusal !== null) {
+      this.context.event('join refused', 'warn', { node: from.node, reason: refusal.reason });
+      this.context.send(from, refusal);
+      return;
+    }
+    if (this.history.isBehind(join.tip)) this.context.event('member ahead', 'error', { node: from.node, tip: join.tip?.version });
+    const known = this.#byNode.get(from.node);
+    if (known !== undefined && sameIncarnation(known.peer.incarnation, from.incarnation)) return this.#welcome(known);
+    if ([...this.#joining.values()].some(({ peer }) => peer.node === from.node)) return; // on its way to disk
+    const slot = known?.slot ?? this.#nextSlot;
+    const record: MemberRecord = { node: from.node, slot, storeId: from.incarnation.storeId, start: from.incarnation.start };
+    const dataSet = this.context.config.dataSet;
+    const put = { kind: 'put', key: masterKeys.member(dataSet, from.node), value: record } as const;
+    const next = { kind: 'put', key: masterKeys.nextSlot(dataSet), value: this.#nextSlot + (known === undefined ? 1 : 0) } as const;
+    if (known === undefined) this.#nextSlot += 1;
+    // Registered durably before it is welcomed: a restarted master must wait for everybody whose lease may run.
+    this.#joining.set(this.context.persist([put, next], { durable: true }), { peer: from, slot });
+  }
+
+  /** True when the write was a member's registration. */
+  onPersisted(token: Token): boolean {
+    const joining = this.#joining.get(token);
+    if (joining === undefined) return false;
+    this.#joining.delete(token);
+    const { peer, slot } = joining;
+    const known = this.#byNode.get(peer.node);
+    const member = known ?? this.#add(peer, slot);
+    const isRestart = known !== undefined;
+    member.peer = peer;
+    member.status = null;
+    // The process that held the lease is gone: same name and store, higher start.
+    if (isRestart) member.leaseEndsMs = 0;
+    this.context.event(isRestart ? 'member returned' : 'member joined', 'info', { node: peer.node, slot: member.slot });
+    this.#welcome(member);
+    return true;
+  }
+
+  #welcome(member: Member): void {
+    member.welcomed = true;
+    member.promised = true; // it joined in this epoch, which it promised before it obeyed
+    member.heardMs = this.context.nowMs;
+    this.context.send(member.peer, { kind: 'welcome', slot: member.slot, leaseMs: this.context.config.leaseMs });
+  }
+
+  #refuse(from: Peer): Refusal | null {
+    const known = this.#byNode.get(from.node);
+    if (known === undefined) {
+      if (this.#byNode.size < limits.maxMembers) return null;
+      return { kind: 'refusal', reason: 'group-full', text: `the group has ${limits.maxMembers} members; forget some of them` };
+    }
+    const { incarnation } = known.peer;
+    if (incarnation.storeId !== from.incarnation.storeId) {
+      // Another store under the same name: a second node, unless the first one's lease has ended.
+      if (!this.isLive(known) && this.context.nowMs >= known.leaseEndsMs) return null;
+      return {
+        kind: 'refusal',
+        reason: 'name-taken',
+        text: `the name ${from.node} is taken by a live node with another store; give this one another --name, or stop that one`,
+      };
+    }
+    if (from.incarnation.start >= incarnation.start) return null;
+    return {
+      kind: 'refusal',
+      reason: 'cloned-store',
+      text: `the store of ${from.node} was started ${incarnation.start} times already, here only ${from.incarnation.start}: it is a copy of another node's; start this node with a store of its own`,
+    };
+  }
+
+  #add(peer: Peer, slot: number): Member {
+    const member: Member = {
+      node: peer.node, slot, peer, welcomed: false, promised: false, heardMs: -Infinity, status: null, statusMs: -Infinity,
+      leaseEndsMs: 0, fenced: false, roundTripMs: null, lastVote: null,
+    };
+    this.#byNode.set(peer.node, member);
+    this.#bySlot.set(slot, member);
+    return member;
+  }
+
+  // ── life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onNewReign(): void {
+    for (const member of this.#byNode.values()) {
+      member.welcomed = false;
+      member.promised = false;
+      member.status = null;
+    }
+  }
+
+  onStatus(member: Member, status: Status): void {
+    if (member.status !== null && status.sequence <= member.status.sequence) return;
+    const { nowMs } = this.context;
+    member.heardMs = nowMs;
+    member.status = status;
+    member.statusMs = nowMs;
+    if (member.fenced && sameTip(status.tip, this.history.tip)) {
+      member.fenced = false;
+      this.context.event('member caught up', 'info', { node: member.node });
+    }
+    if (status.echo !== null) {
+      const roundTripMs = nowMs - status.echo.masterSentMs - (status.echo.slaveSentMs - status.echo.slaveReceivedMs);
+      if (roundTripMs >= 0) member.roundTripMs = member.roundTripMs === null ? roundTripMs : member.roundTripMs * 0.875 + roundTripMs * 0.125;
+    }
+  }
+
+  onLeave(member: Member): void {
+    member.welcomed = false;
+    member.heardMs = -Infinity;
+    member.leaseEndsMs = 0; // it said that it no longer serves
+    this.context.event('member left', 'info', { node: member.node });
+  }
+
+  forget(node: string): Member | undefined {
+    const member = this.named(node);
+    if (member === undefined) return undefined;
+    this.#byNode.delete(member.node);
+    this.#bySlot.delete(member.slot);
+    this.context.persist([{ kind: 'remove', key: masterKeys.member(this.context.config.dataSet, member.node) }], { durable: true });
+    this.context.event('member forgotten', 'info', { node: member.node });
+    return member;
+  }
+
+  // ── leases ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Leases that this heartbeat renews: for whom was heard lately, and is fenced by nothing. `isVoter` says whether a
+   * member votes in every open round: to the others a commit may be news, so they get no renewal meanwhile.
+   */
+  acknowledge(isVoter: (member: Member) => boolean): LeaseAcknowledgement[] {
+    const { nowMs } = this.context;
+    const { leaseMs } = this.context.config;
+    const acknowledged: LeaseAcknowledgement[] = [];
+    for (const member of this.#byNode.values()) {
+      if (!this.isLive(member) || member.status === null || member.fenced || !isVoter(member)) continue;
+      if (member.status.state === 'diverged' || member.status.state === 'failed') continue;
+      if (nowMs - member.statusMs >= leaseMs) continue;
+      // A lease would make it a voter, and it would hold up every round until it has caught up.
+      if (this.#isFarBehind(member)) continue;
+      acknowledged.push({ slot: member.slot, sequence: member.status.sequence });
+      // The slave counts from its sending, which was earlier; ρ covers the difference of the two clocks' rates.
+      const endsMs = member.statusMs + leaseMs * (1 + 2 * limits.clockRateError);
+      member.leaseEndsMs = Math.max(member.leaseEndsMs, endsMs);
+    }
+    return acknowledged;
+  }
+
+  /** When the last lease of those who are not in `yes` has ended. */
+  leasesEndMs(yes: ReadonlySet<number>): number {
+    let endMs = 0;
+    for (const member of this.#byNode.values()) if (!yes.has(member.slot)) endMs = Math.max(endMs, member.leaseEndsMs);
+    return endMs;
+  }
+
+  slowestRoundTripMs(): number {
+    let slowest = 0;
+    for (const member of this.#byNode.values()) if (this.isLive(member)) slowest = Math.max(slowest, member.roundTripMs ?? 0);
+    return slowest;
+  }
+
+  views(): MemberView[] {
+    const { nowMs } = this.context;
+    return [...this.#byNode.values()].map((member) => ({
+      node: member.node,
+      slot: member.slot,
+      incarnation: member.peer.incarnation,
+      live: this.isLive(member),
+      state: member.status?.state ?? null,
+      tip: member.status?.tip ?? null,
+      behind: this.#behind(member.status?.tip ?? null, member.status !== null),
+      heardMsAgo: member.heardMs === -Infinity ? null : nowMs - member.heardMs,
+      lastVote: member.lastVote,
+      inDoubt: member.status?.prepared.length ?? 0,
+      roundTripMs: member.roundTripMs,
+      repairs: member.status?.repairs ?? 0,
+      snapshots: member.status?.snapshots ?? 0,
+    }));
+  }
+
+  #behind(tip: Tip | null, heard: boolean): number | null {
+    return heard ? this.history.distance(tip) : null;
+  }
+}

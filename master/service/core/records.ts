@@ -1,0 +1,70 @@
+import type { DataSetId, Delta, Epoch, NodeId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import type { StoreKey, StoreReader } from '../../../shared/protocol/kernel/store.js';
+
+/** What the master's service keeps on disk for one data set. */
+
+/** Who leads. Durable in every mode, before it leads. */
+export interface ReignRecord {
+  /** The newest epoch that this store claimed. */
+  readonly epoch: Epoch;
+  /** Reigns of this store, oldest first: the only epochs that "no record, so aborted" is an answer for. */
+  readonly reigns: readonly Epoch[];
+  /** Rounds of foreign reigns are answered "superseded": the operator adopted a copy or reset the group. */
+  readonly foreignSuperseded: boolean;
+}
+
+export interface MemberRecord {
+  readonly node: NodeId;
+  /** The member's place in voter bitmaps; never given to another. */
+  readonly slot: number;
+  readonly storeId: string;
+  readonly start: number;
+}
+
+/** A committed change. Its bytes go first when the history outgrows its bounds. */
+export interface HistoryRecord {
+  readonly ordinal: number;
+  readonly delta: Delta;
+}
+
+/** The name of a committed state, kept far longer than its delta. */
+export interface ChainRecord {
+  readonly ordinal: number;
+  readonly tip: Tip;
+}
+
+export const masterKeys = {
+  reign: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'reign'],
+  tip: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'tip'],
+  nextSlot: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'next-slot'],
+  member: (dataSet: DataSetId, node: NodeId): StoreKey => ['service', dataSet, 'master', 'member', node],
+  members: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'member'],
+  history: (dataSet: DataSetId, ordinal: number): StoreKey => ['service', dataSet, 'master', 'history', ordinal],
+  histories: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'history'],
+  chain: (dataSet: DataSetId, ordinal: number): StoreKey => ['service', dataSet, 'master', 'chain', ordinal],
+  chains: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'chain'],
+} as const;
+
+/** What the service finds on disk when it starts. */
+export interface MasterRecovered {
+  readonly reign: ReignRecord | null;
+  /** The newest state whose decision is durable. */
+  readonly tip: Tip | null;
+  readonly nextSlot: number;
+  readonly members: readonly MemberRecord[];
+  /** In order of commitment, oldest first. */
+  readonly history: readonly HistoryRecord[];
+  readonly chain: readonly ChainRecord[];
+}
+
+export function recoverMaster(store: StoreReader, dataSet: DataSetId): MasterRecovered {
+  const all = <Value>(prefix: StoreKey): Value[] => [...store.range(prefix)].map(({ value }) => value as Value);
+  return {
+    reign: (store.get(masterKeys.reign(dataSet)) as ReignRecord | undefined) ?? null,
+    tip: (store.get(masterKeys.tip(dataSet)) as Tip | undefined) ?? null,
+    nextSlot: (store.get(masterKeys.nextSlot(dataSet)) as number | undefined) ?? 0,
+    members: all<MemberRecord>(masterKeys.members(dataSet)),
+    history: all<HistoryRecord>(masterKeys.histories(dataSet)).sort((a, b) => a.ordinal - b.ordinal),
+    chain: all<ChainRecord>(masterKeys.chains(dataSet)).sort((a, b) => a.ordinal - b.ordinal),
+  };
+}

@@ -1,0 +1,138 @@
+import type { Delta, Peer } from '../../../shared/protocol/kernel/ids.js';
+import { compareEpochs, sameEpoch, sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
+import { digestOf } from '../../../shared/protocol/kernel/digest.js';
+import { limits } from '../../../shared/protocol/kernel/limits.js';
+import type { DeltaRequest, Inquiry, PreparedRef, Resolution, SnapshotRequest } from '../../../shared/protocol/wire/messages.js';
+import type { MasterContext } from './context.js';
+import type { History } from './history.js';
+import type { Token, UserAnswer } from './io.js';
+import type { Leadership } from './leadership.js';
+import type { Rounds } from './rounds.js';
+
+/**
+ * What slaves ask for: deltas, snapshots, and the outcomes of rounds. Everything served here ends at a committed state;
+ * the bytes of an open round go out only to who asks for that round.
+ */
+export class Serving {
+  /** Transfers offered and not ended, one for each peer at most. */
+  readonly #transfers = new Map<Token, string>();
+
+  constructor(
+    private readonly context: MasterContext,
+    private readonly history: History,
+    private readonly rounds: Rounds,
+    private readonly leadership: Leadership,
+  ) {}
+
+  // ── deltas ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onDeltaRequest(from: Peer, request: DeltaRequest): void {
+    if (request.round !== null) return this.#onRoundRequest(from, request);
+    const to = request.to !== null && this.history.isOnChain(request.to) ? request.to : this.history.tip;
+    if (to === null) return;
+    if (!this.history.isOnChain(request.from)) {
+      const onChain = (request.from?.version ?? 0) <= this.history.pruningMark && this.#isOwnReign(request);
+      this.context.send(from, { kind: 'too-old', request: request.request, from: request.from, onChain });
+      return;
+    }
+    const steps = this.history.steps(request.from, to);
+    if (steps !== null) return this.#sendSteps(from, request, steps);
+    if (request.from === null) return this.#offerSnapshot(from, request.request);
+    this.#askUserLayer(from, request, to);
+  }
+
+  /** A state of this store's own reigns below the pruning mark has only been forgotten; any other isn't on the chain. */
+  #isOwnReign(request: DeltaRequest): boolean {
+    const { from } = request;
+    return from !== null && this.leadership.reigns.some((epoch) => sameEpoch(epoch, from.epoch));
+  }
+
+  #onRoundRequest(from: Peer, request: DeltaRequest): void {
+    const { round } = request;
+    const open = this.rounds.open.find(({ number }) => number === round?.number);
+    if (open === undefined || round === null || !sameEpoch(round.epoch, this.context.epoch)) return;
+    if (request.to === null || !sameTip(open.change.to, request.to)) return;
+    this.#sendSteps(from, request, [open.change]);
+  }
+
+  #sendSteps(from: Peer, request: DeltaRequest, steps: readonly Delta[]): void {
+    const few: Delta[] = [];
+    let bytes = 0;
+    for (const step of steps) {
+      bytes += step.bytes.byteLength;
+      if (bytes > limits.maxInlineDeltaBytes || few.length >= limits.maxDeltaSteps) break;
+      few.push(step);
+    }
+    if (few.length === steps.length) this.context.send(from, { kind: 'deltas', request: request.request, steps });
+    else this.#offer(from, request.request, 'deltas', steps);
+  }
+
+  /** History is gone here; the owner of the data may still know what leads from there to the newest state. */
+  #askUserLayer(from: Peer, request: DeltaRequest, to: NonNullable<DeltaRequest['to']>): void {
+    this.context.callUser({ name: 'delta', from: request.from, to }, (answer: UserAnswer) => {
+      if (!this.context.isLeading) return;
+      const bytes = answer.kind === 'done' ? (answer.bytes ?? null) : null;
+      if (bytes === null) {
+        this.context.send(from, { kind: 'too-old', request: request.request, from: request.from, onChain: true });
+        return;
+      }
+      this.#sendSteps(from, request, [{ from: request.from, to, bytes, digest: digestOf(bytes) }]);
+    });
+  }
+
+  onSnapshotRequest(from: Peer, request: SnapshotRequest): void {
+    this.#offerSnapshot(from, request.request);
+  }
+
+  #offerSnapshot(from: Peer, request: number): void {
+    if (this.history.tip !== null) this.#offer(from, request, 'snapshot', []);
+  }
+
+  #offer(to: Peer, request: number, mode: 'deltas' | 'snapshot', steps: readonly Delta[]): void {
+    const at = steps.at(-1)?.to ?? this.history.tip;
+    if (at === null) return;
+    const key = `${to.node}/${to.incarnation.storeId}/${request}`;
+    if ([...this.#transfers.values()].includes(key)) return; // offered already; the offer is repeated by the service's own stream
+    const token = this.context.token();
+    this.#transfers.set(token, key);
+    this.context.emit({ kind: 'offerBulk', token, to, epoch: this.context.epoch, request, mode, from: steps[0]?.from ?? null, at, steps });
+    this.context.event('transfer offered', 'info', { node: to.node, mode, version: at.version });
+  }
+
+  onTransferred(token: Token, error: string | null): void {
+    const key = this.#transfers.get(token);
+    if (key === undefined) return;
+    this.#transfers.delete(token);
+    this.context.event('transfer ended', error === null ? 'info' : 'warn', { to: key.split('/')[0], error });
+  }
+
+  // ── outcomes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onInquiry(from: Peer, inquiry: Inquiry): void {
+    const outcome = this.#outcomeOf(inquiry);
+    if (outcome !== null) this.context.send(from, { kind: 'resolution', round: inquiry.round, to: inquiry.to, outcome });
+  }
+
+  /** A status that shows a settled round as prepared is as good as an inquiry. */
+  onPrepared(from: Peer, prepared: readonly PreparedRef[]): void {
+    for (const { round, to } of prepared) {
+      const outcome = this.#outcomeOf({ round, to });
+      if (outcome !== null && outcome !== 'unknown') this.context.send(from, { kind: 'resolution', round, to, outcome });
+    }
+  }
+
+  /**
+   * Presumed abort, by the chain: on it, committed; in a reign of this store's own, recovered, not open and above the
+   * pruning mark, aborted; below the mark, superseded. Anything else isn't for this master to say. Null: still open.
+   */
+  #outcomeOf({ round, to }: Pick<Inquiry, 'round' | 'to'>): Resolution['outcome'] | null {
+    if (this.history.isOnChain(to)) return 'committed';
+    const isCurrent = sameEpoch(round.epoch, this.context.epoch);
+    if (this.rounds.open.some((open) => isCurrent && open.number === round.number)) return null;
+    if (this.rounds.recent.some((decision) => sameRound(decision.round, round) && decision.outcome === 'aborted')) return 'aborted';
+    const isOwn = this.leadership.reigns.some((epoch) => sameEpoch(epoch, round.epoch));
+    if (isOwn) return to.version > this.history.pruningMark ? 'aborted' : 'superseded';
+    if (compareEpochs(round.epoch, this.context.epoch) < 0 && this.leadership.foreignSuperseded) return 'superseded';
+    return 'unknown';
+  }
+}

@@ -1,0 +1,86 @@
+import type { Epoch, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
+import { noEpoch } from '../../../shared/protocol/kernel/ids.js';
+import type { Random } from '../../../shared/protocol/kernel/random.js';
+import { seededRandom } from '../../../shared/protocol/kernel/random.js';
+import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
+import { Timers } from '../../../shared/protocol/kernel/timers.js';
+import type { HealPermission, Message } from '../../../shared/protocol/wire/messages.js';
+import type { SlaveConfig, SlaveEffect, SlaveEvent, Token } from './io.js';
+
+export type SlaveTimer = 'join' | 'request' | 'inquiry' | 'status' | 'commit again' | 'lease' | 'promise again';
+
+/** What the parts of a slave's core share: the facts about the reign, and the way out for effects. */
+export class SlaveContext {
+  readonly timers = new Timers<SlaveTimer>();
+  readonly random: Random;
+  nowMs = 0;
+  /** The newest reign that this slave is durably bound to. */
+  promised: Epoch = noEpoch;
+  /** The leading master of `promised`, once heard. */
+  master: Peer | null = null;
+  masterHeardMs = -Infinity;
+  /** The place in voter bitmaps, given by the welcome of this reign. */
+  slot: number | null = null;
+  leaseMs: number;
+  heal: HealPermission = 'nobody';
+  /** Live members, as far as heartbeats tell: what back-offs scale with. */
+  groupSize = 1;
+  /** A store write failed: what is on disk is for the next process to read. No vote, no commit, no promise any more. */
+  storeFailed = false;
+  #effects: SlaveEffect[] = [];
+  #nextToken = 1;
+
+  constructor(readonly config: SlaveConfig) {
+    this.random = seededRandom(config.seed);
+    this.leaseMs = config.maxLeaseMs;
+  }
+
+  get durable(): boolean {
+    return this.config.durability === 'disk';
+  }
+
+  token(): Token {
+    return this.#nextToken++;
+  }
+
+  emit(effect: SlaveEffect): void {
+    this.#effects.push(effect);
+  }
+
+  takeEffects(): SlaveEffect[] {
+    const taken = this.#effects;
+    this.#effects = [];
+    return taken;
+  }
+
+  send(to: Peer | 'all', message: Message): void {
+    this.emit({ kind: 'send', to, epoch: this.promised, message });
+  }
+
+  sendToMaster(message: Message): void {
+    if (this.master !== null) this.send(this.master, message);
+  }
+
+  persist(operations: readonly StoreOperation[], durable: boolean): Token {
+    const token = this.token();
+    this.emit({ kind: 'persist', token, operations, durable });
+    return token;
+  }
+
+  event(name: string, level: SlaveEvent['level'], fields: Readonly<Record<string, unknown>> = {}): void {
+    this.emit({ kind: 'event', event: { name, level, fields } });
+  }
+
+  /** True while a leading master of this slave's reign has been heard within a lease. */
+  hearsMaster(): boolean {
+    return this.master !== null && this.nowMs - this.masterHeardMs < this.leaseMs;
+  }
+}
+
+/** What the participant tells the other parts. */
+export interface ParticipantListener {
+  /** A new state is durable and exposed. */
+  onExposed(tip: Tip): void;
+  /** A state was named as committed by this reign's master. */
+  onCommittedHeardOf(tip: Tip): void;
+}

@@ -1,0 +1,35 @@
+import type { Delta, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
+
+/**
+ * A round in progress at this slave.
+ *
+ * queued → asking → writing → prepared → (gone)
+ *
+ * `queued`: the user layer hasn't been asked; `asking`: it is being asked; `writing`: it said yes, and the prepared record
+ * is on its way to disk; `prepared`: durable, voted yes, never decided alone.
+ */
+export type StagedPhase = 'queued' | 'asking' | 'writing' | 'prepared';
+
+export interface Staged {
+  readonly round: RoundId;
+  /** The state that the round starts from; `change.from` is null when the change is a whole state. */
+  readonly from: Tip | null;
+  readonly change: Delta;
+  phase: StagedPhase;
+  /** The master's decision, when it came before this slave was ready to carry it out. */
+  decided: 'committed' | null;
+  /** Read from disk at start: the user layer is asked again, and no vote is due. */
+  readonly recovered: boolean;
+  readonly sinceMs: number;
+}
+
+const transitions: Readonly<Record<StagedPhase, readonly StagedPhase[]>> = {
+  queued: ['asking', 'prepared'],
+  asking: ['writing', 'prepared'],
+  writing: ['prepared'],
+  prepared: [],
+};
+
+export function mayBecome(from: StagedPhase, to: StagedPhase): boolean {
+  return transitions[from].includes(to);
+}

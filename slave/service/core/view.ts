@@ -1,0 +1,29 @@
+import type { Epoch, NodeId, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
+
+/** The core's account of itself, for status, metrics and checkers. Computed on request; changes nothing. */
+export interface SlaveView {
+  readonly state: SlaveState;
+  /** Applied, durable and exposed. */
+  readonly tip: Tip | null;
+  /** The newest committed state heard of. */
+  readonly heardOf: Tip | null;
+  readonly promised: Epoch;
+  /** The master whose heartbeats are heard, null when none was within the last lease. */
+  readonly master: NodeId | null;
+  /** Monotonic; 0 when there is no lease. */
+  readonly leaseUntilMs: number;
+  readonly welcomed: boolean;
+  readonly inDoubt: readonly InDoubtView[];
+  readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
+  /** Why the copy isn't served as current, for people; empty when it is. */
+  readonly reason: string;
+  readonly repairs: number;
+  readonly snapshots: number;
+}
+
+export interface InDoubtView {
+  readonly round: RoundId;
+  readonly to: Tip;
+  readonly ageMs: number;
+}

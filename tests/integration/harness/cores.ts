@@ -1,0 +1,392 @@
+import { MasterCore } from '../../../master/service/core/master-core.js';
+import type { MasterConfig, MasterEffect, MasterInput } from '../../../master/service/core/io.js';
+import type { MasterRecovered } from '../../../master/service/core/records.js';
+import { recoverMaster } from '../../../master/service/core/records.js';
+import { SlaveCore } from '../../../slave/service/core/slave-core.js';
+import type { SlaveConfig, SlaveEffect, SlaveInput, UserAnswer } from '../../../slave/service/core/io.js';
+import { recoverSlave } from '../../../slave/service/core/records.js';
+import type { DataSetId, Epoch, NodeId, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
+import { sameTip, showTip } from '../../../shared/protocol/kernel/ids.js';
+import type { Outcome, Rejection, Replication } from '../../../shared/protocol/kernel/outcome.js';
+import type { StoreKey, StoreOperation, StoreReader } from '../../../shared/protocol/kernel/store.js';
+import type { Message } from '../../../shared/protocol/wire/messages.js';
+
+/**
+ * One master's core and some slaves' cores, wired directly: no services, no network, no disk. What a test says about a
+ * sequence of events stands in the test; here everything arrives at once unless a filter drops it.
+ */
+const dataSet = 'prices' as DataSetId;
+
+export class MemoryRecords implements StoreReader {
+  readonly #records = new Map<string, { readonly key: StoreKey; readonly value: unknown }>();
+
+  copy(): MemoryRecords {
+    const copy = new MemoryRecords();
+    for (const { key, value } of this.#records.values()) copy.apply([{ kind: 'put', key, value }]);
+    return copy;
+  }
+
+  apply(operations: readonly StoreOperation[]): void {
+    for (const operation of operations) {
+      const name = JSON.stringify(operation.key);
+      if (operation.kind === 'put') this.#records.set(name, { key: operation.key, value: operation.value });
+      else this.#records.delete(name);
+    }
+  }
+
+  get(key: StoreKey): unknown {
+    return this.#records.get(JSON.stringify(key))?.value;
+  }
+
+  range(prefix: StoreKey): { readonly key: StoreKey; readonly value: unknown }[] {
+    return [...this.#records.values()].filter(({ key }) => key.length > prefix.length && prefix.every((part, index) => key[index] === part));
+  }
+}
+
+interface Packet {
+  readonly from: Peer;
+  readonly to: Peer | 'all';
+  readonly epoch: Epoch;
+  readonly message: Message;
+}
+
+export interface SlaveNode {
+  readonly name: string;
+  readonly store: string;
+  readonly peer: Peer;
+  core: SlaveCore;
+  readonly records: MemoryRecords;
+  /** What the user layer holds: the tip, and the versions applied in order. */
+  tip: Tip | null;
+  applied: number[];
+  readonly calls: string[];
+  veto: ((version: number) => UserAnswer | null) | null;
+  alive: boolean;
+  starts: number;
+  halted: string | null;
+  /** Records put, in order: what a test may bring back as if their removal had been lost. */
+  readonly kept: StoreOperation[];
+  /** So many commits fail before one succeeds. */
+  failCommits: number;
+  lateToken: number | null;
+}
+
+export interface MasterNode {
+  core: MasterCore;
+  records: MemoryRecords;
+  readonly peer: Peer;
+  alive: boolean;
+  starts: number;
+  halted: string | null;
+}
+
+export class CoreGroup {
+  nowMs = 0;
+  readonly trace: string[] = [];
+  readonly slaves: SlaveNode[] = [];
+  readonly otherMasters: MasterNode[] = [];
+  /** Every packet, in order. */
+  readonly sent: Packet[] = [];
+  master: MasterNode;
+  readonly results = new Map<number, Outcome | Rejection | { readonly kind: 'done' }>();
+  /** False: the packet is lost. */
+  passes: (packet: Packet, receiver: string) => boolean = () => true;
+  /** False: the master's write hangs, and what comes after it too. */
+  masterWrites: (operations: readonly StoreOperation[]) => boolean = () => true;
+  /** What the master's user layer answers when it is asked for a delta. */
+  userDelta: (version: number) => Uint8Array | null = (version) => new Uint8Array([version]);
+  /** An error text: the master's write fails. */
+  masterWriteError: (operations: readonly StoreOperation[]) => string | null = () => null;
+  #queue: (() => void)[] = [];
+  #nextCommand = 1;
+  #running = false;
+
+  constructor(
+    slaveNames: readonly string[],
+    private readonly overrides: Partial<MasterConfig> = {},
+  ) {
+    this.master = this.#newMaster('master', new MemoryRecords(), 1, 'm'.repeat(32));
+    for (const name of slaveNames) this.addSlave(name);
+  }
+
+  // ── building ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #newMaster(name: string, records: MemoryRecords, starts: number, storeId: string, overrides: Partial<MasterConfig> = {}): MasterNode {
+    const node = name as NodeId;
+    const incarnation = { storeId, start: starts };
+    const config: MasterConfig = {
+      dataSet, node, incarnation, claimant: String(starts).padStart(32, 'c'), seed: starts, durability: 'disk', maxOpenRounds: 8, leaseMs: 3000,
+      maxLeaseMs: 5000, surveyMs: 1000, historyBytes: 1 << 20, historyAgeMs: 3_600_000, takeOver: false, adoptFrom: null, resetGroup: false,
+      datagramBytes: 8000, ...this.overrides, ...overrides,
+    };
+    const recovered: MasterRecovered = recoverMaster(records, dataSet);
+    return { core: new MasterCore(config, recovered), records, peer: { node, incarnation }, alive: true, starts, halted: null };
+  }
+
+  /** A second master of the group; it starts at once. */
+  addMaster(name: string, overrides: Partial<MasterConfig> = {}, records = new MemoryRecords(), storeLetter = name.slice(0, 1)): MasterNode {
+    const claimant = storeLetter.repeat(32);
+    const master = this.#newMaster(name, records, 1, storeLetter.repeat(32), { claimant, ...overrides });
+    this.otherMasters.push(master);
+    this.#masterStep(master, { kind: 'start', tip: (records.get(['user', 'tip']) as Tip | undefined) ?? null });
+    this.#drain();
+    return master;
+  }
+
+  addSlave(name: string, store = name, tip: Tip | null = null): SlaveNode {
+    const slave = this.#bootSlave({ name, store, records: new MemoryRecords(), tip, applied: [], starts: 1, calls: [], veto: null });
+    this.slaves.push(slave);
+    this.#startSlave(slave);
+    return slave;
+  }
+
+  #bootSlave(parts: Pick<SlaveNode, 'name' | 'store' | 'records' | 'tip' | 'applied' | 'starts' | 'calls' | 'veto'>): SlaveNode {
+    const peer: Peer = { node: parts.name as NodeId, incarnation: { storeId: parts.store.padEnd(32, '0'), start: parts.starts } };
+    const config: SlaveConfig = {
+      dataSet, node: peer.node, incarnation: peer.incarnation, seed: parts.starts, durability: 'disk', maxLeaseMs: 5000, windowBytes: 4 << 20,
+    };
+    return { ...parts, peer, core: new SlaveCore(config, recoverSlave(parts.records, dataSet)), alive: true, halted: null, kept: [], failCommits: 0, lateToken: null };
+  }
+
+  #startSlave(slave: SlaveNode): void {
+    this.#slaveStep(slave, { kind: 'start', tip: slave.tip });
+    this.#drain();
+  }
+
+  start(): void {
+    this.#masterStep(this.master, { kind: 'start', tip: (this.master.records.get(['user', 'tip']) as Tip | undefined) ?? null });
+    this.#drain();
+  }
+
+  restartMaster(): void {
+    const { records, starts, peer } = this.master;
+    this.master = this.#newMaster(peer.node, records, starts + 1, peer.incarnation.storeId);
+    this.start();
+  }
+
+  restartSlave(name: string): SlaveNode {
+    const index = this.slaves.findIndex((slave) => slave.name === name);
+    const old = this.slave(name);
+    const fresh = this.#bootSlave({ ...old, starts: old.starts + 1 });
+    this.slaves[index] = fresh;
+    this.#startSlave(fresh);
+    return fresh;
+  }
+
+  slave(name: string): SlaveNode {
+    const found = this.slaves.find((slave) => slave.name === name);
+    if (found === undefined) throw new Error(`no slave ${name}`);
+    return found;
+  }
+
+  // ── driving ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  replicate(version: number, options: Partial<Replication> = {}): number {
+    const command = this.#nextCommand++;
+    const replication: Replication = {
+      version, phases: 'two', timeoutMs: 2000, voters: 'live', content: 'auto', commitBy: 'multicast', abortBy: 'multicast', wait: 'decided',
+      delta: new Uint8Array([version]), ...options,
+    };
+    this.#masterStep(this.master, { kind: 'replicate', command, replication });
+    this.#drain();
+    return command;
+  }
+
+  command(input: MasterInput): void {
+    this.#masterStep(this.master, input);
+    this.#drain();
+  }
+
+  slaveInput(name: string, input: SlaveInput): void {
+    this.#slaveStep(this.slave(name), input);
+    this.#drain();
+  }
+
+  /** The callback that ran past its time ends at last. */
+  endLateCall(name: string): void {
+    const { lateToken } = this.slave(name);
+    if (lateToken === null) throw new Error(`no call of ${name} is late`);
+    this.slaveInput(name, { kind: 'answered', token: lateToken, answer: { kind: 'done' } });
+  }
+
+  get #masters(): readonly MasterNode[] {
+    return [this.master, ...this.otherMasters.filter((other) => other !== this.master)];
+  }
+
+  /** Lets virtual time pass, waking each core when it asked to be. */
+  run(durationMs: number): void {
+    const endMs = this.nowMs + durationMs;
+    for (let guard = 0; guard < 100_000; guard += 1) {
+      this.#drain();
+      const wakes = [...this.#masters, ...this.slaves].map(({ alive, core }) => (alive ? core.nextWakeMs() : Infinity));
+      const nextMs = Math.min(...wakes);
+      if (nextMs > endMs) {
+        this.nowMs = endMs;
+        return;
+      }
+      this.nowMs = Math.max(this.nowMs, nextMs);
+      for (const master of this.#masters) if (master.alive && master.core.nextWakeMs() <= this.nowMs) this.#masterStep(master, { kind: 'tick' });
+      for (const slave of this.slaves) if (slave.alive && slave.core.nextWakeMs() <= this.nowMs) this.#slaveStep(slave, { kind: 'tick' });
+      this.nowMs += 0.001;
+    }
+    throw new Error(`a core asks to be woken without end\n${this.trace.slice(-40).join('\n')}`);
+  }
+
+  /** A packet that was held back arrives now. */
+  deliverNow(name: string, packet: Packet): void {
+    this.#slaveStep(this.slave(name), { kind: 'received', from: packet.from, epoch: packet.epoch, message: packet.message });
+    this.#drain();
+  }
+
+  #drain(): void {
+    if (this.#running) return;
+    this.#running = true;
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) next();
+    this.#running = false;
+  }
+
+  #deliver(packet: Packet): void {
+    this.sent.push(packet);
+    const receives = (peer: Peer): boolean => {
+      const self = peer.node === packet.from.node && peer.incarnation.storeId === packet.from.incarnation.storeId;
+      return !self && (packet.to === 'all' || (packet.to.node === peer.node && packet.to.incarnation.storeId === peer.incarnation.storeId));
+    };
+    const input = { kind: 'received', from: packet.from, epoch: packet.epoch, message: packet.message } as const;
+    for (const slave of this.slaves) {
+      if (!receives(slave.peer) || !this.passes(packet, slave.name)) continue;
+      this.#queue.push(() => this.#slaveStep(slave, input));
+    }
+    for (const master of this.#masters) {
+      if (receives(master.peer) && this.passes(packet, master.peer.node)) this.#queue.push(() => this.#masterStep(master, input));
+    }
+  }
+
+  #masterStep(master: MasterNode, input: MasterInput): void {
+    if (!master.alive) return;
+    for (const effect of master.core.step(input, this.nowMs)) this.#masterEffect(master, effect);
+  }
+
+  #masterEffect(master: MasterNode, effect: MasterEffect): void {
+    this.#log(master.peer.node, effect);
+    const later = (input: MasterInput): void => {
+      this.#queue.push(() => {
+        if (this.#masters.includes(master)) this.#masterStep(master, input);
+      });
+    };
+    if (effect.kind === 'send') this.#deliver({ from: master.peer, to: effect.to, epoch: effect.epoch, message: effect.message });
+    else if (effect.kind === 'persist') {
+      if (!this.masterWrites(effect.operations)) return;
+      const error = this.masterWriteError(effect.operations);
+      if (error !== null) return later({ kind: 'persisted', token: effect.token, error });
+      master.records.apply(effect.operations);
+      if (effect.decided !== null) master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.decided.to }]);
+      later({ kind: 'persisted', token: effect.token, error: null });
+    } else if (effect.kind === 'callUser') {
+      if (effect.call.name === 'delta') later({ kind: 'answered', token: effect.token, answer: { kind: 'done', bytes: this.userDelta(effect.call.to.version) } });
+      else {
+        if (effect.call.name === 'recover') master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.call.committed }]);
+        later({ kind: 'answered', token: effect.token, answer: { kind: 'done' } });
+      }
+    } else if (effect.kind === 'settle') this.results.set(effect.command, effect.result);
+    else if (effect.kind === 'halt') master.halted = effect.text;
+    else if (effect.kind === 'offerBulk') {
+      const { to, epoch, request, mode, from, at } = effect;
+      this.#deliver({ from: master.peer, to, epoch, message: { kind: 'bulk-offer', request, mode, from, to: at, port: 1, token: 't'.repeat(32) } });
+    }
+  }
+
+  #slaveStep(slave: SlaveNode, input: SlaveInput): void {
+    if (!slave.alive) return;
+    for (const effect of slave.core.step(input, this.nowMs)) this.#slaveEffect(slave, effect);
+  }
+
+  #slaveEffect(slave: SlaveNode, effect: SlaveEffect): void {
+    this.#log(slave.name, effect);
+    const later = (input: SlaveInput): void => {
+      this.#queue.push(() => {
+        if (slave.alive) this.#slaveStep(slave, input);
+      });
+    };
+    switch (effect.kind) {
+      case 'send':
+        return this.#deliver({ from: slave.peer, to: effect.to, epoch: effect.epoch, message: effect.message });
+      case 'persist':
+        slave.records.apply(effect.operations);
+        slave.kept.push(...effect.operations.filter(({ kind, key }) => kind === 'put' && key.includes('prepared')));
+        return later({ kind: 'persisted', token: effect.token, error: null });
+      case 'callUser': {
+        const { call } = effect;
+        const version = call.name === 'prepare' ? call.change.to.version : call.to.version;
+        slave.calls.push(`${call.name} ${version}`);
+        const answer = call.name === 'prepare' ? (slave.veto?.(version) ?? null) : null;
+        if (answer?.kind === 'failed' && answer.late === true) slave.lateToken = effect.token;
+        return later({ kind: 'answered', token: effect.token, answer: answer ?? { kind: 'done' } });
+      }
+      case 'commitUser': {
+        const { change } = effect;
+        if (slave.failCommits > 0) {
+          slave.failCommits -= 1;
+          return later({ kind: 'answered', token: effect.token, answer: { kind: 'failed', reason: 'disk on fire' } });
+        }
+        if (change.from !== null && !sameTip(change.from, slave.tip)) throw new Error(`${slave.name} applies ${showTip(change.to)} on ${showTip(slave.tip)}`);
+        slave.calls.push(`commit ${change.to.version}`);
+        slave.tip = change.to;
+        slave.applied.push(change.to.version);
+        slave.records.apply(effect.operations);
+        return later({ kind: 'answered', token: effect.token, answer: { kind: 'done' } });
+      }
+      case 'fetchBulk':
+        if (effect.mode === 'snapshot') {
+          slave.calls.push(`install ${effect.to.version}`);
+          slave.tip = effect.to;
+        }
+        return later({ kind: 'transferred', token: effect.token, error: null });
+      case 'halt':
+        slave.halted = effect.text;
+        return;
+      default:
+        return;
+    }
+  }
+
+  #log(node: string, effect: MasterEffect | SlaveEffect): void {
+    const at = this.nowMs.toFixed(1).padStart(9);
+    if (effect.kind === 'send') {
+      const to = effect.to === 'all' ? 'all' : effect.to.node;
+      this.trace.push(`${at} ${node} → ${to}: ${describe(effect.message)}`);
+    } else if (effect.kind === 'event') this.trace.push(`${at} ${node} · ${effect.event.name}`);
+    else if (effect.kind === 'callUser') this.trace.push(`${at} ${node} calls ${effect.call.name}`);
+    else if (effect.kind === 'commitUser') this.trace.push(`${at} ${node} commits v${effect.change.to.version}`);
+    else if (effect.kind === 'persist') this.trace.push(`${at} ${node} persists ${effect.operations.map(({ kind, key }) => `${kind} ${String(key[3] ?? key[2])}`).join(', ')}`);
+    else if (effect.kind === 'settle') this.trace.push(`${at} ${node} settles ${effect.result.kind}`);
+    else this.trace.push(`${at} ${node} ${effect.kind}`);
+  }
+}
+
+function describe(message: Message): string {
+  switch (message.kind) {
+    case 'prepare':
+      return `prepare r${message.round} ${showTip(message.from)} → ${showTip(message.to)} (${message.content.kind})`;
+    case 'announce':
+      return `announce ${showTip(message.from)} → ${showTip(message.to)} (${message.content.kind})`;
+    case 'vote':
+      return `vote r${message.round.number} ${message.upToDate && message.canProcess ? 'yes' : `no: ${message.reason}`}`;
+    case 'commit':
+    case 'abort':
+      return `${message.kind} r${message.round.number} ${showTip(message.to)}`;
+    case 'heartbeat':
+      return `heartbeat ${showTip(message.tip)} lowest r${message.lowestOpenRound}`;
+    case 'status':
+      return `status ${showTip(message.tip)} ${message.state}`;
+    case 'delta-request':
+      return `delta-request ${showTip(message.from)} → ${message.to === null ? 'newest' : showTip(message.to)}`;
+    case 'deltas':
+      return `deltas ${message.steps.map(({ from, to }) => `${showTip(from)} → ${showTip(to)}`).join(', ')}`;
+    case 'inquiry':
+      return `inquiry r${message.round.number}`;
+    case 'resolution':
+      return `resolution r${message.round.number} ${message.outcome}`;
+    default:
+      return message.kind;
+  }
+}

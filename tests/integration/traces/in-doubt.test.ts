@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest';
+import { leading } from '../harness/leading.js';
+
+const inDoubt = (group: ReturnType<typeof leading>, name: string): number => group.slave(name).core.view(group.nowMs).inDoubt.length;
+
+describe('a round in doubt', () => {
+  it('is learnt from another slave, which answers with a decision it received', () => {
+    const group = leading(['a', 'b']);
+    group.passes = (packet, receiver) => !(receiver === 'a' && (packet.message.kind === 'commit' || packet.message.kind === 'heartbeat'));
+    group.replicate(1);
+    group.master.alive = false;
+    group.passes = () => true;
+    expect(inDoubt(group, 'a')).toBe(1);
+    expect(group.slave('b').applied).toEqual([1]);
+    group.run(5000);
+    expect(group.slave('a').applied, group.trace.slice(-20).join('\n')).toEqual([1]);
+  });
+
+  it('is never decided by votes: two slaves that only voted wait for the master', () => {
+    const group = leading(['a', 'b']);
+    group.masterWrites = () => false;
+    group.replicate(1);
+    group.master.alive = false;
+    group.run(60_000);
+    expect([inDoubt(group, 'a'), inDoubt(group, 'b')]).toEqual([1, 1]);
+    expect(group.slave('a').core.view(group.nowMs).inDoubt[0]?.ageMs).toBeGreaterThanOrEqual(60_000);
+    expect(group.slaves.map(({ applied }) => applied)).toEqual([[], []]);
+  });
+
+  it('of a foreign reign is for no other master to say: "no record" is no abort there', () => {
+    const group = leading(['a', 'b']);
+    group.masterWrites = () => false;
+    group.replicate(1);
+    group.master.alive = false;
+    group.run(100);
+    group.masterWrites = () => true;
+    const other = group.addMaster('other', { takeOver: true });
+    group.run(8000);
+    expect(other.core.view(group.nowMs).phase).toBe('leading');
+    expect(inDoubt(group, 'a')).toBe(1);
+    expect(group.trace.some((line) => line.includes('resolution r1 unknown'))).toBe(true);
+    expect(group.slave('a').calls).toEqual(['prepare 1']);
+  });
+
+  it('keeps its birth epoch under a newer reign of the same master, and is answered there', () => {
+    const group = leading(['a', 'b']);
+    group.masterWrites = () => false;
+    group.replicate(1);
+    group.master.alive = false;
+    group.masterWrites = () => true;
+    group.restartMaster();
+    group.run(300);
+    const resolution = group.sent.find(({ message }) => message.kind === 'resolution');
+    expect(resolution?.epoch.number).toBe(2);
+    expect(resolution?.message).toMatchObject({ round: { epoch: { number: 1 } }, outcome: 'aborted' });
+    expect(inDoubt(group, 'a')).toBe(0);
+  });
+
+  it('survives the slave: killed after its yes, it prepares again and waits', () => {
+    const group = leading(['a', 'b']);
+    group.masterWrites = () => false;
+    group.replicate(1);
+    group.slave('a').alive = false;
+    group.restartSlave('a');
+    expect(group.slave('a').calls).toEqual(['prepare 1', 'prepare 1']);
+    group.run(500);
+    expect(inDoubt(group, 'a')).toBe(1);
+  });
+
+  it('is done when the killed slave had committed already: the tip alone says so', () => {
+    const group = leading(['a', 'b']);
+    group.replicate(1);
+    const slave = group.slave('a');
+    const prepared = slave.kept.at(-1);
+    if (prepared === undefined) throw new Error('nothing was prepared');
+    slave.records.apply([prepared]); // the removal of the prepared record was lost
+    slave.alive = false;
+    const calls = slave.calls.length;
+    group.restartSlave('a');
+    group.run(1000);
+    expect(inDoubt(group, 'a')).toBe(0);
+    expect(group.slave('a').calls.slice(calls)).toEqual([]);
+    expect(group.slave('a').applied).toEqual([1]);
+  });
+});
+
+describe('callbacks', () => {
+  it('that throw are a no that names the node', () => {
+    const group = leading(['a', 'b']);
+    group.slave('b').veto = () => ({ kind: 'failed', reason: 'prepare threw: out of cheese' });
+    const command = group.replicate(1);
+    expect(group.results.get(command)).toMatchObject({ kind: 'aborted', refusals: [{ node: 'b', reason: 'prepare threw: out of cheese' }] });
+    group.run(10);
+    expect(group.slave('b').calls).toEqual(['prepare 1', 'abort 1']);
+    expect(group.slave('a').calls).toEqual(['prepare 1', 'abort 1']);
+  });
+
+  it('that hang are a no at their time, "busy" until they end, and released exactly once', () => {
+    const group = leading(['a', 'b']);
+    group.slave('b').veto = (version) => (version === 1 ? { kind: 'failed', reason: 'prepare took longer than 100 ms', late: true } : null);
+    const first = group.replicate(1);
+    expect(group.results.get(first)).toMatchObject({ kind: 'aborted', refusals: [{ node: 'b', reason: 'prepare took longer than 100 ms' }] });
+    const second = group.replicate(2);
+    expect(group.results.get(second)).toMatchObject({ kind: 'aborted', refusals: [{ node: 'b', reason: expect.stringContaining('busy') }] });
+    expect(group.slave('b').calls).toEqual(['prepare 1']);
+    group.endLateCall('b');
+    expect(group.slave('b').calls).toEqual(['prepare 1', 'abort 1']);
+    const third = group.replicate(3);
+    expect(group.results.get(third)?.kind).toBe('committed');
+  });
+
+  it('that fail to commit change no outcome: the copy stops serving, says so, and tries again', () => {
+    const group = leading(['a', 'b']);
+    group.slave('b').failCommits = 2;
+    const command = group.replicate(1);
+    expect(group.results.get(command)?.kind).toBe('committed');
+    expect(group.slave('b').core.view(group.nowMs)).toMatchObject({ state: 'failed', reason: expect.stringContaining('could not commit version 1') });
+    group.run(2000);
+    expect(group.slave('b').applied).toEqual([1]);
+    expect(group.slave('b').core.view(group.nowMs).state).toBe('current');
+  });
+});
+
+describe('a diverged copy', () => {
+  it('is fenced and kept when no majority stands behind the master, and says so', () => {
+    const group = leading(['a']);
+    const stranger = group.addSlave('x', 'x', { epoch: { number: 1, claimant: 'f'.repeat(32) }, version: 7 as never, chain: 'e'.repeat(32) as never });
+    group.replicate(1);
+    group.run(3000);
+    expect(stranger.core.view(group.nowMs)).toMatchObject({ state: 'diverged', tip: { version: 7 }, reason: expect.stringContaining('e1 v7') });
+    expect(stranger.calls).toEqual([]);
+    group.slaveInput('x', { kind: 'discard', command: 1 });
+    group.run(3000);
+    expect(stranger.calls, group.trace.slice(-20).join('\n')).toEqual(['install 1']);
+    expect(stranger.core.view(group.nowMs).state).toBe('current');
+  });
+
+  it('heals by snapshot when a majority of the registered members stands behind the master', () => {
+    const group = leading(['a', 'b']);
+    group.replicate(1);
+    group.run(100);
+    group.restartMaster();
+    group.run(2000);
+    const stranger = group.addSlave('x', 'x', { epoch: { number: 1, claimant: 'f'.repeat(32) }, version: 7 as never, chain: 'e'.repeat(32) as never });
+    group.run(3000);
+    expect(stranger.calls, group.trace.slice(-20).join('\n')).toEqual(['install 1']);
+    expect(stranger.tip?.version).toBe(1);
+  });
+});
+
+describe('pipelined rounds', () => {
+  it('commit in order, and an abort takes those on top of it along, newest first', () => {
+    const group = leading(['a', 'b']);
+    let held = true;
+    group.passes = (packet) => !(held && packet.message.kind === 'vote' && packet.from.node === 'b');
+    const commands = [1, 2, 3].map((version) => group.replicate(version, { timeoutMs: 300 }));
+    expect(group.slave('a').calls).toEqual(['prepare 1', 'prepare 2', 'prepare 3']);
+    group.run(400);
+    held = false;
+    expect(commands.map((command) => group.results.get(command))).toMatchObject([
+      { kind: 'aborted', reason: 'timeout' }, { kind: 'aborted', reason: 'prior aborted' }, { kind: 'aborted', reason: 'prior aborted' },
+    ]);
+    expect(group.slave('a').calls.slice(3)).toEqual(['abort 3', 'abort 2', 'abort 1']);
+    const next = [4, 5, 6].map((version) => group.replicate(version));
+    group.run(20);
+    expect(next.map((command) => group.results.get(command)?.kind)).toEqual(['committed', 'committed', 'committed']);
+    expect(group.slaves.map(({ applied }) => applied)).toEqual([[4, 5, 6], [4, 5, 6]]);
+  });
+
+  it('one lost prepare in the middle holds back only itself', () => {
+    const group = leading(['a', 'b']);
+    let drop = true;
+    group.passes = (packet, receiver) => !(drop && receiver === 'b' && packet.message.kind === 'prepare' && packet.message.round === 2);
+    const commands = [1, 2, 3].map((version) => group.replicate(version));
+    drop = false;
+    group.run(50);
+    expect(commands.map((command) => group.results.get(command)?.kind), group.trace.slice(-40).join('\n')).toEqual(['committed', 'committed', 'committed']);
+    expect(group.slave('b').calls).toEqual(['prepare 1', 'commit 1', 'prepare 2', 'prepare 3', 'commit 2', 'commit 3']);
+  });
+});
