@@ -1,0 +1,133 @@
+import { invariant } from '../protocol/kernel/invariant.js';
+import type { Envelope } from '../protocol/wire/messages.js';
+import type { Node, Participant } from './node.js';
+
+/** A pure core, as its driver needs it. */
+export interface Machine<Input, Effect> {
+  step(input: Input, nowMs: number): readonly Effect[];
+  /** Monotonic; Infinity when nothing is set. */
+  nextWakeMs(): number;
+}
+
+export interface DriverHooks<Input, Effect> {
+  readonly received: (envelope: Envelope) => Input;
+  readonly tick: Input;
+  /** What must go into the core before the next input: null almost always. */
+  readonly before?: (nowMs: number) => Input | null;
+  readonly execute: (effect: Effect, nowMs: number) => void;
+  /** All inputs are taken; called once per turn. */
+  readonly settled?: (nowMs: number) => void;
+  /** The node stopped for a bug. */
+  readonly failed?: (error: unknown) => void;
+}
+
+/**
+ * Steps one core and has its effects executed, in order: all effects of an input before the next input. Answers that
+ * come at once, from inside `execute`, wait in the queue: a loop, never a recursion.
+ */
+export class Driver<Input, Effect> implements Participant {
+  readonly #node: Node;
+  readonly #dataSet: string;
+  readonly #hooks: DriverHooks<Input, Effect>;
+  #machine: Machine<Input, Effect> | null = null;
+  #inputs: Input[] = [];
+  #draining = false;
+  #ended = false;
+
+  constructor(node: Node, dataSet: string, hooks: DriverHooks<Input, Effect>) {
+    this.#node = node;
+    this.#dataSet = dataSet;
+    this.#hooks = hooks;
+    node.attach(dataSet, this);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Inputs that were submitted before wait until now, behind `first`. */
+  start(machine: Machine<Input, Effect>, first: Input): void {
+    invariant(this.#machine === null, 'a driver is started once');
+    if (this.#ended) return;
+    this.#machine = machine;
+    this.#inputs.unshift(first);
+    this.#enterDrain();
+  }
+
+  submit(input: Input): void {
+    if (this.#ended) return;
+    this.#inputs.push(input);
+    if (!this.#draining && this.#machine !== null) this.#enterDrain();
+  }
+
+  /** Work of the service's own in this data set's turn, such as what follows a finished write. */
+  enter(work: (nowMs: number) => void): void {
+    if (this.#ended) return;
+    this.#node.enter((nowMs) => {
+      if (!this.#ended) work(nowMs);
+    });
+  }
+
+  onMessage(envelope: Envelope, nowMs: number): void {
+    // Before the copy is opened there is nothing to answer with; the group repeats itself.
+    if (this.#machine === null) return;
+    this.#inputs.push(this.#hooks.received(envelope));
+    this.#drain(nowMs);
+  }
+
+  onTick(nowMs: number): void {
+    this.#inputs.push(this.#hooks.tick);
+    this.#drain(nowMs);
+  }
+
+  nextWakeMs(): number {
+    return this.#machine === null || this.#ended ? Infinity : this.#machine.nextWakeMs();
+  }
+
+  onFailure(error: unknown): void {
+    this.#hooks.failed?.(error);
+  }
+
+  /** The core is stepped no more; later answers fall on the floor. */
+  end(): void {
+    this.#ended = true;
+    this.#inputs = [];
+    this.#node.detach(this.#dataSet);
+  }
+
+  #enterDrain(): void {
+    this.#node.enter((nowMs) => {
+      this.#drain(nowMs);
+    });
+  }
+
+  #drain(nowMs: number): void {
+    const machine = this.#machine;
+    if (machine === null || this.#draining || this.#ended) return;
+    this.#draining = true;
+    this.#node.touch(this);
+    try {
+      const before = this.#hooks.before?.(nowMs) ?? null;
+      if (before !== null) this.#inputs.unshift(before);
+      while (this.#inputs.length > 0) {
+        const inputs = this.#inputs;
+        this.#inputs = [];
+        for (const input of inputs) {
+          this.#step(machine, input);
+          if (this.#ended) return;
+        }
+      }
+    } finally {
+      this.#draining = false;
+    }
+    this.#hooks.settled?.(nowMs);
+  }
+
+  #step(machine: Machine<Input, Effect>, input: Input): void {
+    const stepMs = this.#node.nowMs();
+    for (const effect of machine.step(input, stepMs)) {
+      this.#hooks.execute(effect, stepMs);
+      if (this.#ended) return;
+    }
+  }
+}

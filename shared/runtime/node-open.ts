@@ -1,0 +1,67 @@
+import { LockstepError } from '../protocol/kernel/errors.js';
+import type { Incarnation, NodeId } from '../protocol/kernel/ids.js';
+import { SystemClock } from './clock.js';
+import type { NodePorts } from './node.js';
+import { systemRandom } from './node-random.js';
+import type { Clock, EventLog, Transport } from './ports.js';
+import { openStore } from './store-open.js';
+import { openTcpBulk } from './tcp-bulk.js';
+import { openUdpMulticast } from './udp-multicast.js';
+import { openUdpUnicast } from './udp-unicast.js';
+
+export const defaultGroup = '239.255.42.1:7401';
+/** Loopback: a group is opened to a network by naming an interface of it. */
+export const defaultInterface = '127.0.0.1';
+
+export interface OpenPortsOptions {
+  readonly name: NodeId;
+  readonly role: 'master' | 'slave';
+  /** The folder of the store. */
+  readonly store: string;
+  readonly group?: string;
+  readonly interface?: string;
+  /** Unicast instead of multicast. */
+  readonly peers?: readonly string[];
+  readonly port?: number;
+  readonly log: EventLog;
+}
+
+export interface OpenedPorts {
+  readonly ports: NodePorts;
+  readonly incarnation: Incarnation;
+  /** Closes sockets first, then the store: nothing comes in any more that would want to be written. */
+  readonly release: () => Promise<void>;
+}
+
+/** The real machine under a node. What was opened before a failure is closed again. */
+export async function openPorts(options: OpenPortsOptions): Promise<OpenedPorts> {
+  const { name, role, log } = options;
+  if (typeof options.store !== 'string' || options.store === '') throw new LockstepError('bad-option', 'store: the folder of the store is missing');
+  const clock = new SystemClock();
+  const random = systemRandom();
+  // The socket comes first: a start that fails on its address counts no start of the store.
+  const opened: { close(): Promise<void> }[] = [];
+  const release = async (): Promise<void> => {
+    for (const port of opened) await port.close();
+  };
+  try {
+    const transport = await openTransport(options, clock);
+    opened.push(transport);
+    const bulk = await openTcpBulk({ host: options.interface ?? defaultInterface, clock });
+    opened.push(bulk);
+    const { store, incarnation } = await openStore({ folder: options.store, node: name, role, random });
+    opened.push(store);
+    return { ports: { clock, transport, bulk, store, log, random }, incarnation, release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+function openTransport(options: OpenPortsOptions, clock: Clock): Promise<Transport> {
+  const { log, peers, port } = options;
+  const interfaceAddress = options.interface ?? defaultInterface;
+  const own = port === undefined ? {} : { port };
+  if (peers !== undefined && peers.length > 0) return openUdpUnicast({ interfaceAddress, peers, clock, log, ...own });
+  return openUdpMulticast({ group: options.group ?? defaultGroup, interfaceAddress, log, ...own });
+}

@@ -1,0 +1,169 @@
+import { describe, expect, it } from 'vitest';
+import { noEpoch } from '../protocol/kernel/ids.js';
+import { fakeNode } from '../../tests/integration/process/fake-ports.js';
+import { UserCalls } from './node-calls.js';
+import type { CallEnd } from './node-calls.js';
+import { Driver } from './node-driver.js';
+import { EventHub } from './node-events.js';
+import type { Participant } from './node.js';
+
+function participant(overrides: Partial<Participant> = {}): Participant {
+  return { onMessage: () => undefined, onTick: () => undefined, nextWakeMs: () => Infinity, ...overrides };
+}
+
+const survey = { kind: 'survey' } as const;
+
+describe('a node', () => {
+  it('queues work that comes up in a turn, and sends everything in one go before the turn ends', () => {
+    const { node, endpoint, datagrams } = fakeNode('a');
+    const order: string[] = [];
+    node.enter(() => {
+      node.enter(() => {
+        order.push('second');
+        node.send({ to: 'all', dataSet: 'x', epoch: noEpoch, message: survey });
+      });
+      order.push('first');
+      node.send({ to: 'all', dataSet: 'x', epoch: noEpoch, message: survey });
+    });
+    expect(order).toEqual(['first', 'second']);
+    expect(endpoint.sent).toHaveLength(2);
+    expect(datagrams()).toBe(1);
+  });
+
+  it('routes by data set, and counts what nobody here wants', () => {
+    const { node, deliver } = fakeNode('a');
+    const heard: string[] = [];
+    node.attach('x', participant({ onMessage: (envelope) => void heard.push(envelope.message.kind) }));
+    deliver('b', 'x', survey);
+    deliver('b', 'y', survey);
+    node.detach('x');
+    deliver('b', 'x', survey);
+    expect(heard).toEqual(['survey']);
+    expect(node.unroutedEnvelopes).toBe(2);
+  });
+
+  it('keeps one timer for all, and forgets no deadline of a participant that had nothing to do', () => {
+    const { node, clock } = fakeNode('a');
+    const woken: string[] = [];
+    const wakes = new Map([['x', 1010], ['y', 1030]]);
+    for (const name of ['x', 'y']) {
+      const waker = participant({
+        nextWakeMs: () => wakes.get(name) ?? Infinity,
+        onTick: (nowMs) => {
+          woken.push(`${name}@${nowMs}`);
+          wakes.delete(name);
+        },
+      });
+      node.attach(name, waker);
+      node.enter(() => {
+        node.touch(waker);
+      });
+    }
+    expect(clock.timers).toBe(1);
+    clock.advance(15);
+    expect(woken).toEqual(['x@1010']);
+    expect(clock.timers).toBe(1);
+    clock.advance(50);
+    expect(woken).toEqual(['x@1010', 'y@1030']);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('does nothing more after stop: no timer, no answer, no packet', () => {
+    const { node, clock, deliver, datagrams } = fakeNode('a');
+    const heard: string[] = [];
+    const waker = participant({ nextWakeMs: () => 1010, onTick: () => void heard.push('tick'), onMessage: () => void heard.push('message') });
+    node.attach('x', waker);
+    node.enter(() => {
+      node.touch(waker);
+    });
+    node.stop();
+    clock.advance(100);
+    deliver('b', 'x', survey);
+    node.enter(() => {
+      heard.push('work');
+    });
+    expect(heard).toEqual([]);
+    expect(datagrams()).toBe(0);
+  });
+});
+
+describe('a driver', () => {
+  it('executes all effects of an input before the next input, however the answers come', () => {
+    const { node } = fakeNode('a');
+    const order: string[] = [];
+    const driver: Driver<string, string> = new Driver<string, string>(node, 'x', {
+      received: () => 'received',
+      tick: 'tick',
+      execute: (effect) => {
+        order.push(`effect ${effect}`);
+        if (effect === 'ask') driver.submit('answer');
+      },
+    });
+    driver.submit('early');
+    driver.start(
+      {
+        step: (input) => {
+          order.push(`input ${input}`);
+          return input === 'early' ? ['ask', 'send'] : [];
+        },
+        nextWakeMs: () => Infinity,
+      },
+      'start',
+    );
+    expect(order).toEqual(['input start', 'input early', 'effect ask', 'effect send', 'input answer']);
+  });
+});
+
+describe('calls of a user layer', () => {
+  function calls(): { run: UserCalls; ends: CallEnd<unknown>[]; clock: ReturnType<typeof fakeNode>['clock'] } {
+    const { node, clock } = fakeNode('a');
+    return { run: new UserCalls(clock, (work) => { node.enter(work); }), ends: [], clock };
+  }
+
+  it('answer at once when the callback does', () => {
+    const { run, ends } = calls();
+    run.run({ name: 'prepare', limitMs: 10, call: () => 7 }, (end) => ends.push(end));
+    run.run({ name: 'prepare', limitMs: 10, call: () => { throw new Error('no disk'); } }, (end) => ends.push(end));
+    expect(ends).toEqual([{ ok: true, value: 7 }, { ok: false, reason: 'prepare threw: no disk', late: false }]);
+  });
+
+  it('tell twice of a call past its time, and start no other before its real end', async () => {
+    const { run, ends, clock } = calls();
+    let release: (value: string) => void = () => undefined;
+    const started: string[] = [];
+    const hanging = new Promise<string>((resolve) => { release = resolve; });
+    run.run({ name: 'commit', limitMs: 10, call: () => hanging }, (end) => ends.push(end));
+    run.run({ name: 'delta', limitMs: null, call: () => started.push('delta') }, (end) => ends.push(end));
+    clock.advance(11);
+    expect(ends).toEqual([{ ok: false, reason: 'commit took longer than 10 ms', late: true }]);
+    expect(started).toEqual([]);
+    release('done');
+    await hanging;
+    await Promise.resolve();
+    expect(ends.slice(1)).toEqual([{ ok: true, value: 'done' }, { ok: true, value: 1 }]);
+    expect(run.busy).toBe(false);
+  });
+
+  it('give up a call that could not even start in its time', () => {
+    const { run, ends, clock } = calls();
+    run.run({ name: 'commit', limitMs: null, call: () => new Promise(() => undefined) }, (end) => ends.push(end));
+    run.run({ name: 'delta', limitMs: 10, call: () => 1 }, (end) => ends.push(end));
+    clock.advance(11);
+    expect(ends).toEqual([{ ok: false, reason: "delta could not start: an earlier call hasn't returned", late: false }]);
+  });
+});
+
+describe('events', () => {
+  it('reach the log and those who listen; one that throws disturbs nobody', () => {
+    const log: string[] = [];
+    const heard: string[] = [];
+    const hub = new EventHub({ record: (event) => void log.push(event.name) });
+    hub.on('decided', () => { throw new Error('mine'); });
+    const stop = hub.on('*', (event) => void heard.push(event.name));
+    hub.record({ name: 'decided', level: 'info', fields: {} });
+    stop();
+    hub.record({ name: 'decided', level: 'info', fields: {} });
+    expect(heard).toEqual(['decided']);
+    expect(log).toEqual(['decided', 'listener-failed', 'decided', 'listener-failed']);
+  });
+});

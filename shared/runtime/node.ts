@@ -1,0 +1,248 @@
+import { errorText } from '../protocol/kernel/errors.js';
+import type { Epoch, Peer } from '../protocol/kernel/ids.js';
+import { invariant } from '../protocol/kernel/invariant.js';
+import type { Random } from '../protocol/kernel/random.js';
+import type { Envelope, Message } from '../protocol/wire/messages.js';
+import type { CrashPoint } from './crash-points.js';
+import type { Address, Bulk, Clock, EventLog, Store, Transport } from './ports.js';
+
+/** What a node runs on: the real adapters, or the simulator's twins. */
+export interface NodePorts {
+  readonly clock: Clock;
+  readonly transport: Transport;
+  readonly bulk: Bulk;
+  readonly store: Store;
+  readonly log: EventLog;
+  readonly random: Random;
+  /** Tests only: where this process is to die. */
+  readonly crashPoint?: CrashPoint;
+}
+
+/** Messages to datagrams and back, as a node needs it: `Endpoint` of `shared/protocol/stream`. */
+export interface PacketEndpoint {
+  send(packet: OutgoingPacket, nowMs: number): void;
+  /** What may leave now; the rest waits for `nextWakeMs`. */
+  takeDatagrams(nowMs: number): readonly { readonly to: Address | 'group'; readonly bytes: Uint8Array }[];
+  receive(bytes: Uint8Array, from: Address, nowMs: number): readonly Envelope[];
+  tick(nowMs: number): void;
+  nextWakeMs(): number;
+  readonly counters: object;
+  /** Where a peer was last heard from. */
+  addressOf(peer: Peer): Address | null;
+}
+
+export interface OutgoingPacket {
+  readonly to: Peer | 'all';
+  readonly dataSet: string;
+  readonly epoch: Epoch;
+  readonly message: Message;
+}
+
+/** What takes part in a group by the name of a data set: a service with its core, or a later module. */
+export interface Participant {
+  onMessage(envelope: Envelope, nowMs: number): void;
+  onTick(nowMs: number): void;
+  /** Monotonic; Infinity when nothing is set. */
+  nextWakeMs(): number;
+  /** The node stopped for a bug: nothing comes any more, and nobody is to be left waiting. */
+  onFailure?(error: unknown): void;
+}
+
+/** A timer sooner than this would fire again at once: system timers are no finer. */
+const shortestWaitMs = 1;
+
+/**
+ * One process's presence in a group: one socket pair, one timer, many data sets.
+ *
+ * Everything that happens (a datagram, a timer, a finished write, a callback's answer, a command) enters by `enter`. Work
+ * that comes up meanwhile is queued, never nested; when the queue is empty, all that was sent leaves in as few
+ * datagrams as it fits, before `enter` returns: no turn of the event loop lies between a cause and its packets.
+ */
+export class Node {
+  readonly self: Peer;
+  readonly ports: NodePorts;
+  readonly #endpoint: PacketEndpoint;
+  readonly #participants = new Map<string, Participant>();
+  readonly #wakes = new Map<Participant, number>();
+  readonly #touched = new Set<Participant>();
+  #queue: ((nowMs: number) => void)[] = [];
+  #pumping = false;
+  #unsent = false;
+  #stopped = false;
+  #armedMs = Infinity;
+  #disarm: (() => void) | null = null;
+  #unrouted = 0;
+
+  constructor(self: Peer, ports: NodePorts, endpoint: PacketEndpoint) {
+    this.self = self;
+    this.ports = ports;
+    this.#endpoint = endpoint;
+    ports.transport.onReceive((bytes, from) => {
+      this.enter((nowMs) => {
+        this.#receive(bytes, from, nowMs);
+      });
+    });
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Envelopes for data sets that aren't registered here. */
+  get unroutedEnvelopes(): number {
+    return this.#unrouted;
+  }
+
+  get counters(): object {
+    return this.#endpoint.counters;
+  }
+
+  nowMs(): number {
+    return this.ports.clock.monotonicMs();
+  }
+
+  addressOf(peer: Peer): Address | null {
+    return this.#endpoint.addressOf(peer);
+  }
+
+  attach(dataSet: string, participant: Participant): void {
+    invariant(!this.#participants.has(dataSet), `data set ${dataSet} is attached twice`);
+    this.#participants.set(dataSet, participant);
+  }
+
+  detach(dataSet: string): void {
+    const participant = this.#participants.get(dataSet);
+    if (participant === undefined) return;
+    this.#participants.delete(dataSet);
+    this.#wakes.delete(participant);
+    this.#touched.delete(participant);
+  }
+
+  /** Queues a message; it leaves at the end of this turn, or with `flush`. */
+  send(packet: OutgoingPacket): void {
+    this.#unsent = true;
+    this.#endpoint.send(packet, this.nowMs());
+  }
+
+  /** Lets go what was sent so far: called before work that takes long, so that peers needn't wait for it. */
+  flush(): void {
+    if (!this.#unsent || this.#stopped) return;
+    this.#unsent = false;
+    for (const datagram of this.#endpoint.takeDatagrams(this.nowMs())) {
+      this.ports.transport.send(datagram.bytes, datagram.to);
+    }
+  }
+
+  /** The participant's next deadline may have moved: asked again at the end of this turn. */
+  touch(participant: Participant): void {
+    this.#touched.add(participant);
+  }
+
+  /** Runs `work` now, or after what is running; then sends, then sets the timer. Nothing happens after `stop`. */
+  enter(work: (nowMs: number) => void): void {
+    if (this.#stopped) return;
+    this.#queue.push(work);
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      this.#pump();
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    } finally {
+      this.#pumping = false;
+      this.#queue = [];
+    }
+  }
+
+  /** Ends everything at once, without a word to the group: timers, packets, answers that come later. */
+  stop(): void {
+    this.#stopped = true;
+    this.#disarm?.();
+    this.#disarm = null;
+    this.#queue = [];
+    this.#participants.clear();
+    this.#wakes.clear();
+    this.#touched.clear();
+  }
+
+  /** A node that is wrong stops before it spreads it; the error goes on to whoever runs the process. */
+  #fail(error: unknown): void {
+    const participants = [...this.#participants.values()];
+    this.stop();
+    this.ports.log.record({ name: 'node-failed', level: 'error', fields: { node: this.self.node, reason: errorText(error) } });
+    for (const participant of participants) participant.onFailure?.(error);
+  }
+
+  #pump(): void {
+    for (;;) {
+      for (let index = 0; index < this.#queue.length && !this.#stopped; index += 1) this.#queue[index]?.(this.nowMs());
+      this.#queue = [];
+      if (this.#stopped) return;
+      this.flush();
+      if (this.#queue.length === 0) break;
+    }
+    this.#arm();
+  }
+
+  #receive(bytes: Uint8Array, from: Address, nowMs: number): void {
+    const envelopes = this.#endpoint.receive(bytes, from, nowMs);
+    // Receiving may make the endpoint send: repairs of fragments, acknowledgements.
+    this.#unsent = true;
+    for (const envelope of envelopes) {
+      const participant = this.#participants.get(envelope.dataSet);
+      if (participant === undefined) {
+        this.#unrouted += 1;
+        continue;
+      }
+      this.#touched.add(participant);
+      participant.onMessage(envelope, nowMs);
+    }
+  }
+
+  #tick(nowMs: number): void {
+    if (this.#endpoint.nextWakeMs() <= nowMs) {
+      this.#endpoint.tick(nowMs);
+      this.#unsent = true;
+    }
+    for (const [participant, wakeMs] of [...this.#wakes]) {
+      if (wakeMs > nowMs || !this.#wakes.has(participant)) continue;
+      this.#touched.add(participant);
+      participant.onTick(nowMs);
+    }
+  }
+
+  /** One timer for all. A deadline that moved away leaves the timer as it is: a spurious wake-up costs less. */
+  #arm(): void {
+    let soonestMs = Math.min(this.#armedMs, this.#endpoint.nextWakeMs());
+    for (const participant of this.#touched) {
+      const wakeMs = participant.nextWakeMs();
+      this.#wakes.set(participant, wakeMs);
+      if (wakeMs < soonestMs) soonestMs = wakeMs;
+    }
+    this.#touched.clear();
+    if (soonestMs < this.#armedMs) this.#setTimer(soonestMs);
+  }
+
+  #setTimer(atMs: number): void {
+    this.#disarm?.();
+    this.#armedMs = atMs;
+    this.#disarm = this.ports.clock.at(Math.max(atMs, this.nowMs() + shortestWaitMs), () => {
+      this.#disarm = null;
+      this.#armedMs = Infinity;
+      this.enter((nowMs) => {
+        this.#tick(nowMs);
+        this.#rearm();
+      });
+    });
+  }
+
+  /** After the timer fired, the deadlines of those it left untouched count again. */
+  #rearm(): void {
+    let soonestMs = Infinity;
+    for (const [participant, wakeMs] of this.#wakes) {
+      if (!this.#touched.has(participant) && wakeMs < soonestMs) soonestMs = wakeMs;
+    }
+    if (soonestMs < this.#armedMs) this.#setTimer(soonestMs);
+  }
+}

@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto';
+import { access, constants, mkdir, open as openFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { open } from 'lmdb';
+import { Packr } from 'msgpackr';
+import { errorText, LockstepError } from '../protocol/kernel/errors.js';
+import type { Incarnation, NodeId } from '../protocol/kernel/ids.js';
+import type { Random } from '../protocol/kernel/random.js';
+import type { StoreKey } from '../protocol/kernel/store.js';
+import { LmdbStore, type BinaryDatabase } from './lmdb-store.js';
+import { identityKey, raiseIncarnation, whyForeign } from './node-identity.js';
+import type { Store } from './ports.js';
+import { isAlive, parseHolder, thisProcess, type StoreHolder } from './store-holder.js';
+import { encodeKey } from './store-keys.js';
+
+export interface OpenStoreOptions {
+  /** Made when it isn't there. */
+  readonly folder: string;
+  readonly node: NodeId;
+  readonly role: 'master' | 'slave';
+  readonly random: Random;
+}
+
+export interface OpenedStore {
+  readonly store: Store;
+  /** Its start is one higher, durably, than at any time before. */
+  readonly incarnation: Incarnation;
+}
+
+/** What this code writes and reads. Another number is refused: nothing is converted on the way. */
+export const storeFormat = 1;
+
+const formatKey: StoreKey = ['meta', 'format'];
+const holderKey: StoreKey = ['meta', 'holder'];
+const dataFileName = 'data.mdb';
+/** Address space, not disk space: the file grows with what is in it, and beyond this by remapping. */
+const mapBytes = 256 * 1024 * 1024;
+
+const packr = new Packr({ useRecords: false, moreTypes: false });
+
+/**
+ * Opens a node's store and counts one more start. Rejects, having changed nothing that was there:
+ *
+ * - `store-unusable`: the folder can't be written, holds something else, or another process has it open;
+ * - `store-format`: another format number;
+ * - `store-foreign`: another node's, or the other role's.
+ */
+export async function openStore(options: OpenStoreOptions): Promise<OpenedStore> {
+  const { folder } = options;
+  await assertUsable(folder);
+  const database = openDatabase(folder);
+  const release = async (): Promise<void> => {
+    await database.remove(encodeKey(holderKey));
+  };
+  try {
+    const isNew = assertOurs(database, options);
+    await takeHold(database, folder, isNew);
+  } catch (error) {
+    await database.close();
+    throw error instanceof LockstepError ? error : unusable(folder, error);
+  }
+  const store = new LmdbStore({ database, folder, release });
+  try {
+    return { store, incarnation: await raiseIncarnation(store, options) };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/**
+ * `overlappingSync` is off: with it a commit that couldn't be synced is rejected, and its data is there all the same after
+ * a restart. `eventTurnBatching` is off: the store makes its own batches, and with it a failed commit also rejects a
+ * promise that nobody has, which ends the process.
+ */
+function openDatabase(folder: string): BinaryDatabase {
+  try {
+    return open<Buffer, Buffer>({
+      path: folder, noSubdir: false, overlappingSync: false, keyEncoding: 'binary', encoding: 'binary',
+      mapSize: mapBytes, cache: false, compression: false, eventTurnBatching: false,
+    });
+  } catch (error) {
+    throw unusable(folder, error);
+  }
+}
+
+/** True when there is nothing in it yet. */
+function assertOurs(database: BinaryDatabase, options: OpenStoreOptions): boolean {
+  const { folder } = options;
+  const format = read(database, formatKey);
+  if (format === undefined) {
+    for (const _key of database.getKeys({ start: Buffer.of(0), limit: 1 })) {
+      throw new LockstepError('store-unusable', `${folder} holds a database that is no store of Lockstep's; give another folder; nothing was touched`);
+    }
+    return true;
+  }
+  if (format !== storeFormat) {
+    const message = `the store ${folder} has format ${JSON.stringify(format)}, this program reads and writes format ${storeFormat}; give another folder, or use the program that made it; nothing was touched`;
+    throw new LockstepError('store-format', message);
+  }
+  const foreign = whyForeign(read(database, identityKey), options);
+  if (foreign !== null) throw new LockstepError('store-foreign', `${folder}: ${foreign.message}; nothing was touched`);
+  return false;
+}
+
+/** In one transaction: of two processes that start together one gets the store, the other finds it taken. */
+async function takeHold(database: BinaryDatabase, folder: string, isNew: boolean): Promise<void> {
+  const taken = await database.transaction((): StoreHolder | null => {
+    const holder = parseHolder(read(database, holderKey));
+    if (holder !== null && isAlive(holder)) return holder;
+    if (isNew) void database.put(encodeKey(formatKey), packr.pack(storeFormat));
+    void database.put(encodeKey(holderKey), packr.pack(thisProcess()));
+    return null;
+  });
+  if (taken === null) return;
+  throw new LockstepError('store-unusable', `the store ${folder} is in use by process ${taken.pid}; stop it, or give another folder; nothing was touched`);
+}
+
+function read(database: BinaryDatabase, key: StoreKey): unknown {
+  const packed = database.get(encodeKey(key));
+  return packed === undefined ? undefined : packr.unpack(packed);
+}
+
+/** What would make the database fail, or crash, is found before it is opened. */
+async function assertUsable(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    // Asked by doing: a file system that is full or mounted read-only grants access and then refuses.
+    const probe = join(folder, `.probe-${randomBytes(6).toString('hex')}`);
+    const file = await openFile(probe, 'wx');
+    await file.close();
+    await rm(probe);
+    const path = join(folder, dataFileName);
+    if (await isDatabaseOrNew(path)) return;
+  } catch (error) {
+    throw unusable(folder, error);
+  }
+  throw new LockstepError('store-unusable', `${join(folder, dataFileName)} is damaged, or no database; give another folder, or restore it; nothing was touched`);
+}
+
+/** The two head pages of the database, each with its magic number: opening anything else crashes the process. */
+const magic = 0xbeef_c0de;
+const magicOffset = 24;
+const pageSizeOffset = 48;
+const smallestPage = 512;
+const largestPage = 65_536;
+
+async function isDatabaseOrNew(path: string): Promise<boolean> {
+  const size = await stat(path).then((found) => found.size, (error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 0;
+    throw error;
+  });
+  if (size === 0) return true;
+  const file = await openFile(path, 'r+');
+  try {
+    const head = Buffer.alloc(pageSizeOffset + 4);
+    await file.read(head, 0, head.byteLength, 0);
+    const pageBytes = head.readUInt32LE(pageSizeOffset);
+    if (head.readUInt32LE(magicOffset) !== magic || pageBytes < smallestPage || pageBytes > largestPage || size < 2 * pageBytes) return false;
+    await file.read(head, 0, head.byteLength, pageBytes);
+    return head.readUInt32LE(magicOffset) === magic;
+  } finally {
+    await file.close();
+  }
+}
+
+function unusable(folder: string, error: unknown): LockstepError {
+  return new LockstepError('store-unusable', `the store ${folder} can't be used: ${errorText(error)}; give a folder that this user may write`, { cause: error });
+}
