@@ -1,0 +1,68 @@
+import type { Digest, NodeId, Tip } from '../../shared/protocol/kernel/ids.js';
+import type { DeliveryMode, Outcome, Phases, VoterPolicy } from '../../shared/protocol/kernel/outcome.js';
+import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
+import type { MasterDataSet } from '../types.js';
+
+export interface ChangeOptions {
+  readonly phases?: Phases;
+  readonly timeoutMs?: number;
+  readonly voters?: VoterPolicy;
+  readonly commitBy?: DeliveryMode;
+  readonly abortBy?: DeliveryMode;
+  /** Default `decided`. */
+  readonly wait?: 'decided' | 'exposed';
+  /** The same key again within the day settles with the same outcome and changes nothing. At most 200 bytes. */
+  readonly idempotencyKey?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** One node's no, with the caller's own operations by their position in what the caller gave. */
+export interface ChangeRefusal {
+  readonly node: NodeId;
+  readonly reason: string;
+  readonly operations?: readonly number[];
+}
+
+/** An operation whose `ifVersion` or `ifAbsent` didn't hold: nothing of the change was applied. */
+export interface ConditionFailure {
+  readonly operation: number;
+  readonly key: string;
+  /** The version that last touched the key; null when there is none. */
+  readonly actual: number | null;
+}
+
+export type ChangeOutcome =
+  | (Extract<Outcome, { kind: 'committed' }> & { readonly operations: number })
+  | (Omit<Extract<Outcome, { kind: 'aborted' }>, 'refusals'> & { readonly refusals: readonly ChangeRefusal[] })
+  | {
+      readonly kind: 'aborted';
+      readonly reason: 'condition failed';
+      readonly refusals: readonly [];
+      readonly failures: readonly ConditionFailure[];
+      readonly durationMs: number;
+    }
+  | Extract<Outcome, { kind: 'unknown' }>;
+
+/** The original of a key-value data set. Reads are synchronous, from memory, of the committed state. */
+export interface MasterKeyValue<Value> extends AsyncDisposable {
+  readonly dataSet: MasterDataSet;
+  readonly tip: Tip | null;
+  readonly size: number;
+  get(key: string): Value | undefined;
+  entry(key: string): Entry<Value> | undefined;
+  /** In key order; all at one version. `after` pages on. */
+  list(options?: {
+    readonly prefix?: string;
+    readonly after?: string;
+    readonly limit?: number;
+  }): readonly Entry<Value>[];
+  /** Of the contents, whatever path led to them; equal at all nodes that are at one tip. Costs a pass over the entries. */
+  stateDigest(): Digest;
+  /**
+   * All of the operations or none of them, at every voter. Waiting changes share rounds (group commit); each caller
+   * sees only a veto of its own operations. Rejects with `bad-operation` for misuse.
+   */
+  change(operations: readonly Operation<Value>[], options?: ChangeOptions): Promise<ChangeOutcome>;
+  /** What became of a change, by its idempotency key: how a caller resolves *unknown*. Undefined: never seen here. */
+  outcomeOf(idempotencyKey: string): ChangeOutcome | 'pending' | undefined;
+}

@@ -1,0 +1,317 @@
+import type { Delta, Digest, Tip } from '../../shared/protocol/kernel/ids.js';
+import { sameTip, showTip, versionOf } from '../../shared/protocol/kernel/ids.js';
+import { LockstepError } from '../../shared/protocol/kernel/errors.js';
+import { limits } from '../../shared/protocol/kernel/limits.js';
+import type { StoreTransaction } from '../../shared/protocol/kernel/store.js';
+import { keyValueBounds as bounds } from '../../shared/protocol/key-value/bounds.js';
+import { decodeChange, encodeSegment, type Columns } from '../../shared/protocol/key-value/change-codec.js';
+import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
+import { encodeSnapshot, SnapshotReader } from '../../shared/protocol/key-value/snapshot-codec.js';
+import { KeyValueState } from '../../shared/protocol/key-value/state.js';
+import { checkOperations, type CheckedChange } from '../../shared/protocol/key-value/validate.js';
+import type { MasterDataSet, MasterKind, MasterKindContext } from '../types.js';
+import { ChangeQueue } from './change-queue.js';
+import type { MasterUserLayer } from './contract.js';
+import type { ChangeOptions, ChangeOutcome, MasterKeyValue } from './key-value-types.js';
+import { RememberedOutcomes } from './remembered-outcomes.js';
+import { abortedOutcome, type WaitingChange } from './waiting-change.js';
+
+/**
+ * The original of a key-value data set, in memory and, unless `durability` is `memory`, in the service's own store:
+ * the entries of a change, its tip and its idempotency keys become durable in the transaction of the decision.
+ */
+export function keyValue<Value>(): MasterKind<MasterKeyValue<Value>> {
+  return {
+    create(context) {
+      const state = new KeyValueState<Value>();
+      const outcomes = new RememberedOutcomes({ bound: bounds.rememberedOutcomes, dataSet: context.dataSet });
+      const layer = new MasterKeyValueLayer(state, outcomes, context);
+      return { layer, handle: (dataSet) => new MasterKeyValueHandle(dataSet, { state, outcomes, layer, context }) };
+    },
+  };
+}
+
+/** A decision on its way to the disk. */
+interface Deciding {
+  readonly columns: Columns;
+  readonly keyed: readonly WaitingChange[];
+}
+
+class MasterKeyValueLayer<Value> implements MasterUserLayer {
+  readonly maxOpenRounds = bounds.maxOpenRounds;
+  readonly shared = {
+    write: (change: Delta, transaction: StoreTransaction): void => this.#write(change, transaction),
+    expose: (change: Delta): void => this.#expose(change),
+  };
+  readonly #state: KeyValueState<Value>;
+  readonly #outcomes: RememberedOutcomes;
+  readonly #context: MasterKindContext;
+  readonly #deciding = new Map<number, Deciding>();
+  /** Null until the handle is made. */
+  queue: ChangeQueue | null = null;
+
+  constructor(state: KeyValueState<Value>, outcomes: RememberedOutcomes, context: MasterKindContext) {
+    this.#state = state;
+    this.#outcomes = outcomes;
+    this.#context = context;
+  }
+
+  open(): Tip | null {
+    if (!this.#onDisk) return null;
+    this.#outcomes.load(this.#context.store);
+    return this.#state.load(this.#context.store, this.#context.dataSet);
+  }
+
+  /** The original only ever holds what was committed, so there is nothing to take back: it goes forward, or throws. */
+  async recover(committed: Tip | null, missing: readonly Delta[]): Promise<void> {
+    const steps: { readonly delta: Delta; readonly columns: Columns }[] = [];
+    let at = this.#state.tip;
+    for (const delta of missing) {
+      if (sameTip(at, committed) || !sameTip(at, delta.from)) continue;
+      steps.push({ delta, columns: decoded(delta) });
+      at = delta.to;
+    }
+    if (!sameTip(at, committed)) {
+      const text = `the original is at ${showTip(this.#state.tip)} and can't reach ${showTip(committed)}, which was committed here`;
+      throw new LockstepError('user-layer-failed', `${text}; take a slave's copy (--adopt-from NAME)`);
+    }
+    if (steps.length === 0) return;
+    await this.#durably((transaction) => {
+      for (const { delta, columns } of steps) this.#store(transaction, delta, columns);
+    });
+    for (const { delta, columns } of steps) this.#state.apply(columns, delta.to, delta.from === null);
+  }
+
+  /** Rounds in flight are at hand; of committed steps the service keeps the history, and beyond it a snapshot is due. */
+  delta(from: Tip | null, to: { readonly version: number }): Uint8Array | null {
+    const round = this.queue?.undecided(to.version);
+    return round !== undefined && round.prior === versionOf(from) ? round.bytes : null;
+  }
+
+  snapshot(at: Tip): AsyncIterable<Uint8Array> {
+    const { tip } = this.#state;
+    if (!sameTip(tip, at)) {
+      throw new LockstepError(
+        'not-current',
+        `the original is at ${showTip(tip)}, so it can't give the state at ${showTip(at)}`,
+      );
+    }
+    // Pinned now, not when the first chunk is read: what commits meanwhile doesn't show.
+    return streamed(this.#state.pinned());
+  }
+
+  restore(): void {
+    // Nothing of an open round is in the original.
+  }
+
+  async install(to: Tip, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const reader = new SnapshotReader<Value>();
+    const staged = new Map<string, Entry<Value>>();
+    for await (const chunk of chunks) for (const entry of reader.push(chunk)) staged.set(entry.key, entry);
+    reader.finish();
+    await this.#durably((transaction) => this.#state.storeWhole(transaction, this.#context.dataSet, staged, to));
+    this.#state.replace(staged, to);
+  }
+
+  stateDigest(): Digest {
+    return this.#state.digest();
+  }
+
+  get #onDisk(): boolean {
+    return this.#context.durability === 'disk';
+  }
+
+  /**
+   * The original takes what the bytes say and not the caller's own objects: it holds exactly what every copy decodes,
+   * and nobody else can reach into it.
+   */
+  #write(change: Delta, transaction: StoreTransaction): void {
+    const members = this.queue?.undecided(change.to.version)?.members ?? [];
+    const keyed = members.filter((member) => member.options.idempotencyKey !== undefined);
+    const columns = decoded(change);
+    this.#deciding.set(change.to.version, { columns, keyed });
+    if (!this.#onDisk) return;
+    this.#store(transaction, change, columns);
+    for (const { options, operations } of keyed) {
+      this.#outcomes.store(transaction, options.idempotencyKey ?? '', change.to, operations);
+    }
+  }
+
+  #expose(change: Delta): void {
+    const { columns, keyed } = this.#deciding.get(change.to.version) ?? { columns: decoded(change), keyed: [] };
+    this.#deciding.delete(change.to.version);
+    this.#state.apply(columns, change.to, change.from === null);
+    for (const { options, operations } of keyed)
+      this.#outcomes.decided(options.idempotencyKey ?? '', change.to, { operations, durable: this.#onDisk });
+    this.queue?.decided(change.to.version);
+  }
+
+  #store(transaction: StoreTransaction, change: Delta, columns: Columns): void {
+    this.#state.store(transaction, this.#context.dataSet, columns, change.to, change.from === null);
+  }
+
+  async #durably(write: (transaction: StoreTransaction) => void): Promise<void> {
+    if (!this.#onDisk) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#context.store.write(write, { durable: true }, (error) => (error === null ? resolve() : reject(error)));
+    });
+  }
+}
+
+interface HandleParts<Value> {
+  readonly state: KeyValueState<Value>;
+  readonly outcomes: RememberedOutcomes;
+  readonly layer: MasterKeyValueLayer<Value>;
+  readonly context: MasterKindContext;
+}
+
+class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
+  readonly dataSet: MasterDataSet;
+  readonly #parts: HandleParts<Value>;
+  readonly #queue: ChangeQueue;
+  #order = 0;
+
+  constructor(dataSet: MasterDataSet, parts: HandleParts<Value>) {
+    const { state, layer, context } = parts;
+    this.dataSet = dataSet;
+    this.#parts = parts;
+    this.#queue = new ChangeQueue({
+      replicate: (options) => dataSet.replicate(options),
+      committedVersion: () => versionOf(state.tip),
+      versionOfKey: (key) => state.entry(key)?.version ?? null,
+      clock: context.clock,
+    });
+    layer.queue = this.#queue;
+  }
+
+  get tip(): Tip | null {
+    return this.#parts.state.tip;
+  }
+
+  get size(): number {
+    return this.#parts.state.size;
+  }
+
+  get(key: string): Value | undefined {
+    return this.#parts.state.entry(key)?.value;
+  }
+
+  entry(key: string): Entry<Value> | undefined {
+    return this.#parts.state.entry(key);
+  }
+
+  list(options?: {
+    readonly prefix?: string;
+    readonly after?: string;
+    readonly limit?: number;
+  }): readonly Entry<Value>[] {
+    return this.#parts.state.list(options);
+  }
+
+  stateDigest(): Digest {
+    return this.#parts.state.digest();
+  }
+
+  async change(operations: readonly Operation<Value>[], options: ChangeOptions = {}): Promise<ChangeOutcome> {
+    checkOptions(options);
+    const checked = checkOperations(operations);
+    const { idempotencyKey, signal } = options;
+    if (idempotencyKey !== undefined) {
+      const known = this.#parts.outcomes.find(idempotencyKey);
+      if (known !== undefined)
+        return known.kind === 'pending' ? this.#parts.outcomes.joined(idempotencyKey) : known.outcome;
+    }
+    if (signal?.aborted === true) return abortedOutcome('cancelled', 0);
+    const segment = encodeSegment(checked.columns);
+    if (segment.length > limits.maxChangeBytes) {
+      const text = `the change has ${segment.length} bytes, and ${limits.maxChangeBytes} are the limit; make several of it`;
+      throw new LockstepError('change-too-large', text);
+    }
+    return this.#submit({ ...checked, segment }, options);
+  }
+
+  outcomeOf(idempotencyKey: string): ChangeOutcome | 'pending' | undefined {
+    const known = this.#parts.outcomes.find(idempotencyKey);
+    return known?.kind === 'pending' ? 'pending' : known?.outcome;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#queue.close('unregistered');
+    await this.dataSet[Symbol.asyncDispose]();
+  }
+
+  /** Starts at once when nothing is in flight. */
+  #submit(checked: CheckedChange & { readonly segment: Uint8Array }, options: ChangeOptions): Promise<ChangeOutcome> {
+    const { outcomes, context } = this.#parts;
+    const { idempotencyKey, signal } = options;
+    const timeoutMs = options.timeoutMs ?? context.defaults.timeoutMs ?? limits.roundTimeoutMs;
+    const phases = options.phases ?? context.defaults.phases ?? 'two';
+    const submittedMs = context.clock.monotonicMs();
+    this.#order += 1;
+    return new Promise((resolve, reject) => {
+      const ended = (): void => signal?.removeEventListener('abort', cancel);
+      const change: WaitingChange = {
+        ...checked,
+        order: this.#order,
+        operations: checked.columns.keys.length,
+        options: { ...options, phases },
+        optionsKey: optionsKey(options),
+        submittedMs,
+        deadlineMs: submittedMs + timeoutMs,
+        part: null,
+        cancelled: false,
+        settle: (outcome) => {
+          ended();
+          if (idempotencyKey !== undefined) outcomes.settle(idempotencyKey, outcome);
+          resolve(outcome);
+        },
+        fail: (error) => {
+          ended();
+          // Refused before anything began: the key is free for another try.
+          const reason = error instanceof Error ? error : new Error(String(error));
+          if (idempotencyKey !== undefined) outcomes.forget(idempotencyKey, reason);
+          reject(reason);
+        },
+      };
+      const cancel = (): void => this.#queue.cancel(change);
+      signal?.addEventListener('abort', cancel, { once: true });
+      if (idempotencyKey !== undefined) outcomes.begin(idempotencyKey);
+      try {
+        this.#queue.submit(change);
+      } catch (error) {
+        change.fail(error);
+      }
+    });
+  }
+}
+
+/** Throws for a change whose bytes are none; the digest was checked, so that is our own fault. */
+function decoded(change: Delta): Columns {
+  const result = decodeChange(change.bytes);
+  if (!result.ok) throw new LockstepError('bad-input', result.reason);
+  return result.columns;
+}
+
+async function* streamed(entries: readonly Entry<unknown>[]): AsyncGenerator<Uint8Array, void, void> {
+  yield* encodeSnapshot(entries);
+}
+
+function optionsKey(options: ChangeOptions): string {
+  const { phases, timeoutMs, voters, commitBy, abortBy, wait } = options;
+  return `${phases ?? ''}|${timeoutMs ?? ''}|${voters ?? ''}|${commitBy ?? ''}|${abortBy ?? ''}|${wait ?? ''}`;
+}
+
+function checkOptions(options: ChangeOptions): void {
+  const { timeoutMs, idempotencyKey } = options;
+  if (timeoutMs !== undefined && !(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
+    throw new LockstepError('bad-option', `timeoutMs must be greater than 0, not ${timeoutMs}`);
+  }
+  if (idempotencyKey === undefined) return;
+  const bytes = Buffer.byteLength(idempotencyKey);
+  if (bytes < 1 || bytes > bounds.maxIdempotencyKeyBytes) {
+    throw new LockstepError(
+      'bad-option',
+      `idempotencyKey must have 1 to ${bounds.maxIdempotencyKeyBytes} bytes, not ${bytes}`,
+    );
+  }
+}

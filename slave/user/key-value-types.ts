@@ -1,0 +1,31 @@
+import type { Digest, Tip } from '../../shared/protocol/kernel/ids.js';
+import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
+import type { ExposedChange, SlaveDataSet, SlaveState } from '../types.js';
+
+export interface SlaveKeyValueOptions<Value> {
+  /**
+   * Judges each operation of a change while it is prepared: `true` accepts, a text refuses and says why. Called again
+   * for the same change after a restart, so it must depend on nothing that may have changed meanwhile. A throw refuses.
+   */
+  readonly validate?: (operation: Operation<Value>, context: { readonly current: Value | undefined }) => true | string;
+}
+
+/** A copy of a key-value data set. Reads are synchronous, from memory, at one version for the whole tick. */
+export interface SlaveKeyValue<Value> extends AsyncDisposable {
+  readonly dataSet: SlaveDataSet;
+  readonly tip: Tip | null;
+  readonly state: SlaveState;
+  readonly size: number;
+  get(key: string): Value | undefined;
+  entry(key: string): Entry<Value> | undefined;
+  list(options?: {
+    readonly prefix?: string;
+    readonly after?: string;
+    readonly limit?: number;
+  }): readonly Entry<Value>[];
+  /** Of the contents, whatever path led to them; equal at all nodes that are at one tip. Costs a pass over the entries. */
+  stateDigest(): Digest;
+  changes(options?: { readonly signal?: AbortSignal }): AsyncIterable<ExposedChange>;
+  /** Read your own write: resolves when this copy exposes the version or a later one. */
+  reached(version: number, options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<Tip>;
+}
