@@ -55,9 +55,10 @@ export class MasterContext {
     this.emit({ kind: 'send', to, epoch: this.epoch, message });
   }
 
+  /** What isn't to be durable is written nowhere: nobody would read it, and the core has it in memory. */
   persist(operations: readonly StoreOperation[], options: { readonly durable: boolean; readonly decided?: Delta }): Token {
     const token = this.token();
-    this.emit({ kind: 'persist', token, operations, durable: options.durable, decided: options.decided ?? null });
+    this.emit({ kind: 'persist', token, operations: options.durable ? operations : [], durable: options.durable, decided: options.decided ?? null });
     return token;
   }
 
@@ -72,7 +73,6 @@ export class MasterContext {
   halt(code: HaltCode, text: string): void {
     this.phase = 'halted';
     this.timers.clearAll();
-    this.event('halted', 'error', { code, text });
     this.emit({ kind: 'halt', code, text });
   }
 

@@ -61,9 +61,10 @@ export class SlaveContext {
     if (this.master !== null) this.send(this.master, message);
   }
 
+  /** What isn't to be durable is written nowhere: nobody would read it, and the core has it in memory. */
   persist(operations: readonly StoreOperation[], durable: boolean): Token {
     const token = this.token();
-    this.emit({ kind: 'persist', token, operations, durable });
+    this.emit({ kind: 'persist', token, operations: durable ? operations : [], durable });
     return token;
   }
 

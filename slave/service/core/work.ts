@@ -98,7 +98,7 @@ export class WorkQueue {
       const token = this.context.token();
       this.#running = { task, token };
       if (task.kind === 'commit') {
-        this.context.emit({ kind: 'commitUser', token, change: task.change, operations: task.operations, durable: this.context.durable });
+        this.context.emit({ kind: 'commitUser', token, change: task.change, operations: this.context.durable ? task.operations : [], durable: this.context.durable });
       } else if (task.kind === 'prepare') {
         this.context.emit({ kind: 'callUser', token, call: { name: 'prepare', change: task.change } });
       } else {

@@ -1,0 +1,212 @@
+import { LockstepError } from '../shared/protocol/kernel/errors.js';
+import type { DataSetId, Incarnation, NodeId } from '../shared/protocol/kernel/ids.js';
+import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
+import { limits } from '../shared/protocol/kernel/limits.js';
+import { Endpoint } from '../shared/protocol/stream/endpoint.js';
+import type { NodePorts } from '../shared/runtime/node.js';
+import { Node } from '../shared/runtime/node.js';
+import type { EventListener } from '../shared/runtime/node-events.js';
+import { EventHub, silentLog } from '../shared/runtime/node-events.js';
+import { openPorts } from '../shared/runtime/node-open.js';
+import { MasterCore } from './service/core/master-core.js';
+import type { MasterView } from './service/core/view.js';
+import type { MasterSettings } from './service/master-config.js';
+import { MasterService } from './service/master-service.js';
+import type { DataSetDefaults, MasterDataSet, MasterKind, MasterOptions } from './types.js';
+import type { MasterUserLayer } from './user/contract.js';
+
+export interface MasterStatus {
+  readonly role: 'master';
+  readonly name: string;
+  readonly incarnation: Incarnation;
+  /** Where unicast reaches this node, `host:port`. */
+  readonly address: string;
+  readonly dataSets: readonly { readonly name: string; readonly view: MasterView }[];
+  /** What was sent and received, and what was refused by reason. */
+  readonly counters: object;
+  /** Messages about data sets that aren't registered here. */
+  readonly unroutedMessages: number;
+  /** As the system granted it. */
+  readonly receiveBufferBytes: number;
+}
+
+/** What a master runs on when its ports are made elsewhere: by the simulator, or by a test. */
+export interface MasterFoundation {
+  readonly name: NodeId;
+  readonly incarnation: Incarnation;
+  readonly ports: NodePorts;
+  readonly settings: MasterSettings;
+  /** Lets go of the ports, after everything else ended. */
+  readonly release: () => Promise<void>;
+}
+
+/**
+ * The process that owns the originals: any number of data sets, each under a name of its own, on one socket.
+ *
+ * `close` (or `await using`) ends what is under way with a typed outcome, says goodbye and lets go of store and sockets.
+ */
+export class Master implements AsyncDisposable {
+  readonly name: string;
+  readonly #foundation: MasterFoundation;
+  readonly #node: Node;
+  readonly #events: EventHub;
+  readonly #services = new Map<string, MasterService>();
+  #closing: Promise<void> | null = null;
+
+  private constructor(foundation: MasterFoundation) {
+    const { name, incarnation, ports } = foundation;
+    this.name = name;
+    this.#foundation = foundation;
+    this.#events = new EventHub(ports.log);
+    const self = { node: name, incarnation };
+    const { maxDatagramBytes, receiveBufferBytes } = ports.transport;
+    this.#node = new Node(self, ports, new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes }));
+  }
+
+  /**
+   * Opens the store and the sockets; nothing is said to the group before a data set is registered.
+   *
+   * Rejects with `bad-option`, `address-in-use`, `store-unusable`, `store-format` or `store-foreign`.
+   */
+  static async open(options: MasterOptions): Promise<Master> {
+    const name = parseName(options.name ?? 'master', 'name');
+    const adoptFrom = options.adoptFrom === undefined ? null : parseName(options.adoptFrom, 'adoptFrom');
+    const opened = await openPorts({ ...options, name, role: 'master', log: options.log ?? silentLog });
+    const settings: MasterSettings = {
+      durability: options.durability ?? 'disk',
+      takeOver: options.takeOver ?? false,
+      adoptFrom,
+      resetGroup: options.resetGroup ?? false,
+      leaseMs: leaseOf(options.leaseMs),
+      maxLeaseMs: limits.maxLeaseMs,
+      surveyMs: limits.surveyMs,
+      claimant: opened.ports.random.hex128(),
+    };
+    const { crashPoint } = options;
+    const ports = crashPoint === undefined ? opened.ports : { ...opened.ports, crashPoint };
+    return new Master({ name, settings, ...opened, ports });
+  }
+
+  /** @internal The same services and cores on ports made elsewhere. */
+  static on(foundation: MasterFoundation): Master {
+    return new Master(foundation);
+  }
+
+  /** Where unicast reaches this node, `host:port`. */
+  get address(): string {
+    return this.#node.ports.transport.address;
+  }
+
+  /**
+   * Takes a data set into the group: opens its user layer, then looks whether this master may lead. Resolves once the
+   * user layer is open; `leading()` tells when it leads. Changes may be started before that and wait for it.
+   *
+   * Rejects with `data-set-registered`, `bad-option`, `user-layer-failed` or `closed`.
+   */
+  register<Handle>(name: string, kind: MasterKind<Handle>, defaults?: DataSetDefaults): Promise<Handle>;
+  register(name: string, layer: MasterUserLayer, defaults?: DataSetDefaults): Promise<MasterDataSet>;
+  async register<Handle>(
+    name: string,
+    layerOrKind: MasterUserLayer | MasterKind<Handle>,
+    defaults: DataSetDefaults = {},
+  ): Promise<MasterDataSet | Handle> {
+    const dataSet = this.#freeName(name);
+    if (!('create' in layerOrKind)) {
+      const service = this.#attach(dataSet, layerOrKind, defaults);
+      await service.opened;
+      return service;
+    }
+    const { durability } = this.#foundation.settings;
+    const parts = layerOrKind.create({ dataSet, durability, store: this.#node.ports.store, defaults, clock: this.#node.ports.clock });
+    const service = this.#attach(dataSet, parts.layer, defaults);
+    // Made before the layer is open: a handle may take part in what the layer is told.
+    const handle = parts.handle(service);
+    await service.opened;
+    return handle;
+  }
+
+  /** Ends the data set's replications with a typed outcome and says goodbye. Rejects with `data-set-unknown`. */
+  async unregister(name: string): Promise<void> {
+    const service = this.#services.get(name);
+    if (service === undefined) throw new LockstepError('data-set-unknown', `no data set '${name}' is registered here`);
+    await service.unregister();
+  }
+
+  status(): MasterStatus {
+    return {
+      role: 'master',
+      name: this.name,
+      incarnation: this.#node.self.incarnation,
+      address: this.address,
+      dataSets: [...this.#services.values()].map((service) => ({ name: service.name, view: service.view() })),
+      counters: this.#node.counters,
+      unroutedMessages: this.#node.unroutedEnvelopes,
+      receiveBufferBytes: this.#node.ports.transport.receiveBufferBytes,
+    };
+  }
+
+  /** Listens for one name of event, or for all with `*`. The returned function stops it. */
+  on(event: string, listener: EventListener): () => void {
+    return this.#events.on(event, listener);
+  }
+
+  /** Settles open rounds, says goodbye, closes sockets and store. Never rejects for what peers do. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal Ends as a crash does: not a word to the group, nothing settled. */
+  abandon(): void {
+    this.#closing ??= Promise.resolve();
+    this.#node.stop();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#services.values()].map((service) => service.close('closed')));
+    this.#node.stop();
+    await this.#foundation.release();
+  }
+
+  #freeName(name: string): DataSetId {
+    if (this.#closing !== null) throw new LockstepError('closed', 'this master is closed');
+    const dataSet = parseDataSetId(name);
+    if (dataSet === null) {
+      throw new LockstepError('bad-option', `'${name}' can't name a data set: 1 to 64 bytes, no slash, no control characters`);
+    }
+    if (this.#services.has(name)) throw new LockstepError('data-set-registered', `the data set '${name}' is registered already`);
+    return dataSet;
+  }
+
+  #attach(dataSet: DataSetId, layer: MasterUserLayer, defaults: DataSetDefaults): MasterService {
+    const service = new MasterService({
+      node: this.#node,
+      dataSet,
+      layer,
+      defaults,
+      settings: this.#foundation.settings,
+      log: this.#events,
+      makeCore: (config, recovered) => new MasterCore(config, recovered),
+      ended: () => {
+        this.#services.delete(dataSet);
+      },
+    });
+    if (!service.over) this.#services.set(dataSet, service);
+    return service;
+  }
+}
+
+function parseName(text: string, option: string): NodeId {
+  const node = parseNodeId(text);
+  if (node !== null) return node;
+  throw new LockstepError('bad-option', `${option} '${text}' can't name a node: 1 to 64 bytes, no slash, no control characters`);
+}
+
+function leaseOf(leaseMs: number = limits.leaseMs): number {
+  if (leaseMs > 0 && leaseMs <= limits.maxLeaseMs) return leaseMs;
+  throw new LockstepError('bad-option', `leaseMs must be above 0 and at most ${limits.maxLeaseMs}, not ${leaseMs}`);
+}

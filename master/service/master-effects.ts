@@ -1,0 +1,237 @@
+import type { DataSetId, Delta, Tip } from '../../shared/protocol/kernel/ids.js';
+import { errorText } from '../../shared/protocol/kernel/errors.js';
+import { unreachable } from '../../shared/protocol/kernel/invariant.js';
+import type { StoreOperation } from '../../shared/protocol/kernel/store.js';
+import { applyOperations } from '../../shared/protocol/kernel/store.js';
+import { encodeDeltaStream } from '../../shared/runtime/bulk-deltas.js';
+import type { Node } from '../../shared/runtime/node.js';
+import { asError, fetchStream, offerStream, withPort } from '../../shared/runtime/node-bulk.js';
+import type { CallEnd } from '../../shared/runtime/node-calls.js';
+import { UserCalls } from '../../shared/runtime/node-calls.js';
+import type { EventRecord } from '../../shared/runtime/ports.js';
+import type { MasterUserLayer } from '../user/contract.js';
+import type { MasterEffect, MasterInput, MasterUserCall, Token, UserAnswer } from './core/io.js';
+
+type Of<Kind extends MasterEffect['kind']> = Extract<MasterEffect, { kind: Kind }>;
+
+export interface MasterEffectsParts {
+  readonly node: Node;
+  readonly dataSet: DataSetId;
+  readonly layer: MasterUserLayer;
+  readonly callbackMs: number;
+  readonly submit: (input: MasterInput) => void;
+  readonly enter: (work: () => void) => void;
+  readonly record: (event: EventRecord) => void;
+}
+
+/** Does what the master's core asks of the machine and of the user layer, and brings the answers back as inputs. */
+export class MasterEffects {
+  readonly #parts: MasterEffectsParts;
+  readonly #calls: UserCalls;
+  readonly #fetches = new Set<AbortController>();
+
+  constructor(parts: MasterEffectsParts) {
+    this.#parts = parts;
+    this.#calls = new UserCalls(parts.node.ports.clock, parts.enter);
+  }
+
+  /** The durable truth of the user layer; the first of its calls. */
+  open(opened: (end: CallEnd<Tip | null>) => void): void {
+    const { layer, callbackMs } = this.#parts;
+    this.#calls.run({ name: 'open', limitMs: callbackMs, call: () => layer.open() }, opened);
+  }
+
+  /** Nothing that is under way is worth its end any more. */
+  abandon(): void {
+    for (const controller of this.#fetches) controller.abort(new Error('the data set was closed'));
+  }
+
+  execute(effect: Exclude<MasterEffect, { kind: 'settle' | 'event' | 'halt' }>): void {
+    switch (effect.kind) {
+      case 'send':
+        this.#parts.node.send({ to: effect.to, dataSet: this.#parts.dataSet, epoch: effect.epoch, message: effect.message });
+        return;
+      case 'persist':
+        this.#persist(effect);
+        return;
+      case 'callUser':
+        this.#callUser(effect.token, effect.call);
+        return;
+      case 'offerBulk':
+        this.#offerBulk(effect);
+        return;
+      case 'adopt':
+        this.#adopt(effect);
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  #persist(effect: Of<'persist'>): void {
+    const { node, enter } = this.#parts;
+    const joined = this.#sharedOperations(effect);
+    if (!joined.ok) {
+      this.#submitPersisted(effect.token, joined.reason);
+      return;
+    }
+    if (!effect.durable && effect.operations.length + joined.operations.length === 0) {
+      this.#afterDecision(effect.token, effect.decided); // nothing is to be written: `durability: memory`
+      return;
+    }
+    // What was sent before needn't wait for the disk.
+    node.flush();
+    node.ports.store.write(
+      (transaction) => {
+        applyOperations(transaction, effect.operations);
+        applyOperations(transaction, joined.operations);
+      },
+      { durable: effect.durable },
+      (error) => {
+        if (error === null && effect.decided !== null) node.ports.crashPoint?.reached('after-decision');
+        enter(() => {
+          if (error !== null) this.#submitPersisted(effect.token, error.message);
+          else this.#afterDecision(effect.token, effect.decided);
+        });
+      },
+    );
+  }
+
+  /**
+   * What the layer writes in the transaction of the decision (G4). It is collected before the transaction begins, so
+   * that a throw spoils nothing.
+   */
+  #sharedOperations(effect: Of<'persist'>): { ok: true; operations: readonly StoreOperation[] } | { ok: false; reason: string } {
+    const shared = this.#parts.layer.shared;
+    if (effect.decided === null || shared === undefined) return { ok: true, operations: [] };
+    const operations: StoreOperation[] = [];
+    try {
+      shared.write(effect.decided, {
+        put: (key, value) => operations.push({ kind: 'put', key, value }),
+        remove: (key) => operations.push({ kind: 'remove', key }),
+      });
+    } catch (error) {
+      return { ok: false, reason: `write threw: ${errorText(error)}` };
+    }
+    return { ok: true, operations };
+  }
+
+  /** The decision stands, whatever the layer makes of it: a failure here is told and changes nothing. */
+  #afterDecision(token: Token, decided: Delta | null): void {
+    const { layer, callbackMs } = this.#parts;
+    if (decided === null) {
+      this.#submitPersisted(token, null);
+      return;
+    }
+    if (layer.shared !== undefined) {
+      try {
+        layer.shared.expose(decided);
+      } catch (error) {
+        this.#recordFailure('expose', decided, errorText(error));
+      }
+      this.#submitPersisted(token, null);
+      return;
+    }
+    if (layer.committed === undefined) {
+      this.#submitPersisted(token, null);
+      return;
+    }
+    let answered = false;
+    this.#calls.run({ name: 'committed', limitMs: callbackMs, call: () => layer.committed?.(decided) }, (end) => {
+      if (!end.ok) this.#recordFailure('committed', decided, end.reason);
+      if (answered) return;
+      answered = true;
+      this.#submitPersisted(token, null);
+    });
+  }
+
+  #callUser(token: Token, call: MasterUserCall): void {
+    this.#parts.node.flush();
+    const { layer, callbackMs } = this.#parts;
+    const answer = (end: CallEnd<unknown>): void => {
+      this.#parts.submit({ kind: 'answered', token, answer: userAnswer(call.name, end) });
+    };
+    const limits = { name: call.name, limitMs: callbackMs };
+    switch (call.name) {
+      case 'recover':
+        this.#calls.run<unknown>({ ...limits, call: () => layer.recover(call.committed, call.missing) }, answer);
+        return;
+      case 'delta':
+        this.#calls.run<unknown>({ ...limits, call: () => layer.delta(call.from, call.to) }, answer);
+        return;
+      case 'restore':
+        this.#calls.run<unknown>({ ...limits, call: () => layer.restore(call.to, call.dropped) }, answer);
+        return;
+      default:
+        unreachable(call);
+    }
+  }
+
+  /** The source is pinned at `at` here and now: what commits later must not show in it. */
+  #offerBulk(effect: Of<'offerBulk'>): void {
+    const { node, layer, dataSet, enter, submit } = this.#parts;
+    const ended = (error: Error | null): void => {
+      enter(() => {
+        submit({ kind: 'transferred', token: effect.token, error: error === null ? null : error.message, tip: null });
+      });
+    };
+    const bulkToken = node.ports.random.hex128();
+    try {
+      const chunks = effect.mode === 'snapshot' ? layer.snapshot(effect.at) : asAsync(encodeDeltaStream(effect.steps));
+      offerStream({ bulk: node.ports.bulk, token: bulkToken, chunks, ended });
+    } catch (error) {
+      ended(new Error(`snapshot threw: ${errorText(error)}`));
+      return;
+    }
+    const { request, mode, from, at } = effect;
+    const message = { kind: 'bulk-offer', request, mode, from, to: at, port: node.ports.bulk.port, token: bulkToken } as const;
+    node.send({ to: effect.to, dataSet, epoch: effect.epoch, message });
+  }
+
+  /** `--adopt-from`: the slave's copy becomes the original. */
+  #adopt(effect: Of<'adopt'>): void {
+    const { node, layer, submit } = this.#parts;
+    const fail = (error: string): void => {
+      submit({ kind: 'transferred', token: effect.token, error, tip: null });
+    };
+    const address = node.addressOf(effect.from);
+    const install = layer.install?.bind(layer);
+    if (install === undefined) {
+      fail('this user layer cannot take over a copy: it has no install');
+      return;
+    }
+    if (address === null) {
+      fail(`the address of ${effect.from.node} is not known`);
+      return;
+    }
+    const controller = new AbortController();
+    this.#fetches.add(controller);
+    const source = { bulk: node.ports.bulk, clock: node.ports.clock, controller };
+    const chunks = fetchStream({ ...source, address: withPort(address, effect.port), token: effect.bulkToken });
+    this.#calls.run({ name: 'install', limitMs: null, call: () => install(effect.to, chunks) }, (end) => {
+      this.#fetches.delete(controller);
+      controller.abort(asError('the transfer is over'));
+      if (end.ok) submit({ kind: 'transferred', token: effect.token, error: null, tip: effect.to });
+      else fail(end.reason);
+    });
+  }
+
+  #submitPersisted(token: Token, error: string | null): void {
+    this.#parts.submit({ kind: 'persisted', token, error });
+  }
+
+  #recordFailure(callback: string, change: Delta, reason: string): void {
+    this.#parts.record({ name: 'callback-failed', level: 'error', fields: { callback, version: change.to.version, reason } });
+  }
+}
+
+function userAnswer(name: string, end: CallEnd<unknown>): UserAnswer {
+  if (!end.ok) return end.late ? { kind: 'failed', reason: end.reason, late: true } : { kind: 'failed', reason: end.reason };
+  if (name !== 'delta') return { kind: 'done' };
+  if (end.value === null || end.value instanceof Uint8Array) return { kind: 'done', bytes: end.value };
+  return { kind: 'failed', reason: 'delta returned neither bytes nor null' };
+}
+
+async function* asAsync(chunks: Iterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  yield* chunks;
+}

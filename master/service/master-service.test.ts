@@ -1,0 +1,297 @@
+import { describe, expect, it } from 'vitest';
+import { issueDelta } from '../../shared/protocol/kernel/digest.js';
+import type { DataSetId, Version } from '../../shared/protocol/kernel/ids.js';
+import { noEpoch } from '../../shared/protocol/kernel/ids.js';
+import { limits } from '../../shared/protocol/kernel/limits.js';
+import type { FakeNode } from '../../tests/integration/process/fake-ports.js';
+import { fakeNode, peer, settlePromises } from '../../tests/integration/process/fake-ports.js';
+import type { MasterUserLayer } from '../user/contract.js';
+import type { DataSetDefaults } from '../types.js';
+import type { MasterEffect, MasterInput } from './core/io.js';
+import type { MasterPhase } from './core/view.js';
+import { MasterService } from './master-service.js';
+
+const epoch = { number: 1, claimant: 'ab'.repeat(16) };
+const change = issueDelta(null, epoch, 1 as Version, Uint8Array.of(1, 2, 3));
+
+interface Scripted extends FakeNode {
+  readonly service: MasterService;
+  readonly inputs: MasterInput[];
+  /** Has the core emit these as answer to its next input, and gives it one. */
+  readonly emit: (...effects: MasterEffect[]) => void;
+  phase: MasterPhase;
+  deaf: boolean;
+}
+
+/** The real service over a core that emits what the test says. */
+function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefaults = {}): Scripted {
+  const fakes = fakeNode('m');
+  const inputs: MasterInput[] = [];
+  let next: MasterEffect[] = [];
+  const whole: MasterUserLayer = {
+    open: () => null,
+    recover: () => undefined,
+    delta: () => null,
+    snapshot: () => { throw new Error('no snapshot'); },
+    restore: () => undefined,
+    ...layer,
+  };
+  const service = new MasterService({
+    node: fakes.node,
+    dataSet: 'prices' as DataSetId,
+    layer: whole,
+    defaults,
+    settings: {
+      durability: 'disk', takeOver: false, adoptFrom: null, resetGroup: false, leaseMs: 3000, maxLeaseMs: 10_000, surveyMs: 1000,
+      claimant: 'cd'.repeat(16),
+    },
+    log: { record: (event) => void fakes.events.push(event) },
+    makeCore: () => ({
+      step: (input): MasterEffect[] => {
+        inputs.push(input);
+        if (input.kind !== 'start' && self.deaf) return [];
+        if (input.kind === 'close') return [{ kind: 'settle', command: input.command, result: { kind: 'done' } }];
+        const effects = next;
+        next = [];
+        return effects;
+      },
+      nextWakeMs: () => Infinity,
+      view: () => ({
+        phase: self.phase, epoch, tip: null, mayCommit: true, queued: 0, openRounds: [], members: [], historyBytes: 0, oldestDelta: null,
+      }),
+    }),
+    ended: () => undefined,
+  });
+  const emit = (...effects: MasterEffect[]): void => {
+    next = effects;
+    fakes.deliver('s', 'prices', { kind: 'leave' });
+  };
+  const self: Scripted = { ...fakes, service, inputs, emit, phase: 'surveying', deaf: false };
+  return self;
+}
+
+function kinds(inputs: readonly MasterInput[]): string[] {
+  return inputs.map(({ kind }) => kind).filter((kind) => kind !== 'received');
+}
+
+describe('the master service', () => {
+  it('opens the user layer first, then starts the core with its tip', async () => {
+    const { service, inputs } = scripted({ open: () => Promise.resolve(change.to) });
+    expect(service.view().phase).toBe('opening');
+    await service.opened;
+    expect(inputs).toEqual([{ kind: 'start', tip: change.to }]);
+  });
+
+  it('is registered with a typed error only, when the user layer cannot be opened or answers nonsense', async () => {
+    await expect(scripted({ open: () => { throw new Error('bad file'); } }).service.opened).rejects.toMatchObject({
+      code: 'user-layer-failed', message: expect.stringContaining('bad file') as string,
+    });
+    const nonsense = (): null => ({ version: 'one' }) as unknown as null;
+    await expect(scripted({ open: nonsense }).service.opened).rejects.toMatchObject({ code: 'user-layer-failed' });
+  });
+
+  it('writes the layer\'s records in the transaction of the decision, exposes once it is durable, then tells the core (G3, G4)', () => {
+    const order: string[] = [];
+    const shared = {
+      write: (_change: unknown, transaction: { put(key: readonly string[], value: unknown): void }): void => {
+        transaction.put(['data', 'prices', 'k'], 1);
+      },
+      expose: (): void => void order.push('expose'),
+    };
+    const { emit, store, inputs } = scripted({ shared });
+    emit({
+      kind: 'persist', token: 5, durable: true, decided: change,
+      operations: [{ kind: 'put', key: ['service', 'prices', 'master', 'tip'], value: change.to }],
+    });
+    expect(store.transactions).toEqual([{ puts: ['service/prices/master/tip', 'data/prices/k'], durable: true }]);
+    expect(order).toEqual([]);
+    store.complete();
+    expect(order).toEqual(['expose']);
+    expect(inputs.at(-1)).toEqual({ kind: 'persisted', token: 5, error: null });
+  });
+
+  it('tells the core of a failed write, and exposes nothing', () => {
+    const exposed: unknown[] = [];
+    const { emit, store, inputs } = scripted({ shared: { write: () => undefined, expose: (delta) => void exposed.push(delta) } });
+    store.failure = new Error('EIO');
+    emit({ kind: 'persist', token: 5, durable: true, decided: change, operations: [] });
+    store.complete();
+    expect(inputs.at(-1)).toEqual({ kind: 'persisted', token: 5, error: 'EIO' });
+    expect(exposed).toEqual([]);
+  });
+
+  it('calls `committed` in order before the core hears of the write; its failure changes nothing and is told', () => {
+    const committed: number[] = [];
+    const { emit, store, inputs, events } = scripted({
+      committed: (delta) => {
+        committed.push(delta.to.version);
+        throw new Error('mine');
+      },
+    });
+    emit({ kind: 'persist', token: 1, durable: true, decided: change, operations: [] });
+    store.complete();
+    expect(committed).toEqual([1]);
+    expect(inputs.at(-1)).toEqual({ kind: 'persisted', token: 1, error: null });
+    expect(events.map(({ name }) => name)).toContain('callback-failed');
+  });
+
+  it('answers for a callback: at once, with bytes, by its throw, and twice when it ran past its time', async () => {
+    let release: (bytes: Uint8Array) => void = () => undefined;
+    const late = new Promise<Uint8Array>((resolve) => { release = resolve; });
+    const answers: MasterUserLayer['delta'][] = [() => Uint8Array.of(9), () => { throw new Error('gone'); }, () => 'text' as unknown as null, () => late];
+    const { emit, inputs, clock } = scripted({ delta: (from, to) => (answers.shift() ?? ((): null => null))(from, to) }, { callbackMs: 50 });
+    for (const token of [1, 2, 3, 4]) emit({ kind: 'callUser', token, call: { name: 'delta', from: null, to: { version: 1 } } });
+    clock.advance(60);
+    release(Uint8Array.of(7));
+    await settlePromises();
+    expect(inputs.filter(({ kind }) => kind === 'answered')).toEqual([
+      { kind: 'answered', token: 1, answer: { kind: 'done', bytes: Uint8Array.of(9) } },
+      { kind: 'answered', token: 2, answer: { kind: 'failed', reason: 'delta threw: gone' } },
+      { kind: 'answered', token: 3, answer: { kind: 'failed', reason: 'delta returned neither bytes nor null' } },
+      { kind: 'answered', token: 4, answer: { kind: 'failed', reason: 'delta took longer than 50 ms', late: true } },
+      { kind: 'answered', token: 4, answer: { kind: 'done', bytes: Uint8Array.of(7) } },
+    ]);
+  });
+
+  it('pins a snapshot when it is asked for, offers it, and tells of its end', async () => {
+    let contents = 'before';
+    async function* snapshot(): AsyncIterable<Uint8Array> {
+      const pinned = contents;
+      await Promise.resolve();
+      yield Buffer.from(pinned);
+    }
+    const { emit, bulk, inputs, endpoint } = scripted({ snapshot });
+    emit({ kind: 'offerBulk', token: 3, to: peer('s'), epoch, request: 8, mode: 'snapshot', from: null, at: change.to, steps: [] });
+    contents = 'after';
+    const [offer] = bulk.offers;
+    if (offer === undefined) throw new Error('nothing was offered');
+    expect(endpoint.sent.at(-1)?.message).toEqual({
+      kind: 'bulk-offer', request: 8, mode: 'snapshot', from: null, to: change.to, port: bulk.port, token: offer.token,
+    });
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of offer.source()) chunks.push(chunk);
+    expect(Buffer.concat(chunks).toString()).toBe('before');
+    offer.ended(null);
+    expect(inputs.at(-1)).toEqual({ kind: 'transferred', token: 3, error: null, tip: null });
+  });
+
+  it('lets go of a snapshot that nobody fetched', async () => {
+    let released = false;
+    async function* snapshot(): AsyncIterable<Uint8Array> {
+      try {
+        await Promise.resolve();
+        yield Uint8Array.of(1);
+      } finally {
+        released = true;
+      }
+    }
+    const { emit, bulk, inputs } = scripted({ snapshot });
+    emit({ kind: 'offerBulk', token: 3, to: peer('s'), epoch, request: 8, mode: 'snapshot', from: null, at: change.to, steps: [] });
+    await settlePromises();
+    bulk.offers[0]?.ended(new Error('nobody came'));
+    await settlePromises();
+    expect(released).toBe(true);
+    expect(inputs.at(-1)).toEqual({ kind: 'transferred', token: 3, error: 'nobody came', tip: null });
+  });
+
+  it('adopts a slave\'s copy through `install`', async () => {
+    const installed: string[] = [];
+    const { emit, bulk, inputs, endpoint } = scripted({
+      install: async (_to, chunks) => {
+        for await (const chunk of chunks) installed.push(Buffer.from(chunk).toString());
+      },
+    });
+    endpoint.addresses.set('s', '127.0.0.1:7001');
+    bulk.streams.set('127.0.0.1:8123 t', (async function* () {
+      await Promise.resolve();
+      yield Buffer.from('copy');
+    })());
+    emit({ kind: 'adopt', token: 2, from: peer('s'), port: 8123, bulkToken: 't', to: change.to });
+    await settlePromises();
+    expect(installed).toEqual(['copy']);
+    expect(inputs.at(-1)).toEqual({ kind: 'transferred', token: 2, error: null, tip: change.to });
+  });
+});
+
+describe('commands at the master service', () => {
+  it('settle with the core\'s outcome, reject with its code, and pass the caller\'s abort on', async () => {
+    const { service, emit, inputs } = scripted();
+    const controller = new AbortController();
+    const outcome = service.replicate({ version: 1, delta: Uint8Array.of(1), signal: controller.signal });
+    const refused = service.replicate({ version: 1 });
+    expect(inputs.filter(({ kind }) => kind === 'replicate')).toMatchObject([
+      { command: 1, replication: { version: 1, phases: 'two', voters: 'live', timeoutMs: 2000, wait: 'decided' } },
+      { command: 2 },
+    ]);
+    controller.abort();
+    expect(inputs.at(-1)).toEqual({ kind: 'cancel', command: 1 });
+    emit(
+      { kind: 'settle', command: 1, result: { kind: 'aborted', reason: 'cancelled', refusals: [], durationMs: 4 } },
+      { kind: 'settle', command: 2, result: { kind: 'rejected', code: 'version-not-greater', text: 'version 1 is taken' } },
+    );
+    await expect(outcome).resolves.toMatchObject({ kind: 'aborted', reason: 'cancelled' });
+    await expect(refused).rejects.toMatchObject({ code: 'version-not-greater' });
+  });
+
+  it('are refused for misuse before the core hears of them', async () => {
+    const { service, inputs } = scripted();
+    await expect(service.replicate({ version: 0 })).rejects.toMatchObject({ code: 'bad-option' });
+    await expect(service.replicate({ version: 1, timeoutMs: 0 })).rejects.toMatchObject({ code: 'bad-option' });
+    await expect(service.replicate({ version: 1, voters: 1.5 })).rejects.toMatchObject({ code: 'bad-option' });
+    await expect(service.replicate({ version: 1, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'aborted-by-caller' });
+    expect(kinds(inputs)).toEqual(['start']);
+  });
+
+  it('`leading` resolves when the core leads', async () => {
+    const test = scripted();
+    const leading = test.service.leading();
+    test.phase = 'leading';
+    test.emit();
+    await expect(leading).resolves.toBeUndefined();
+  });
+
+  it('all end when the core halts: an open replication as unknown, the others with the reason', async () => {
+    const { service, emit } = scripted();
+    const replication = service.replicate({ version: 1 });
+    const leading = service.leading();
+    const rollBack = service.rollBack(1);
+    emit({ kind: 'halt', code: 'stepped-down', text: 'another master leads' });
+    await expect(replication).resolves.toMatchObject({ kind: 'unknown', reason: 'another master leads' });
+    await expect(leading).rejects.toMatchObject({ code: 'stepped-down' });
+    await expect(rollBack).rejects.toMatchObject({ code: 'stepped-down' });
+    await expect(service.replicate({ version: 2 })).rejects.toMatchObject({ code: 'stepped-down' });
+  });
+
+  it('are over after unregister, which frees the name', async () => {
+    const { service, inputs, node } = scripted();
+    await service.unregister();
+    expect(inputs.at(-1)).toMatchObject({ kind: 'close', reason: 'unregistered' });
+    await expect(service.replicate({ version: 1 })).rejects.toMatchObject({ code: 'closed' });
+    node.attach('prices', { onMessage: () => undefined, onTick: () => undefined, nextWakeMs: () => Infinity });
+  });
+
+  it('are over even when the core never answers the close', async () => {
+    const test = scripted();
+    test.deaf = true;
+    const closed = test.service.close('closed');
+    test.clock.advance(limits.callbackMs + 1);
+    await closed;
+    expect(test.service.over).toBe(true);
+  });
+
+  it('leave with the events of the core, named by node and data set', () => {
+    const { emit, events } = scripted();
+    emit({ kind: 'event', event: { name: 'decided', level: 'info', fields: { version: 3 } } });
+    expect(events.at(-1)).toEqual({ name: 'decided', level: 'info', fields: { dataSet: 'prices', node: 'm', version: 3 } });
+  });
+
+  it('send what the core sends, before a callback that takes long', () => {
+    const seen: number[] = [];
+    const test = scripted({ delta: () => { seen.push(test.endpoint.sent.length); return null; } });
+    test.emit(
+      { kind: 'send', to: 'all', epoch: noEpoch, message: { kind: 'survey' } },
+      { kind: 'callUser', token: 1, call: { name: 'delta', from: null, to: { version: 1 } } },
+    );
+    expect(seen).toEqual([1]);
+  });
+});

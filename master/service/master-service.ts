@@ -1,0 +1,343 @@
+import type { ErrorCode } from '../../shared/protocol/kernel/errors.js';
+import { LockstepError } from '../../shared/protocol/kernel/errors.js';
+import type { DataSetId, Tip } from '../../shared/protocol/kernel/ids.js';
+import { noEpoch, parseVersion } from '../../shared/protocol/kernel/ids.js';
+import { limits } from '../../shared/protocol/kernel/limits.js';
+import type { Outcome, Rejection, Replication } from '../../shared/protocol/kernel/outcome.js';
+import type { Node } from '../../shared/runtime/node.js';
+import type { CallEnd } from '../../shared/runtime/node-calls.js';
+import { Commands, Waiters } from '../../shared/runtime/node-commands.js';
+import type { Machine } from '../../shared/runtime/node-driver.js';
+import { Driver } from '../../shared/runtime/node-driver.js';
+import type { EventLog, EventRecord } from '../../shared/runtime/ports.js';
+import type { DataSetDefaults, MasterDataSet, ReplicateOptions } from '../types.js';
+import type { MasterUserLayer } from '../user/contract.js';
+import type { HaltCode, MasterConfig, MasterEffect, MasterInput } from './core/io.js';
+import type { MasterRecovered } from './core/records.js';
+import { recoverMaster } from './core/records.js';
+import type { MemberView, MasterView } from './core/view.js';
+import type { MasterSettings } from './master-config.js';
+import { masterConfig } from './master-config.js';
+import { MasterEffects } from './master-effects.js';
+
+export interface MasterMachine extends Machine<MasterInput, MasterEffect> {
+  view(nowMs: number): MasterView;
+}
+
+export interface MasterServiceParts {
+  readonly node: Node;
+  readonly dataSet: DataSetId;
+  readonly layer: MasterUserLayer;
+  readonly defaults: DataSetDefaults;
+  readonly settings: MasterSettings;
+  readonly log: EventLog;
+  readonly makeCore: (config: MasterConfig, recovered: MasterRecovered) => MasterMachine;
+  /** The data set is over: its name is free again. */
+  readonly ended: () => void;
+}
+
+type CommandResult = Extract<MasterEffect, { kind: 'settle' }>['result'];
+type Phase = 'opening' | 'running' | 'closing' | 'ended';
+
+const haltErrors: Readonly<Record<HaltCode, ErrorCode>> = {
+  'refused-to-lead': 'refused-by-group',
+  'stepped-down': 'stepped-down',
+  'store-failed': 'store-unusable',
+  'user-layer-failed': 'user-layer-failed',
+};
+
+/**
+ * One data set at the master: the core, what drives it, and the commands of the host. It interprets nothing of the
+ * data, and decides nothing that the core decides.
+ */
+export class MasterService implements MasterDataSet {
+  readonly name: string;
+  readonly #parts: MasterServiceParts;
+  readonly #driver: Driver<MasterInput, MasterEffect>;
+  readonly #effects: MasterEffects;
+  readonly #commands = new Commands<CommandResult>();
+  readonly #leading = new Waiters<MasterView>();
+  readonly #opened: Promise<void>;
+  #core: MasterMachine | null = null;
+  #phase: Phase = 'opening';
+  #halted: LockstepError | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(parts: MasterServiceParts) {
+    this.name = parts.dataSet;
+    this.#parts = parts;
+    this.#driver = new Driver<MasterInput, MasterEffect>(parts.node, parts.dataSet, {
+      received: ({ from, epoch, message }) => ({ kind: 'received', from, epoch, message }),
+      tick: { kind: 'tick' },
+      execute: (effect) => {
+        this.#execute(effect);
+      },
+      settled: (nowMs) => {
+        this.#offerLeading(nowMs);
+      },
+      failed: (error) => {
+        this.#end(new LockstepError('closed', 'this node stopped for a bug of its own: see the cause', { cause: error }));
+      },
+    });
+    this.#effects = new MasterEffects({
+      node: parts.node,
+      dataSet: parts.dataSet,
+      layer: parts.layer,
+      callbackMs: parts.defaults.callbackMs ?? limits.callbackMs,
+      submit: (input) => {
+        this.#driver.submit(input);
+      },
+      enter: (work) => {
+        this.#driver.enter(work);
+      },
+      record: (event) => {
+        this.#record(event);
+      },
+    });
+    this.#opened = this.#open();
+    // Who registers waits for `opened`; who doesn't is told by the event.
+    this.#opened.catch(() => undefined);
+  }
+
+  /** Settles when the user layer answered `open` and the core runs; rejects with `user-layer-failed`. */
+  get opened(): Promise<void> {
+    return this.#opened;
+  }
+
+  /** True when nothing of it is left: closed, or never opened. */
+  get over(): boolean {
+    return this.#phase === 'ended';
+  }
+
+  get tip(): Tip | null {
+    return this.view().tip;
+  }
+
+  view(): MasterView {
+    return this.#core === null ? openingView : this.#core.view(this.#parts.node.nowMs());
+  }
+
+  members(): readonly MemberView[] {
+    return this.view().members;
+  }
+
+  async leading(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.#refuseWhenOver();
+    const waiting = this.#leading.wait((view) => view.phase === 'leading', options.signal, () => callerAborted(options.signal));
+    this.#offerLeading(this.#parts.node.nowMs());
+    await waiting.result;
+  }
+
+  async replicate(options: ReplicateOptions): Promise<Outcome> {
+    const replication = this.#replication(options);
+    if (options.signal?.aborted === true) throw callerAborted(options.signal);
+    this.#refuseWhenOver();
+    const startedMs = this.#parts.node.nowMs();
+    // Cut off by a halt, nobody here knows how it ended: the record may be on disk.
+    const { command, result } = this.#commands.open(({ message }) => ({
+      kind: 'unknown',
+      reason: message,
+      durationMs: this.#parts.node.nowMs() - startedMs,
+    }));
+    const cancel = (): void => {
+      this.#driver.submit({ kind: 'cancel', command });
+    };
+    options.signal?.addEventListener('abort', cancel, { once: true });
+    this.#driver.submit({ kind: 'replicate', command, replication });
+    try {
+      return outcomeOf(await result);
+    } finally {
+      options.signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  async rollBack(version: number): Promise<void> {
+    this.#refuseWhenOver();
+    const { command, result } = this.#commands.open();
+    this.#driver.submit({ kind: 'rollBack', command, version });
+    refuseRejection(await result);
+  }
+
+  async forget(node: string): Promise<void> {
+    this.#refuseWhenOver();
+    const { command, result } = this.#commands.open();
+    this.#driver.submit({ kind: 'forget', command, node });
+    refuseRejection(await result);
+  }
+
+  unregister(): Promise<void> {
+    return this.close('unregistered');
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close('unregistered');
+  }
+
+  /** Settles what is under way, says goodbye, and lets the name go. The second call waits for the first. */
+  close(reason: 'closed' | 'unregistered'): Promise<void> {
+    this.#closing ??= this.#close(reason);
+    return this.#closing;
+  }
+
+  async #close(reason: 'closed' | 'unregistered'): Promise<void> {
+    if (this.#phase === 'ended') return;
+    const running = this.#core !== null;
+    this.#phase = 'closing';
+    if (running) {
+      const { command, result } = this.#commands.open();
+      this.#driver.submit({ kind: 'close', command, reason });
+      await this.#within(result);
+    }
+    this.#end(new LockstepError('closed', `the data set '${this.name}' was ${reason}`));
+  }
+
+  /** A core whose store or user layer hangs can't answer; closing goes on without it. */
+  async #within(result: Promise<unknown>): Promise<void> {
+    const { clock } = this.#parts.node.ports;
+    let cancel: () => void = () => undefined;
+    const limit = new Promise<void>((resolve) => {
+      cancel = clock.at(clock.monotonicMs() + limits.callbackMs, resolve);
+    });
+    await Promise.race([result.catch(() => undefined), limit]);
+    cancel();
+  }
+
+  #end(error: LockstepError): void {
+    this.#phase = 'ended';
+    this.#driver.end();
+    this.#effects.abandon();
+    this.#commands.cutAll(error);
+    this.#leading.failAll(error);
+    this.#parts.ended();
+  }
+
+  #open(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#parts.node.enter(() => {
+        this.#effects.open((end) => {
+          const failure = this.#openWith(end);
+          if (failure === null) resolve();
+          else reject(failure);
+        });
+      });
+    });
+  }
+
+  #openWith(end: CallEnd<Tip | null>): LockstepError | null {
+    if (this.#phase !== 'opening') return new LockstepError('closed', `the data set '${this.name}' was closed while it opened`);
+    if (!end.ok || !isTip(end.value)) {
+      const reason = end.ok ? 'open returned no tip' : end.reason;
+      const error = new LockstepError('user-layer-failed', `the user layer of '${this.name}' can't be opened: ${reason}`);
+      this.#record({ name: 'open-failed', level: 'error', fields: { reason } });
+      this.#end(error);
+      return error;
+    }
+    this.#phase = 'running';
+    const core = this.#parts.makeCore(masterConfig(this.#parts), recoverMaster(this.#parts.node.ports.store, this.#parts.dataSet));
+    this.#core = core;
+    this.#driver.start(core, { kind: 'start', tip: end.value });
+    return null;
+  }
+
+  #execute(effect: MasterEffect): void {
+    switch (effect.kind) {
+      case 'settle':
+        this.#commands.settle(effect.command, effect.result);
+        return;
+      case 'event':
+        this.#record(effect.event);
+        return;
+      case 'halt':
+        this.#halt(effect.code, effect.text);
+        return;
+      default:
+        this.#effects.execute(effect);
+    }
+  }
+
+  /** The core goes on answering the group; the host's commands end here, each with a typed error. */
+  #halt(code: HaltCode, text: string): void {
+    const error = new LockstepError(haltErrors[code], text);
+    this.#halted = error;
+    this.#record({ name: 'halted', level: 'error', fields: { code, reason: text } });
+    this.#commands.cutAll(error);
+    this.#leading.failAll(error);
+  }
+
+  #offerLeading(nowMs: number): void {
+    if (this.#leading.size > 0 && this.#core !== null) this.#leading.offer(this.#core.view(nowMs));
+  }
+
+  #refuseWhenOver(): void {
+    if (this.#halted !== null) throw new LockstepError(this.#halted.code, this.#halted.message, { cause: this.#halted });
+    if (this.#phase === 'closing' || this.#phase === 'ended') throw new LockstepError('closed', `the data set '${this.name}' is closed`);
+  }
+
+  #replication(options: ReplicateOptions): Replication {
+    const { defaults } = this.#parts;
+    checkVersion('version', options.version);
+    if (options.prior !== undefined && options.prior !== 0) checkVersion('prior', options.prior);
+    const timeoutMs = options.timeoutMs ?? defaults.timeoutMs ?? limits.roundTimeoutMs;
+    if (!(timeoutMs > 0)) throw new LockstepError('bad-option', `timeoutMs must be greater than 0, not ${timeoutMs}`);
+    const voters = options.voters ?? defaults.voters ?? 'live';
+    if (typeof voters === 'number' && !(Number.isInteger(voters) && voters >= 0)) {
+      throw new LockstepError('bad-option', `voters must be 'all', 'live' or a whole number, not ${voters}`);
+    }
+    return {
+      version: options.version,
+      ...(options.prior === undefined ? {} : { prior: options.prior }),
+      ...(options.delta === undefined ? {} : { delta: options.delta }),
+      phases: options.phases ?? defaults.phases ?? 'two',
+      timeoutMs,
+      voters,
+      content: options.content ?? defaults.content ?? 'auto',
+      commitBy: options.commitBy ?? defaults.commitBy ?? 'multicast',
+      abortBy: options.abortBy ?? defaults.abortBy ?? 'multicast',
+      wait: options.wait ?? 'decided',
+    };
+  }
+
+  #record(event: EventRecord): void {
+    const fields = { dataSet: this.name, node: this.#parts.node.self.node, ...event.fields };
+    this.#parts.log.record({ name: event.name, level: event.level, fields });
+  }
+}
+
+const openingView: MasterView = {
+  phase: 'opening',
+  epoch: noEpoch,
+  tip: null,
+  mayCommit: false,
+  queued: 0,
+  openRounds: [],
+  members: [],
+  historyBytes: 0,
+  oldestDelta: null,
+};
+
+function callerAborted(signal: AbortSignal | undefined): LockstepError {
+  return new LockstepError('aborted-by-caller', 'the caller aborted', { cause: signal?.reason });
+}
+
+function checkVersion(option: string, value: number): void {
+  if (parseVersion(value) !== null) return;
+  throw new LockstepError('bad-option', `${option} must be a whole number of at least 1, not ${value}`);
+}
+
+function outcomeOf(result: CommandResult): Outcome {
+  refuseRejection(result);
+  if (result.kind === 'done') throw new LockstepError('closed', 'the replication ended without an outcome');
+  return result;
+}
+
+function refuseRejection(result: CommandResult): asserts result is Exclude<CommandResult, Rejection> {
+  if (result.kind === 'rejected') throw new LockstepError(result.code, result.text);
+}
+
+/** What a user layer says about itself is checked once, here: a wrong tip would poison the chain. */
+function isTip(value: unknown): value is Tip | null {
+  if (value === null) return true;
+  if (typeof value !== 'object' || value === undefined) return false;
+  const tip = value as Partial<Tip>;
+  return parseVersion(tip.version) !== null && typeof tip.chain === 'string' && typeof tip.epoch?.number === 'number';
+}

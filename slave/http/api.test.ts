@@ -1,0 +1,125 @@
+import type { FastifyInstance } from 'fastify';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ErrorBody, ReadyBody, StatusBody } from '../../shared/http/bodies.js';
+import { createServer } from '../../shared/http/server.js';
+import { FakeCopy, RecordingLog, tipAt } from '../../tests/integration/process/http-fakes.js';
+import { addSlaveRoutes } from './api.js';
+
+let server: FastifyInstance;
+let copy: FakeCopy;
+
+beforeEach(() => {
+  copy = new FakeCopy({ a: 1, b: 2 }, 4);
+  server = createServer(new RecordingLog());
+  addSlaveRoutes(server, { node: 's1', dataSets: new Map([['prices', copy]]) });
+});
+
+afterEach(async () => {
+  await server.close();
+});
+
+test.each([
+  ['PUT', '/v1/data/prices/a'],
+  ['DELETE', '/v1/data/prices/a'],
+  ['POST', '/v1/changes/prices'],
+  ['POST', '/v1/members/prices/a/forget'],
+] as const)('%s %s answers 421 and names the master, whatever the body is', async (method, url) => {
+  const answer = await server.inject({ method, url, headers: { 'content-type': 'text/odd' }, payload: '{' });
+  expect(answer.statusCode).toBe(421);
+  expect(answer.json()).toEqual({
+    error: { code: 'write-at-slave', message: 's1 is a slave and takes no changes; send them to its master, master' },
+    master: 'master',
+  });
+});
+
+test('without a master in sight a write says so', async () => {
+  copy.master = null;
+  const answer = await server.inject({ method: 'DELETE', url: '/v1/data/prices/a' });
+  expect([answer.statusCode, answer.json<{ master: string | null }>().master]).toEqual([421, null]);
+});
+
+test('a read names its version and whether it is current', async () => {
+  const current = await server.inject('/v1/data/prices/a');
+  expect(current.json()).toEqual({ key: 'a', value: 1, version: 4 });
+  expect(current.headers).toMatchObject({ 'lockstep-epoch': '3', 'lockstep-version': '4', 'lockstep-current': 'true' });
+  copy.state = 'catching up';
+  expect((await server.inject('/v1/data/prices')).headers['lockstep-current']).toBe('false');
+});
+
+test("minVersion waits for the version, to read one's own write", async () => {
+  const answer = server.inject('/v1/data/prices/a?minVersion=6&timeoutMs=5000').then((response) => response);
+  await expect.poll(() => copy.waiting).toBe(1);
+  copy.arrive(6);
+  expect((await answer).headers['lockstep-version']).toBe('6');
+});
+
+test('a version that does not come in time is 504, and says what there is', async () => {
+  const answer = await server.inject('/v1/data/prices/a?minVersion=6&timeoutMs=0');
+  expect([answer.statusCode, answer.json<ErrorBody>().error.code, answer.headers['lockstep-version']]).toEqual([
+    504,
+    'timed-out',
+    '4',
+  ]);
+});
+
+test('only a diverged copy is discarded', async () => {
+  const refused = await server.inject({ method: 'POST', url: '/v1/data/prices/discard' });
+  expect([refused.statusCode, copy.discarded]).toEqual([409, 0]);
+  copy.state = 'diverged';
+  const done = await server.inject({ method: 'POST', url: '/v1/data/prices/discard' });
+  expect([done.statusCode, done.json(), copy.discarded]).toEqual([
+    200,
+    { discarded: 'prices', was: { epoch: 3, version: 4, chainId: tipAt(4).chain } },
+    1,
+  ]);
+});
+
+test('ready while it serves, also when the master is away; ?current=true asks for more', async () => {
+  copy.state = 'serving';
+  expect((await server.inject('/readyz')).statusCode).toBe(200);
+  const strict = await server.inject('/readyz?current=true');
+  expect([strict.statusCode, strict.json<ReadyBody>().reasons]).toEqual([
+    503,
+    ['prices: the copy at e3 v4 is serving; for a test'],
+  ]);
+  copy.state = 'diverged';
+  expect((await server.inject('/readyz')).statusCode).toBe(503);
+  copy.state = 'catching up';
+  copy.version = 0;
+  expect((await server.inject('/readyz')).json()).toEqual({
+    ready: false,
+    reasons: ['prices: there is no copy yet; for a test'],
+  });
+});
+
+test('status gives its account', async () => {
+  expect((await server.inject('/v1/status')).json()).toEqual({
+    node: 's1',
+    role: 'slave',
+    dataSets: [
+      {
+        dataSet: 'prices',
+        state: 'current',
+        tip: { epoch: 3, version: 4, chainId: tipAt(4).chain },
+        heardOf: { epoch: 3, version: 4, chainId: tipAt(4).chain },
+        master: 'master',
+        entries: 2,
+        stateDigest: 'e'.repeat(32),
+        lastVote: null,
+        inDoubt: [],
+        reason: '',
+        repairs: 0,
+        snapshots: 0,
+      },
+    ],
+  });
+  expect((await server.inject('/livez')).statusCode).toBe(200);
+});
+
+test('the digest of a large copy is given when asked for', async () => {
+  copy.claimedSize = 50_001;
+  const digest = async (url: string): Promise<string | null | undefined> =>
+    (await server.inject(url)).json<StatusBody>().dataSets[0]?.stateDigest;
+  expect(await digest('/v1/status')).toBeNull();
+  expect(await digest('/v1/status?digest=true')).toBe('e'.repeat(32));
+});

@@ -1,0 +1,124 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Json } from '../../shared/protocol/key-value/operations.js';
+import { showTip } from '../../shared/protocol/kernel/ids.js';
+import { roundMs, tipBody, type ReadyBody, type SlaveDataSetBody, type StatusBody } from '../../shared/http/bodies.js';
+import { sendProblem } from '../../shared/http/problem.js';
+import { addReadRoutes, dataSetFinder, digestFor, type ReadableDataSet } from '../../shared/http/reads.js';
+import type { SlaveKeyValue } from '../user/key-value-types.js';
+
+/** What the routes need of a key-value copy; the handle that `register` returns is one. */
+export type ServedCopy = Pick<SlaveKeyValue<Json>, 'tip' | 'state' | 'size' | 'entry' | 'list' | 'reached'> & {
+  readonly dataSet: Pick<SlaveKeyValue<Json>['dataSet'], 'view' | 'discard'>;
+  stateDigest(): string;
+};
+
+export interface SlaveApi {
+  readonly node: string;
+  readonly dataSets: ReadonlyMap<string, ServedCopy>;
+}
+
+/** Every route of a slave: reads, its account of itself, and the operator's word on a diverged copy. */
+export function addSlaveRoutes(server: FastifyInstance, api: SlaveApi): void {
+  const find = dataSetFinder(api.dataSets);
+  addReadRoutes(server, (name) => {
+    const dataSet = find(name);
+    return dataSet.ok ? { ok: true, value: readableCopy(dataSet.value) } : dataSet;
+  });
+  refuseWrites(server, api);
+  server.post<{ Params: { dataSet: string } }>('/v1/data/:dataSet/discard', async (request, reply) => {
+    const dataSet = find(request.params.dataSet);
+    if (!dataSet.ok) return sendProblem(reply, dataSet.problem);
+    const { state, tip } = dataSet.value;
+    if (state !== 'diverged') {
+      const message = `this copy is ${state} at ${showTip(tip)}; only a diverged copy is discarded`;
+      return sendProblem(reply, { status: 409, code: 'bad-operation', message });
+    }
+    await dataSet.value.dataSet.discard();
+    return reply.send({ discarded: request.params.dataSet, was: tipBody(tip) });
+  });
+  server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
+  server.get('/livez', async (_request, reply) => reply.send({ live: true }));
+  server.get<{ Querystring: { current?: string } }>('/readyz', async (request, reply) => {
+    const body = readyBody(api, request.query.current === 'true');
+    return reply.code(body.ready ? 200 : 503).send(body);
+  });
+}
+
+/** A slave takes no writes: 421 names who does. */
+function refuseWrites(server: FastifyInstance, api: SlaveApi): void {
+  const refuse = async (
+    request: FastifyRequest<{ Params: { dataSet: string } }>,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> => {
+    const dataSet = api.dataSets.get(request.params.dataSet);
+    const heard =
+      [...api.dataSets.values()].map((copy) => copy.dataSet.view().master).find((node) => node !== null) ?? null;
+    const master = dataSet === undefined ? heard : dataSet.dataSet.view().master;
+    const where = master === null ? 'its master, which it does not hear now' : `its master, ${master}`;
+    return reply.code(421).send({
+      error: { code: 'write-at-slave', message: `${api.node} is a slave and takes no changes; send them to ${where}` },
+      master,
+    });
+  };
+  const route = { preParsing: refuse, handler: refuse };
+  server.route({ method: ['PUT', 'DELETE'], url: '/v1/data/:dataSet/:key', ...route });
+  server.route({ method: 'POST', url: '/v1/changes/:dataSet', ...route });
+  server.route({ method: 'POST', url: '/v1/members/:dataSet/:node/forget', ...route });
+}
+
+function readableCopy(dataSet: ServedCopy): ReadableDataSet {
+  return {
+    get tip() {
+      return dataSet.tip;
+    },
+    get isCurrent() {
+      return dataSet.state === 'current';
+    },
+    entry: (key) => dataSet.entry(key),
+    list: (options) => dataSet.list(options),
+    reached: (version, options) => dataSet.reached(version, options),
+  };
+}
+
+/**
+ * Ready while there is a copy to serve, also one that isn't current: when the master is away, all slaves would else leave
+ * their load balancer at once. `?current=true` asks for more.
+ */
+function readyBody(api: SlaveApi, mustBeCurrent: boolean): ReadyBody {
+  const reasons: string[] = [];
+  for (const [name, dataSet] of api.dataSets) {
+    const { state, reason, tip } = dataSet.dataSet.view();
+    const serves = tip !== null && state !== 'diverged' && state !== 'failed';
+    if (mustBeCurrent ? state === 'current' : serves) continue;
+    reasons.push(
+      `${name}: ${tip === null ? 'there is no copy yet' : `the copy at ${showTip(tip)} is ${state}`}${reason === '' ? '' : `; ${reason}`}`,
+    );
+  }
+  return { ready: reasons.length === 0, reasons };
+}
+
+function statusBody(api: SlaveApi, request: FastifyRequest): StatusBody {
+  return {
+    node: api.node,
+    role: 'slave',
+    dataSets: [...api.dataSets].map(([name, dataSet]) => dataSetBody(name, dataSet, digestFor(request, dataSet))),
+  };
+}
+
+function dataSetBody(name: string, dataSet: ServedCopy, digest: string | null): SlaveDataSetBody {
+  const view = dataSet.dataSet.view();
+  return {
+    dataSet: name,
+    state: view.state,
+    tip: tipBody(view.tip),
+    heardOf: tipBody(view.heardOf),
+    master: view.master,
+    entries: dataSet.size,
+    stateDigest: digest,
+    lastVote: view.lastVote,
+    inDoubt: view.inDoubt.map((round) => ({ version: round.to.version, ageMs: roundMs(round.ageMs) })),
+    reason: view.reason,
+    repairs: view.repairs,
+    snapshots: view.snapshots,
+  };
+}

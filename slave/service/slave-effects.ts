@@ -1,0 +1,365 @@
+import { errorText } from '../../shared/protocol/kernel/errors.js';
+import type { DataSetId, Delta, Peer, Tip } from '../../shared/protocol/kernel/ids.js';
+import { versionOf } from '../../shared/protocol/kernel/ids.js';
+import { invariant, unreachable } from '../../shared/protocol/kernel/invariant.js';
+import { limits } from '../../shared/protocol/kernel/limits.js';
+import type { StoreOperation } from '../../shared/protocol/kernel/store.js';
+import { applyOperations } from '../../shared/protocol/kernel/store.js';
+import { DeltaStreamDecoder } from '../../shared/runtime/bulk-deltas.js';
+import type { Node } from '../../shared/runtime/node.js';
+import { fetchStream, offerStream, withPort } from '../../shared/runtime/node-bulk.js';
+import type { CallEnd } from '../../shared/runtime/node-calls.js';
+import { UserCalls } from '../../shared/runtime/node-calls.js';
+import type { EventRecord } from '../../shared/runtime/ports.js';
+import type { PrepareAnswer, SlaveUserLayer } from '../user/contract.js';
+import type { SlaveEffect, SlaveInput, Token, UserAnswer } from './core/io.js';
+
+type Of<Kind extends SlaveEffect['kind']> = Extract<SlaveEffect, { kind: Kind }>;
+
+/** Puts the old copy of a diverged slave where an operator finds it, before a snapshot replaces it. */
+export type KeepAside = (copy: { readonly dataSet: DataSetId; readonly version: number }, chunks: AsyncIterable<Uint8Array>) => Promise<void>;
+
+export interface SlaveEffectsParts {
+  readonly node: Node;
+  readonly dataSet: DataSetId;
+  readonly layer: SlaveUserLayer;
+  readonly callbackMs: number;
+  /** Whether what follows an install is to be on disk. */
+  readonly durable: boolean;
+  readonly keepAside: KeepAside | null;
+  readonly submit: (input: SlaveInput) => void;
+  readonly enter: (work: () => void) => void;
+  readonly record: (event: EventRecord) => void;
+  /** Deltas that wait in the core, bytes. */
+  readonly backlogBytes: () => number;
+  /** What this copy exposes now, and from now on. */
+  readonly tip: () => Tip | null;
+  readonly exposed: (tip: Tip) => void;
+}
+
+/** A stream of deltas waits while the core holds more than this: a fast sender must not fill a slow slave (G10). */
+const streamBacklogBytes = limits.maxPendingBytes / 4;
+
+/** Does what the slave's core asks of the machine and of the user layer, and brings the answers back as inputs. */
+export class SlaveEffects {
+  readonly #parts: SlaveEffectsParts;
+  readonly #calls: UserCalls;
+  readonly #fetches = new Set<AbortController>();
+  #roomWaiters: (() => void)[] = [];
+  /** Of a `prepare` that answered at once, so that its signal can't have been used: making one costs microseconds. */
+  #spareController: AbortController | null = null;
+
+  constructor(parts: SlaveEffectsParts) {
+    this.#parts = parts;
+    this.#calls = new UserCalls(parts.node.ports.clock, parts.enter);
+  }
+
+  /** The durable truth of the user layer; the first of its calls. */
+  open(opened: (end: CallEnd<Tip | null>) => void): void {
+    const { layer, callbackMs } = this.#parts;
+    this.#calls.run({ name: 'open', limitMs: callbackMs, call: () => layer.open() }, opened);
+  }
+
+  /** Nothing that is under way is worth its end any more. */
+  abandon(): void {
+    for (const controller of this.#fetches) controller.abort(new Error('the data set was closed'));
+    this.#releaseRoom();
+  }
+
+  /** The core took its inputs: a stream that waited for room may go on. */
+  settled(): void {
+    if (this.#roomWaiters.length > 0 && this.#hasRoom()) this.#releaseRoom();
+  }
+
+  execute(effect: Exclude<SlaveEffect, { kind: 'settle' | 'event' | 'halt' }>): void {
+    switch (effect.kind) {
+      case 'send':
+        this.#parts.node.send({ to: effect.to, dataSet: this.#parts.dataSet, epoch: effect.epoch, message: effect.message });
+        return;
+      case 'persist':
+        this.#persist(effect);
+        return;
+      case 'callUser':
+        this.#callUser(effect);
+        return;
+      case 'commitUser':
+        if (this.#parts.layer.shared === undefined) this.#commitAlone(effect);
+        else this.#commitShared(effect, this.#parts.layer.shared);
+        return;
+      case 'fetchBulk':
+        this.#fetchBulk(effect);
+        return;
+      case 'offerBulk':
+        this.#offerBulk(effect);
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  #persist(effect: Of<'persist'>): void {
+    if (!effect.durable && effect.operations.length === 0) {
+      this.#parts.submit({ kind: 'persisted', token: effect.token, error: null }); // nothing is to be written
+      return;
+    }
+    // What was sent before needn't wait for the disk.
+    this.#parts.node.flush();
+    this.#write(effect.operations, effect.durable, (error) => {
+      this.#parts.submit({ kind: 'persisted', token: effect.token, error });
+    });
+  }
+
+  #callUser({ token, call }: Of<'callUser'>): void {
+    const { layer, callbackMs } = this.#parts;
+    this.#beforeCall(call.name);
+    if (call.name === 'prepare') {
+      const controller = this.#spareController ?? new AbortController();
+      this.#spareController = null;
+      let returned = false;
+      const user = {
+        name: 'prepare',
+        limitMs: callbackMs,
+        call: () => layer.prepare(call.change, controller.signal),
+        expired: (): void => {
+          controller.abort(new Error(`prepare took longer than ${callbackMs} ms`));
+        },
+      };
+      this.#calls.run<PrepareAnswer>(user, (end) => {
+        if (!returned) this.#spareController = controller;
+        this.#answer(token, end.ok ? prepareAnswer(end.value) : failure(end));
+      });
+      returned = true;
+      return;
+    }
+    const abort = (): void | Promise<void> => layer.abort(call.to, call.why);
+    this.#calls.run({ name: 'abort', limitMs: callbackMs, call: abort }, (end) => {
+      this.#answer(token, end.ok ? { kind: 'done' } : failure(end));
+    });
+  }
+
+  /** G4: data, tip and the service's own record in one transaction; then readers see it. */
+  #commitShared(effect: Of<'commitUser'>, shared: NonNullable<SlaveUserLayer['shared']>): void {
+    this.#beforeCall('commit');
+    const operations: StoreOperation[] = [...effect.operations];
+    try {
+      // Collected before the transaction begins, so that a throw spoils nothing.
+      shared.write(effect.change, {
+        put: (key, value) => operations.push({ kind: 'put', key, value }),
+        remove: (key) => operations.push({ kind: 'remove', key }),
+      });
+    } catch (error) {
+      this.#answer(effect.token, { kind: 'failed', reason: `write threw: ${errorText(error)}` });
+      return;
+    }
+    if (!effect.durable && operations.length === 0) {
+      this.#answer(effect.token, this.#expose(effect.change, shared)); // `durability: memory` keeps nothing on disk
+      return;
+    }
+    this.#write(operations, effect.durable, (error) => {
+      this.#answer(effect.token, error === null ? this.#expose(effect.change, shared) : { kind: 'failed', reason: error, store: true });
+    });
+  }
+
+  #expose(change: Delta, shared: NonNullable<SlaveUserLayer['shared']>): UserAnswer {
+    try {
+      shared.expose(change);
+    } catch (error) {
+      return { kind: 'failed', reason: `expose threw: ${errorText(error)}` };
+    }
+    this.#parts.exposed(change.to);
+    return { kind: 'done' };
+  }
+
+  /** The layer's own write makes the change durable; the service's record follows it, and is moot when it is lost. */
+  #commitAlone(effect: Of<'commitUser'>): void {
+    const { layer, callbackMs } = this.#parts;
+    this.#beforeCall('commit');
+    this.#calls.run({ name: 'commit', limitMs: callbackMs, call: () => layer.commit(effect.change) }, (end) => {
+      if (!end.ok) {
+        this.#answer(effect.token, failure(end));
+        return;
+      }
+      this.#parts.exposed(effect.change.to);
+      this.#follow(effect.operations, effect.durable);
+      this.#answer(effect.token, { kind: 'done' });
+    });
+  }
+
+  #follow(operations: readonly StoreOperation[], durable: boolean): void {
+    if (operations.length === 0) return;
+    this.#write(operations, durable, (error) => {
+      if (error !== null) this.#parts.record({ name: 'store-failed', level: 'error', fields: { reason: error } });
+    });
+  }
+
+  #fetchBulk(effect: Of<'fetchBulk'>): void {
+    const { node } = this.#parts;
+    const address = node.addressOf(effect.from);
+    if (address === null) {
+      this.#transferred(effect.token, `the address of ${effect.from.node} is not known`);
+      return;
+    }
+    const controller = new AbortController();
+    this.#fetches.add(controller);
+    const source = { bulk: node.ports.bulk, clock: node.ports.clock, controller };
+    const chunks = fetchStream({ ...source, address: withPort(address, effect.port), token: effect.bulkToken });
+    const ended = (error: string | null): void => {
+      this.#fetches.delete(controller);
+      if (error !== null) controller.abort(new Error(error));
+      this.#afterTransfer(effect, error);
+    };
+    if (effect.mode === 'snapshot') this.#install(effect, chunks, ended);
+    else this.#stream(effect.token, chunks, ended);
+  }
+
+  /** The operations are written after the data: a crash between them leaves a tip that says what is true. */
+  #afterTransfer(effect: Of<'fetchBulk'>, error: string | null): void {
+    if (error !== null || effect.operations.length === 0) {
+      this.#transferred(effect.token, error);
+      return;
+    }
+    this.#write(effect.operations, this.#parts.durable, (failed) => {
+      this.#transferred(effect.token, failed);
+    });
+  }
+
+  #install(effect: Of<'fetchBulk'>, chunks: AsyncIterable<Uint8Array>, ended: (error: string | null) => void): void {
+    const { layer } = this.#parts;
+    this.#beforeCall('install');
+    const call = async (): Promise<void> => {
+      if (effect.keepOld) await this.#keepOld();
+      await layer.install(effect.to, chunks);
+    };
+    this.#calls.run({ name: 'install', limitMs: null, call }, (end) => {
+      if (end.ok) this.#parts.exposed(effect.to);
+      ended(end.ok ? null : end.reason);
+    });
+  }
+
+  /** Without a way to keep the old copy the event is all that is left of it; a failing one stops the install. */
+  async #keepOld(): Promise<void> {
+    const { layer, keepAside, dataSet, record } = this.#parts;
+    const tip = this.#parts.tip();
+    if (tip === null) return;
+    if (layer.snapshot === undefined || keepAside === null) {
+      record({ name: 'old-copy-not-kept', level: 'warn', fields: { version: tip.version } });
+      return;
+    }
+    await keepAside({ dataSet, version: versionOf(tip) }, layer.snapshot(tip));
+    record({ name: 'old-copy-kept', level: 'warn', fields: { version: tip.version } });
+  }
+
+  #stream(token: Token, chunks: AsyncIterable<Uint8Array>, ended: (error: string | null) => void): void {
+    this.#feed(token, chunks).then(
+      () => {
+        this.#parts.enter(() => {
+          ended(null);
+        });
+      },
+      (error: unknown) => {
+        this.#parts.enter(() => {
+          ended(errorText(error));
+        });
+      },
+    );
+  }
+
+  async #feed(token: Token, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const decoder = new DeltaStreamDecoder();
+    for await (const chunk of chunks) {
+      const decoded = decoder.push(chunk);
+      if (!decoded.ok) throw new Error(decoded.reason);
+      for (const delta of decoded.deltas) {
+        if (!this.#hasRoom()) await this.#room();
+        this.#parts.submit({ kind: 'streamed', token, delta });
+      }
+    }
+    if (!decoder.complete) throw new Error('the stream of deltas was cut');
+  }
+
+  #hasRoom(): boolean {
+    return this.#parts.backlogBytes() <= streamBacklogBytes;
+  }
+
+  #room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#roomWaiters.push(resolve);
+    });
+  }
+
+  #releaseRoom(): void {
+    const waiters = this.#roomWaiters;
+    this.#roomWaiters = [];
+    for (const go of waiters) go();
+  }
+
+  /** A master adopts this copy. The source is pinned at `at` here and now. */
+  #offerBulk(effect: Of<'offerBulk'>): void {
+    const { node, layer, dataSet, enter } = this.#parts;
+    const ended = (error: Error | null): void => {
+      enter(() => {
+        this.#transferred(effect.token, error === null ? null : error.message);
+      });
+    };
+    if (layer.snapshot === undefined) {
+      ended(new Error('this user layer offers no snapshot'));
+      return;
+    }
+    const token = node.ports.random.hex128();
+    try {
+      offerStream({ bulk: node.ports.bulk, token, chunks: layer.snapshot(effect.at), ended });
+    } catch (error) {
+      ended(new Error(`snapshot threw: ${errorText(error)}`));
+      return;
+    }
+    this.#sendOffer(effect.to, effect, token, dataSet);
+  }
+
+  #sendOffer(to: Peer, effect: Of<'offerBulk'>, token: string, dataSet: DataSetId): void {
+    const { node } = this.#parts;
+    const port = node.ports.bulk.port;
+    const message = { kind: 'bulk-offer', request: effect.request, mode: 'snapshot', from: null, to: effect.at, port, token } as const;
+    node.send({ to, dataSet, epoch: effect.epoch, message });
+  }
+
+  /** The core has one call of the user layer in flight at most; two would break the contract with the host. */
+  #beforeCall(name: string): void {
+    invariant(!this.#calls.busy, `${name} of data set ${this.#parts.dataSet} would overlap an earlier callback`);
+    this.#parts.node.flush();
+  }
+
+  #write(operations: readonly StoreOperation[], durable: boolean, done: (error: string | null) => void): void {
+    this.#parts.node.ports.store.write(
+      (transaction) => {
+        applyOperations(transaction, operations);
+      },
+      { durable },
+      (error) => {
+        this.#parts.enter(() => {
+          done(error === null ? null : error.message);
+        });
+      },
+    );
+  }
+
+  #answer(token: Token, answer: UserAnswer): void {
+    this.#parts.submit({ kind: 'answered', token, answer });
+  }
+
+  #transferred(token: Token, error: string | null): void {
+    this.#parts.submit({ kind: 'transferred', token, error });
+  }
+}
+
+function failure(end: { readonly reason: string; readonly late: boolean }): UserAnswer {
+  return end.late ? { kind: 'failed', reason: end.reason, late: true } : { kind: 'failed', reason: end.reason };
+}
+
+/** What a host's callback returns is checked: a yes must be a yes. */
+function prepareAnswer(answer: PrepareAnswer | undefined): UserAnswer {
+  if (answer?.ok === true) return { kind: 'done' };
+  if (answer?.ok === false && typeof answer.reason === 'string') {
+    return { kind: 'refused', reason: answer.reason, refused: answer.refused ?? [] };
+  }
+  return { kind: 'failed', reason: 'prepare answered neither yes nor no' };
+}

@@ -1,0 +1,197 @@
+import { join } from 'node:path';
+import { LockstepError } from '../shared/protocol/kernel/errors.js';
+import type { DataSetId, Incarnation, NodeId } from '../shared/protocol/kernel/ids.js';
+import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
+import { limits } from '../shared/protocol/kernel/limits.js';
+import { Endpoint } from '../shared/protocol/stream/endpoint.js';
+import type { NodePorts } from '../shared/runtime/node.js';
+import { Node } from '../shared/runtime/node.js';
+import type { EventListener } from '../shared/runtime/node-events.js';
+import { EventHub, silentLog } from '../shared/runtime/node-events.js';
+import { openPorts } from '../shared/runtime/node-open.js';
+import { SlaveCore } from './service/core/slave-core.js';
+import type { SlaveView } from './service/core/view.js';
+import { keepInFolder } from './service/keep-aside.js';
+import type { SlaveSettings } from './service/slave-service.js';
+import { SlaveService } from './service/slave-service.js';
+import type { SlaveDataSet, SlaveDataSetOptions, SlaveKind, SlaveOptions } from './types.js';
+import type { SlaveUserLayer } from './user/contract.js';
+
+export interface SlaveStatus {
+  readonly role: 'slave';
+  readonly name: string;
+  readonly incarnation: Incarnation;
+  /** Where unicast reaches this node, `host:port`. */
+  readonly address: string;
+  readonly dataSets: readonly { readonly name: string; readonly view: SlaveView }[];
+  /** What was sent and received, and what was refused by reason. */
+  readonly counters: object;
+  /** Messages about data sets that aren't registered here. */
+  readonly unroutedMessages: number;
+  /** As the system granted it. */
+  readonly receiveBufferBytes: number;
+}
+
+/** What a slave runs on when its ports are made elsewhere: by the simulator, or by a test. */
+export interface SlaveFoundation {
+  readonly name: NodeId;
+  readonly incarnation: Incarnation;
+  readonly ports: NodePorts;
+  readonly settings: SlaveSettings;
+  /** Lets go of the ports, after everything else ended. */
+  readonly release: () => Promise<void>;
+}
+
+/**
+ * A process that holds copies: any number of data sets, each under a name of its own, on one socket.
+ *
+ * `close` (or `await using`) says goodbye and lets go of store and sockets; a round that is in doubt stays on disk.
+ */
+export class Slave implements AsyncDisposable {
+  readonly name: string;
+  readonly #foundation: SlaveFoundation;
+  readonly #node: Node;
+  readonly #events: EventHub;
+  readonly #services = new Map<string, SlaveService>();
+  #closing: Promise<void> | null = null;
+
+  private constructor(foundation: SlaveFoundation) {
+    const { name, incarnation, ports } = foundation;
+    this.name = name;
+    this.#foundation = foundation;
+    this.#events = new EventHub(ports.log);
+    const self = { node: name, incarnation };
+    const { maxDatagramBytes, receiveBufferBytes } = ports.transport;
+    this.#node = new Node(self, ports, new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes }));
+  }
+
+  /**
+   * Opens the store and the sockets; nothing is said to the group before a data set is registered.
+   *
+   * Rejects with `bad-option`, `address-in-use`, `store-unusable`, `store-format` or `store-foreign`.
+   */
+  static async open(options: SlaveOptions): Promise<Slave> {
+    const name = parseNodeId(options.name);
+    if (name === null) {
+      throw new LockstepError('bad-option', `name '${options.name}' can't name a node: 1 to 64 bytes, no slash, no control characters`);
+    }
+    const opened = await openPorts({ ...options, name, role: 'slave', log: options.log ?? silentLog });
+    const settings: SlaveSettings = {
+      durability: options.durability ?? 'disk',
+      maxLeaseMs: limits.maxLeaseMs,
+      keepAside: keepInFolder(join(options.store, 'kept'), opened.ports.clock),
+    };
+    return new Slave({ name, settings, ...opened });
+  }
+
+  /** @internal The same services and cores on ports made elsewhere. */
+  static on(foundation: SlaveFoundation): Slave {
+    return new Slave(foundation);
+  }
+
+  /** Where unicast reaches this node, `host:port`. */
+  get address(): string {
+    return this.#node.ports.transport.address;
+  }
+
+  /**
+   * Opens the user layer's copy and joins the group for it. Resolves once the copy is open: readable, though maybe not
+   * current yet.
+   *
+   * Rejects with `data-set-registered`, `bad-option`, `user-layer-failed` or `closed`.
+   */
+  register<Handle>(name: string, kind: SlaveKind<Handle>, options?: SlaveDataSetOptions): Promise<Handle>;
+  register(name: string, layer: SlaveUserLayer, options?: SlaveDataSetOptions): Promise<SlaveDataSet>;
+  async register<Handle>(
+    name: string,
+    layerOrKind: SlaveUserLayer | SlaveKind<Handle>,
+    options: SlaveDataSetOptions = {},
+  ): Promise<SlaveDataSet | Handle> {
+    const dataSet = this.#freeName(name);
+    if (!('create' in layerOrKind)) {
+      const service = this.#attach(dataSet, layerOrKind, options);
+      await service.opened;
+      return service;
+    }
+    const parts = layerOrKind.create({ dataSet, durability: this.#foundation.settings.durability, store: this.#node.ports.store });
+    const service = this.#attach(dataSet, parts.layer, options);
+    // Made before the layer is open: a handle may take part in what the layer is told.
+    const handle = parts.handle(service);
+    await service.opened;
+    return handle;
+  }
+
+  /** Says goodbye for one data set. Rejects with `data-set-unknown`. */
+  async unregister(name: string): Promise<void> {
+    const service = this.#services.get(name);
+    if (service === undefined) throw new LockstepError('data-set-unknown', `no data set '${name}' is registered here`);
+    await service.unregister();
+  }
+
+  status(): SlaveStatus {
+    return {
+      role: 'slave',
+      name: this.name,
+      incarnation: this.#node.self.incarnation,
+      address: this.address,
+      dataSets: [...this.#services.values()].map((service) => ({ name: service.name, view: service.view() })),
+      counters: this.#node.counters,
+      unroutedMessages: this.#node.unroutedEnvelopes,
+      receiveBufferBytes: this.#node.ports.transport.receiveBufferBytes,
+    };
+  }
+
+  /** Listens for one name of event, or for all with `*`. The returned function stops it. */
+  on(event: string, listener: EventListener): () => void {
+    return this.#events.on(event, listener);
+  }
+
+  /** Says goodbye, closes sockets and store. Never rejects for what peers do. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal Ends as a crash does: not a word to the group, nothing settled. */
+  abandon(): void {
+    this.#closing ??= Promise.resolve();
+    this.#node.stop();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#services.values()].map((service) => service.close()));
+    this.#node.stop();
+    await this.#foundation.release();
+  }
+
+  #freeName(name: string): DataSetId {
+    if (this.#closing !== null) throw new LockstepError('closed', 'this slave is closed');
+    const dataSet = parseDataSetId(name);
+    if (dataSet === null) {
+      throw new LockstepError('bad-option', `'${name}' can't name a data set: 1 to 64 bytes, no slash, no control characters`);
+    }
+    if (this.#services.has(name)) throw new LockstepError('data-set-registered', `the data set '${name}' is registered already`);
+    return dataSet;
+  }
+
+  #attach(dataSet: DataSetId, layer: SlaveUserLayer, options: SlaveDataSetOptions): SlaveService {
+    const service = new SlaveService({
+      node: this.#node,
+      dataSet,
+      layer,
+      options,
+      settings: this.#foundation.settings,
+      log: this.#events,
+      makeCore: (config, recovered) => new SlaveCore(config, recovered),
+      ended: () => {
+        this.#services.delete(dataSet);
+      },
+    });
+    if (!service.over) this.#services.set(dataSet, service);
+    return service;
+  }
+}
