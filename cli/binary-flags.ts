@@ -1,0 +1,94 @@
+import { Option, type Command } from 'commander';
+import { LockstepError } from '../shared/protocol/kernel/errors.js';
+import type { Durability } from '../shared/protocol/kernel/outcome.js';
+import {
+  dataSetNames,
+  hostPort,
+  interfaceAddress,
+  isLoopback,
+  multicastGroup,
+  peerList,
+  portNumber,
+  type HostPort,
+} from './flags.js';
+
+export const defaultGroup = '239.255.42.1:7401';
+export const defaultInterface = '127.0.0.1';
+export const defaultDataSet = 'default';
+
+/** What `lockstep master` and `lockstep slave` have in common. */
+export interface BinaryFlags {
+  readonly dataSet?: readonly string[];
+  readonly store?: string;
+  readonly http?: HostPort;
+  readonly group: string;
+  readonly interface: string;
+  readonly peers?: readonly string[];
+  readonly port: number;
+  readonly durability: Durability;
+  readonly insecure?: true;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type LogFormat = 'text' | 'json';
+
+export function withBinaryFlags(
+  command: Command,
+  defaults: { readonly store: string; readonly http: string },
+): Command {
+  return command
+    .addOption(
+      new Option('--data-set <name>', `data set to serve; repeat it for more; default: ${defaultDataSet}`).argParser(
+        dataSetNames,
+      ),
+    )
+    .option('--store <folder>', `where data and decisions are kept; default: ${defaults.store}`)
+    .addOption(
+      new Option(
+        '--http <host:port>',
+        `where HTTP is served; port 0: any free one; default: ${defaults.http}`,
+      ).argParser(hostPort),
+    )
+    .addOption(new Option('--group <address:port>', 'multicast group').default(defaultGroup).argParser(multicastGroup))
+    .addOption(
+      new Option('--interface <address>', 'address of the interface to send and to join by')
+        .default(defaultInterface)
+        .argParser(interfaceAddress),
+    )
+    .addOption(new Option('--peers <host:port,…>', 'unicast to these nodes instead of multicast').argParser(peerList))
+    .addOption(
+      new Option('--port <port>', "UDP port of the node's own socket; 0: any free one")
+        .default(0)
+        .argParser(portNumber),
+    )
+    .addOption(
+      new Option('--durability <durability>', 'disk: durable before it counts; memory: fast, and lost with the process')
+        .choices(['disk', 'memory'])
+        .default('disk'),
+    )
+    .option('--insecure', 'use addresses other than loopback, although nothing is encrypted or authenticated')
+    .addOption(
+      new Option('--log-level <level>', 'least important event to log, on stderr')
+        .choices(['debug', 'info', 'warn', 'error'])
+        .default('info'),
+    )
+    .addOption(new Option('--log-format <format>', 'of the log').choices(['text', 'json']).default('text'));
+}
+
+/** Refuses to open anything to other machines unless told: packets and HTTP carry no authentication. */
+export function refuseOpenDoors(flags: BinaryFlags, http: HostPort): void {
+  if (flags.insecure === true) return;
+  const open: readonly (readonly [flag: string, value: string])[] = [
+    ...(isLoopback(flags.interface) ? [] : [['--interface', flags.interface] as const]),
+    ...(isLoopback(http.host) ? [] : [['--http', `${http.host}:${http.port}`] as const]),
+    ...(flags.peers ?? []).filter((peer) => !isLoopback(hostPort(peer).host)).map((peer) => ['--peers', peer] as const),
+  ];
+  const first = open[0];
+  if (first === undefined) return;
+  throw new LockstepError(
+    'bad-option',
+    `${first[0]} ${first[1]} leaves this machine, where nothing is encrypted or authenticated yet; use a loopback address, or say --insecure in a network that you trust`,
+  );
+}

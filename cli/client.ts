@@ -1,0 +1,218 @@
+import { errorCodes, errorText, LockstepError, type ErrorCode } from '../shared/protocol/kernel/errors.js';
+import type { Json, Operation } from '../shared/protocol/key-value/operations.js';
+import type { ChangeInputOptions } from '../shared/http/input.js';
+import type { EntryBody, OutcomeBody, StatusBody } from '../shared/http/bodies.js';
+
+export interface ChangeRequest {
+  readonly dataSet: string;
+  readonly operations: readonly Operation<Json>[];
+  readonly options: ChangeInputOptions;
+  /** Names the change, so that it can be asked about when its answer is lost. */
+  readonly idempotencyKey: string;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** Beyond the round's own deadline, a change may wait in the master's queue. */
+const queueAllowanceMs = 30_000;
+const defaultRoundMs = 2000;
+const requestMs = 10_000;
+/** How often, and at what distance, a lost answer is asked for. */
+const resolveAttempts = 8;
+const resolvePauseMs = 250;
+/** No packet of the request can have left: nothing happened. */
+const neverConnected = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** Talks to one node over HTTP. Rejects with a `LockstepError`: `unreachable`, or the code that the node answered. */
+export class Client {
+  readonly url: string;
+  readonly #fetch: typeof fetch;
+  readonly #pause: (pauseMs: number) => Promise<void>;
+
+  constructor(options: {
+    readonly url: URL;
+    readonly fetch: typeof fetch;
+    readonly pause?: (pauseMs: number) => Promise<void>;
+  }) {
+    this.url = options.url.origin;
+    this.#fetch = options.fetch;
+    this.#pause = options.pause ?? ((pauseMs) => new Promise((resolve) => setTimeout(resolve, pauseMs)));
+  }
+
+  async status(): Promise<StatusBody> {
+    const body = await this.#ok('GET', '/v1/status');
+    if (!isObject(body) || !Array.isArray(body['dataSets']) || typeof body['node'] !== 'string') {
+      throw new LockstepError(
+        'unreachable',
+        `${this.url} is no lockstep node: it answered without a status; check --to`,
+      );
+    }
+    return body as unknown as StatusBody;
+  }
+
+  /** The data set that a command means when it names none: the only one there is, or `default`. */
+  async soleDataSet(): Promise<string> {
+    const names = (await this.status()).dataSets.map((dataSet) => dataSet.dataSet);
+    if (names.length === 1 && names[0] !== undefined) return names[0];
+    if (names.includes('default')) return 'default';
+    throw new LockstepError('bad-option', `--data-set is needed: ${this.url} has ${names.join(', ')}`);
+  }
+
+  /** Null: there is no such key. */
+  async read(dataSet: string, key: string): Promise<{ readonly entry: EntryBody | null; readonly message: string }> {
+    const answer = await this.#request('GET', `/v1/data/${encodeURIComponent(dataSet)}/${encodeURIComponent(key)}`);
+    if (answer.status === 200) return { entry: answer.body as EntryBody, message: '' };
+    const error = this.#errorOf(answer);
+    if (answer.status === 404 && codeIn(answer) === 'key-unknown') return { entry: null, message: error.message };
+    throw error;
+  }
+
+  async forget(dataSet: string, node: string): Promise<void> {
+    await this.#ok('POST', `/v1/members/${encodeURIComponent(dataSet)}/${encodeURIComponent(node)}/forget`);
+  }
+
+  /** Every change ends in an outcome, also when the connection is cut: then the master is asked what became of it. */
+  async change(change: ChangeRequest): Promise<OutcomeBody> {
+    const path = `/v1/changes/${encodeURIComponent(change.dataSet)}`;
+    const timeoutMs = (change.options.timeoutMs ?? defaultRoundMs) + queueAllowanceMs;
+    const body = { operations: change.operations, ...change.options };
+    let answer: Answer;
+    try {
+      answer = await this.#request('POST', path, { body, timeoutMs, idempotencyKey: change.idempotencyKey });
+    } catch (error) {
+      if (error instanceof LockstepError && error.code === 'timed-out') return this.#resolve(change, error.message);
+      throw error;
+    }
+    if (isOutcome(answer.body)) return answer.body;
+    if (answer.status >= 500 && answer.status !== 503) return this.#resolve(change, this.#errorOf(answer).message);
+    throw this.#errorOf(answer);
+  }
+
+  async #resolve(change: ChangeRequest, reason: string): Promise<OutcomeBody> {
+    const path = `/v1/changes/${encodeURIComponent(change.dataSet)}/${encodeURIComponent(change.idempotencyKey)}`;
+    for (let attempt = 0; attempt < resolveAttempts; attempt += 1) {
+      if (attempt > 0) await this.#pause(resolvePauseMs * attempt);
+      try {
+        const { body } = await this.#request('GET', path);
+        if (isOutcome(body) && body.outcome !== 'pending' && body.outcome !== 'unknown') return body;
+      } catch {
+        // The master may be restarting: asked again, then reported as unknown.
+      }
+    }
+    return { outcome: 'unknown', reason: `${reason}; ask later: GET ${this.url}${path}`, durationMs: 0 };
+  }
+
+  async #ok(method: string, path: string): Promise<unknown> {
+    const answer = await this.#request(method, path);
+    if (answer.status !== 200) throw this.#errorOf(answer);
+    return answer.body;
+  }
+
+  async #request(
+    method: string,
+    path: string,
+    options: { readonly body?: unknown; readonly timeoutMs?: number; readonly idempotencyKey?: string } = {},
+  ): Promise<Answer> {
+    const headers: Record<string, string> = { accept: 'application/json' };
+    if (options.body !== undefined) headers['content-type'] = 'application/json';
+    if (options.idempotencyKey !== undefined) headers['idempotency-key'] = options.idempotencyKey;
+    const timeoutMs = options.timeoutMs ?? requestMs;
+    try {
+      const response = await this.#fetch(`${this.url}${path}`, {
+        method,
+        headers,
+        signal: AbortSignal.timeout(timeoutMs),
+        ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      });
+      return { status: response.status, body: parseJson(await response.text()) };
+    } catch (error) {
+      const cause = causeCode(error);
+      if (neverConnected.has(cause)) {
+        throw new LockstepError(
+          'unreachable',
+          `nobody answers at ${this.url} (${cause}); start a node there, or name one with --to URL`,
+          { cause: error },
+        );
+      }
+      if (rootCause(error) === 'bad port') {
+        throw new LockstepError(
+          'bad-option',
+          `--to ${this.url} has a port that HTTP clients refuse to use; give the node another one with --http`,
+          { cause: error },
+        );
+      }
+      const why =
+        error instanceof DOMException && error.name === 'TimeoutError'
+          ? `gave no answer within ${timeoutMs} ms`
+          : `cut the connection (${cause === '' ? rootCause(error) : cause})`;
+      // A read that got no answer changed nothing; a change may have.
+      throw new LockstepError(method === 'GET' ? 'unreachable' : 'timed-out', `${this.url} ${why}`, { cause: error });
+    }
+  }
+
+  #errorOf(answer: Answer): LockstepError {
+    const code = codeIn(answer);
+    const detail = isObject(answer.body) ? answer.body['error'] : undefined;
+    const message = isObject(detail) ? detail['message'] : undefined;
+    if (typeof message !== 'string') {
+      return new LockstepError(
+        'unreachable',
+        `${this.url} is no lockstep node: it answered ${answer.status} without a reason; check --to`,
+      );
+    }
+    return new LockstepError(knownCode(code) ?? (answer.status === 404 ? 'bad-input' : 'unreachable'), message);
+  }
+}
+
+function codeIn(answer: Answer): string {
+  const detail = isObject(answer.body) ? answer.body['error'] : undefined;
+  const code = isObject(detail) ? detail['code'] : undefined;
+  return typeof code === 'string' ? code : '';
+}
+
+function knownCode(code: string): ErrorCode | null {
+  return errorCodes.find((known) => known === code) ?? null;
+}
+
+function isOutcome(body: unknown): body is OutcomeBody {
+  const outcome = isObject(body) ? body['outcome'] : undefined;
+  return outcome === 'committed' || outcome === 'aborted' || outcome === 'unknown' || outcome === 'pending';
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function rootCause(error: unknown): string {
+  return error instanceof Error && error.cause !== undefined ? rootCause(error.cause) : errorText(error);
+}
+
+/** The system's code, which `fetch` wraps once or twice. */
+function causeCode(error: unknown): string {
+  for (let cause: unknown = error, depth = 0; cause instanceof Error && depth < 4; cause = cause.cause, depth += 1) {
+    if ('code' in cause && typeof cause.code === 'string') return cause.code;
+    if (cause instanceof AggregateError) {
+      const first: unknown = cause.errors[0];
+      if (first instanceof Error && 'code' in first && typeof first.code === 'string') return first.code;
+    }
+  }
+  return '';
+}

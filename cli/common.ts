@@ -1,0 +1,94 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import type { ExitCode } from '../shared/protocol/kernel/errors.js';
+import type { Phases, VoterPolicy } from '../shared/protocol/kernel/outcome.js';
+import type { ChangeInputOptions } from '../shared/http/input.js';
+import { Client } from './client.js';
+import { dataSetName, duration, nodeUrl, voterPolicy } from './flags.js';
+import type { Shell } from './shell.js';
+
+export interface NodeFlags {
+  readonly to: URL;
+  readonly dataSet?: string;
+  readonly json?: true;
+}
+
+export interface ChangeFlags extends NodeFlags {
+  readonly phases?: Phases;
+  readonly timeout?: number;
+  readonly voters?: VoterPolicy;
+  readonly wait?: 'decided' | 'exposed';
+}
+
+export const defaultNode = 'http://127.0.0.1:7400';
+
+/** `--to`, `--data-set`, `--json`: what every command that asks a node takes. */
+export function withNodeFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--to <url>', 'HTTP address of the node to ask')
+        .env('LOCKSTEP_TO')
+        .default(new URL(defaultNode), defaultNode)
+        .argParser(nodeUrl),
+    )
+    .addOption(
+      new Option('--data-set <name>', 'data set; default: the only one there is, else "default"').argParser(
+        dataSetName,
+      ),
+    )
+    .option('--json', 'print JSON, one line');
+}
+
+export function withChangeFlags(command: Command): Command {
+  return withNodeFlags(command)
+    .addOption(
+      new Option(
+        '--phases <phases>',
+        "one: each applies on arrival; two: all or none; default: the data set's",
+      ).choices(['one', 'two']),
+    )
+    .addOption(
+      new Option('--timeout <duration>', "abort when it is not decided by then; default: the data set's").argParser(
+        duration,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--voters <policy>',
+        "who must say yes: all, live or how many at least; default: the data set's",
+      ).argParser(voterPolicy),
+    )
+    .addOption(
+      new Option('--wait <until>', 'answer when decided, or when the voters show it; default: decided').choices([
+        'decided',
+        'exposed',
+      ]),
+    );
+}
+
+export function changeOptions(flags: ChangeFlags): ChangeInputOptions {
+  return {
+    ...(flags.phases === undefined ? {} : { phases: flags.phases }),
+    ...(flags.timeout === undefined ? {} : { timeoutMs: Math.ceil(flags.timeout) }),
+    ...(flags.voters === undefined ? {} : { voters: flags.voters }),
+    ...(flags.wait === undefined ? {} : { wait: flags.wait }),
+  };
+}
+
+export function clientOf(flags: NodeFlags, shell: Shell): Client {
+  return new Client({ url: flags.to, fetch: shell.fetch });
+}
+
+export async function dataSetOf(flags: NodeFlags, client: Client): Promise<string> {
+  return flags.dataSet ?? client.soleDataSet();
+}
+
+/** The command's result becomes the process's exit code. */
+export function ending<Parameters extends readonly unknown[]>(
+  shell: Shell,
+  run: (...parameters: Parameters) => Promise<ExitCode>,
+): (...parameters: Parameters) => Promise<void> {
+  return async (...parameters) => {
+    shell.exitCode = await run(...parameters);
+  };
+}

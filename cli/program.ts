@@ -1,0 +1,62 @@
+import { Command } from 'commander';
+import { addDelete } from './delete.js';
+import { endingOf, oneLine } from './exit.js';
+import { addForget } from './forget.js';
+import { addGet } from './get.js';
+import { addLoad } from './load.js';
+import { addMaster } from './master.js';
+import { addMembers } from './members.js';
+import { addPut } from './put.js';
+import type { Shell } from './shell.js';
+import { addSlave } from './slave.js';
+import { addStatus } from './status.js';
+
+/** The `lockstep` command with all that it can do. */
+export function createProgram(shell: Shell): Command {
+  const program = new Command('lockstep')
+    .description('Keeps one data set the same on many servers: all of them switch to a new version, or none does.')
+    .helpCommand('help [command]', 'say what a command takes')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => {
+        shell.out(text.trimEnd());
+      },
+      writeErr: (text) => {
+        shell.err(text);
+      },
+      // One line, also with a suggestion.
+      outputError: (text, write) => {
+        write(
+          `lockstep: ${oneLine(text)
+            .replace(/^error: /, '')
+            .replace(/\.$/, '')}${hintOf(text)}\n`,
+        );
+      },
+    });
+  addMaster(program, shell);
+  addSlave(program, shell);
+  addPut(program, shell);
+  addGet(program, shell);
+  addDelete(program, shell);
+  addLoad(program, shell);
+  addStatus(program, shell);
+  addMembers(program, shell);
+  addForget(program, shell);
+  return program;
+}
+
+/** Runs one command line (without `node` and the script) and leaves its exit code in the shell. Never rejects. */
+export async function runProgram(shell: Shell, parameters: readonly string[]): Promise<void> {
+  try {
+    await createProgram(shell).parseAsync([...parameters], { from: 'user' });
+  } catch (error) {
+    const { exitCode, text } = endingOf(error);
+    shell.exitCode = exitCode;
+    if (text !== '') shell.err(text);
+  }
+}
+
+/** A wrong value says itself what to give; the rest is in the help. */
+function hintOf(text: string): string {
+  return text.includes('is invalid') ? '' : '; --help says what there is';
+}

@@ -1,0 +1,216 @@
+import type { ChainId, DataSetId, Digest, NodeId, Tip, Version } from '../../../shared/protocol/kernel/ids.js';
+import { LockstepError } from '../../../shared/protocol/kernel/errors.js';
+import type { Entry, Json, Operation } from '../../../shared/protocol/key-value/operations.js';
+import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
+import type { EventLog, EventRecord } from '../../../shared/runtime/ports.js';
+import type { ServedOriginal } from '../../../master/http/api.js';
+import type { MasterView, MemberView } from '../../../master/service/core/view.js';
+import type { ChangeOptions, ChangeOutcome } from '../../../master/user/key-value-types.js';
+import type { ServedCopy } from '../../../slave/http/api.js';
+import type { SlaveView } from '../../../slave/service/core/view.js';
+
+/** Stand-ins for the key-value handles: the HTTP routes and the commands are tested without a group. */
+
+export const epoch = { number: 3, claimant: 'c'.repeat(32) };
+
+export function tipAt(version: number): Tip {
+  return { epoch, version: version as Version, chain: version.toString(16).padStart(32, '0') as ChainId };
+}
+
+export function nodeId(name: string): NodeId {
+  return name as NodeId;
+}
+
+export class RecordingLog implements EventLog {
+  readonly events: EventRecord[] = [];
+  record(event: EventRecord): void {
+    this.events.push(event);
+  }
+}
+
+class Entries {
+  readonly map = new Map<string, Entry<Json>>();
+
+  list({
+    prefix = '',
+    after = '',
+    limit = Infinity,
+  }: { readonly prefix?: string; readonly after?: string; readonly limit?: number } = {}): readonly Entry<Json>[] {
+    return [...this.map.values()]
+      .filter((entry) => entry.key.startsWith(prefix) && entry.key > after)
+      .sort((a, b) => (a.key < b.key ? -1 : 1))
+      .slice(0, limit);
+  }
+}
+
+export function memberView(node: string, changes: Partial<MemberView> = {}): MemberView {
+  return {
+    node: nodeId(node),
+    slot: 0,
+    incarnation: { storeId: 's'.repeat(32), start: 1 },
+    live: true,
+    state: 'current',
+    tip: tipAt(1),
+    behind: 0,
+    heardMsAgo: 12.3456,
+    lastVote: { version: 1, yes: true, reason: '' },
+    inDoubt: 0,
+    roundTripMs: 0.25,
+    repairs: 0,
+    snapshots: 1,
+    ...changes,
+  };
+}
+
+/** Commits whatever it is told, unless `answer` says otherwise. */
+export class FakeOriginal implements ServedOriginal {
+  readonly #entries = new Entries();
+  readonly calls: { readonly operations: readonly Operation<Json>[]; readonly options: ChangeOptions }[] = [];
+  readonly forgotten: string[] = [];
+  readonly remembered = new Map<string, ChangeOutcome | 'pending'>();
+  view: MasterView = {
+    phase: 'leading',
+    epoch,
+    tip: null,
+    mayCommit: true,
+    queued: 0,
+    openRounds: [],
+    members: [memberView('a'), memberView('b')],
+    historyBytes: 0,
+    oldestDelta: null,
+  };
+  version = 0;
+  answer: ((operations: readonly Operation<Json>[]) => ChangeOutcome | Promise<ChangeOutcome>) | null = null;
+
+  get tip(): Tip | null {
+    return this.version === 0 ? null : tipAt(this.version);
+  }
+  get size(): number {
+    return this.#entries.map.size;
+  }
+  readonly dataSet = {
+    view: (): MasterView => ({ ...this.view, tip: this.tip }),
+    members: (): readonly MemberView[] => this.view.members,
+    forget: async (node: string): Promise<void> => {
+      if (!this.view.members.some((member) => member.node === node))
+        throw new LockstepError('member-unknown', `no member ${node}`);
+      this.forgotten.push(node);
+    },
+  };
+  entry(key: string): Entry<Json> | undefined {
+    return this.#entries.map.get(key);
+  }
+  list(options?: Parameters<Entries['list']>[0]): readonly Entry<Json>[] {
+    return this.#entries.list(options);
+  }
+  stateDigest(): Digest {
+    return 'd'.repeat(32) as Digest;
+  }
+  async change(operations: readonly Operation<Json>[], options: ChangeOptions = {}): Promise<ChangeOutcome> {
+    this.calls.push({ operations, options });
+    const outcome = await (this.answer === null ? this.#commit(operations) : this.answer(operations));
+    if (options.idempotencyKey !== undefined) this.remembered.set(options.idempotencyKey, outcome);
+    return outcome;
+  }
+  outcomeOf(idempotencyKey: string): ChangeOutcome | 'pending' | undefined {
+    return this.remembered.get(idempotencyKey);
+  }
+
+  #commit(operations: readonly Operation<Json>[]): ChangeOutcome {
+    this.version += 1;
+    for (const operation of operations) {
+      if ('put' in operation)
+        this.#entries.map.set(operation.put[0], {
+          key: operation.put[0],
+          value: operation.put[1],
+          version: this.version,
+        });
+      else this.#entries.map.delete(operation.delete);
+    }
+    return committed(this.version, operations.length);
+  }
+}
+
+export function committed(version: number, operations: number): ChangeOutcome {
+  return {
+    kind: 'committed',
+    tip: tipAt(version),
+    votes: { yes: 2, no: 0, silent: 0 },
+    durationMs: 1.23456,
+    durable: true,
+    operations,
+  };
+}
+
+export function refused(node: string, reason: string, operations?: readonly number[]): ChangeOutcome {
+  const refusal = { node: nodeId(node), reason, ...(operations === undefined ? {} : { operations }) };
+  return { kind: 'aborted', reason: 'refused', refusals: [refusal], durationMs: 2 };
+}
+
+export class FakeCopy implements ServedCopy {
+  readonly #entries = new Entries();
+  version: number;
+  state: SlaveState = 'current';
+  master: string | null = 'master';
+  discarded = 0;
+  readonly #waiting: { readonly version: number; readonly done: (tip: Tip) => void }[] = [];
+
+  constructor(entries: Readonly<Record<string, Json>>, version: number) {
+    for (const [key, value] of Object.entries(entries)) this.#entries.map.set(key, { key, value, version });
+    this.version = version;
+  }
+  get tip(): Tip | null {
+    return this.version === 0 ? null : tipAt(this.version);
+  }
+  /** Claims to hold this many entries. */
+  claimedSize: number | null = null;
+  get size(): number {
+    return this.claimedSize ?? this.#entries.map.size;
+  }
+  readonly dataSet = {
+    view: (): SlaveView => ({
+      state: this.state,
+      tip: this.tip,
+      heardOf: this.tip,
+      promised: epoch,
+      master: this.master === null ? null : nodeId(this.master),
+      leaseUntilMs: 0,
+      welcomed: true,
+      inDoubt: [],
+      lastVote: null,
+      reason: this.state === 'current' ? '' : 'for a test',
+      repairs: 0,
+      snapshots: 0,
+    }),
+    discard: async (): Promise<void> => {
+      this.discarded += 1;
+    },
+  };
+  entry(key: string): Entry<Json> | undefined {
+    return this.#entries.map.get(key);
+  }
+  list(options?: Parameters<Entries['list']>[0]): readonly Entry<Json>[] {
+    return this.#entries.list(options);
+  }
+  stateDigest(): Digest {
+    return 'e'.repeat(32) as Digest;
+  }
+  reached(version: number, options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<Tip> {
+    if (options.timeoutMs === 0)
+      return Promise.reject(new LockstepError('timed-out', `version ${version} was not reached within 0 ms`));
+    return new Promise((done) => {
+      this.#waiting.push({ version, done });
+    });
+  }
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+  arrive(version: number): void {
+    this.version = version;
+    for (const waiter of this.#waiting.splice(0)) if (waiter.version <= version) waiter.done(tipAt(version));
+  }
+}
+
+export function dataSetId(name: string): DataSetId {
+  return name as DataSetId;
+}
