@@ -1,0 +1,128 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Command, InvalidArgumentError } from 'commander';
+import { describeFailures, runSeed } from '../tests/integration/sim/index.js';
+import { defaultFaults } from '../tests/integration/sim/nemesis.js';
+
+/** Seeds in simulation: `npm run sim -- --seeds 500`. The same seed gives the same run, on every machine. */
+interface SimFlags {
+  readonly seeds: number;
+  readonly from: number;
+  readonly seed?: number;
+  readonly slaves?: number;
+  readonly faults: boolean;
+  readonly trace: boolean;
+  readonly takeOver: boolean;
+  readonly worker: boolean;
+}
+
+/** Below this many seeds one process is soonest done. */
+const seedsWorthProcesses = 20;
+
+/** What one process prints per seed for the one that counts. */
+interface SeedLine {
+  readonly seed: number;
+  readonly ok: boolean;
+  readonly text: string;
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('give a whole number');
+  return value;
+}
+
+function replayCommand(seed: number, flags: SimFlags): string {
+  return ['npm run sim --', `--seed ${seed}`, ...passedOn(flags), '--trace'].join(' ');
+}
+
+function passedOn(flags: SimFlags): readonly string[] {
+  const slaves = flags.slaves === undefined ? [] : ['--slaves', String(flags.slaves)];
+  return [...slaves, ...(flags.faults ? [] : ['--no-faults']), ...(flags.takeOver ? ['--take-over'] : [])];
+}
+
+async function runOne(seed: number, flags: SimFlags): Promise<SeedLine> {
+  const result = await runSeed(seed, {
+    ...(flags.slaves === undefined ? {} : { slaves: flags.slaves }),
+    ...(flags.takeOver ? { faults: [...defaultFaults, 'take-over'] } : {}),
+    ...(flags.faults ? {} : { faults: 'none' }),
+    keepTrace: flags.trace,
+  });
+  if (flags.trace) for (const line of result.trace) process.stdout.write(`${line}\n`);
+  const { stats, digest, faults } = result;
+  const summary = `${stats.commits} commits, ${stats.aborted} aborts, ${stats.crashes} crashes, ${stats.events} events in ${stats.virtualMs} virtual ms, trace ${digest}`;
+  if (result.ok) return { seed, ok: true, text: `seed ${seed} passed: ${summary}` };
+  const replay = `  replay: ${replayCommand(seed, flags)}`;
+  return { seed, ok: false, text: `seed ${seed} FAILED: ${summary}\n  faults: ${faults.join(', ')}\n${indent(describeFailures(result))}\n${replay}` };
+}
+
+function indent(text: string): string {
+  return text.replace(/^/gm, '  ');
+}
+
+async function runHere(seeds: readonly number[], flags: SimFlags, tell: (line: SeedLine) => void): Promise<void> {
+  for (const seed of seeds) tell(await runOne(seed, flags));
+}
+
+/** Another process of this script, with every n-th seed; it prints one JSON line per seed. */
+async function runThere(seeds: readonly number[], flags: SimFlags, tell: (line: SeedLine) => void): Promise<void> {
+  const script = fileURLToPath(import.meta.url);
+  const child = spawn(process.execPath, [...process.execArgv, script, '--worker', ...passedOn(flags), ...seeds.map(String)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'close');
+  let told = 0;
+  for await (const line of createInterface({ input: child.stdout })) {
+    tell(JSON.parse(line) as SeedLine);
+    told += 1;
+  }
+  await ended;
+  for (const seed of seeds.slice(told)) {
+    tell({ seed, ok: false, text: `seed ${seed} FAILED: its process ended before it\n  replay: ${replayCommand(seed, flags)}` });
+  }
+}
+
+function share(seeds: readonly number[], shares: number): readonly (readonly number[])[] {
+  return Array.from({ length: shares }, (_, offset) => seeds.filter((_seed, index) => index % shares === offset));
+}
+
+async function main(): Promise<number> {
+  const program = new Command('sim')
+    .description('runs seeds in simulation, and checks every guarantee')
+    .option('--seeds <count>', 'how many', wholeNumber, 100)
+    .option('--from <seed>', 'the first', wholeNumber, 1)
+    .option('--seed <seed>', 'this one alone', wholeNumber)
+    .option('--slaves <count>', 'instead of what the seed draws', wholeNumber)
+    .option('--no-faults', 'calm network, sound disks, no crashes')
+    .option('--take-over', 'a second master takes over now and then', false)
+    .option('--trace', 'print everything that happens', false)
+    .option('--worker', 'print one JSON line per seed given as an argument', false)
+    .argument('[seeds...]', 'seeds, for --worker');
+  program.parse();
+  const flags = program.opts<SimFlags>();
+  if (flags.worker) {
+    await runHere(program.args.map(Number), flags, (line) => {
+      process.stdout.write(`${JSON.stringify(line)}\n`);
+    });
+    return 0;
+  }
+  const seeds = flags.seed === undefined ? Array.from({ length: flags.seeds }, (_, index) => flags.from + index) : [flags.seed];
+  const failed: SeedLine[] = [];
+  let passed = 0;
+  const tell = (line: SeedLine): void => {
+    if (line.ok) passed += 1;
+    else failed.push(line);
+    const isTold = !line.ok || seeds.length <= seedsWorthProcesses;
+    if (isTold) process.stdout.write(`${line.text}\n`);
+    else if ((passed + failed.length) % 50 === 0) process.stdout.write(`${passed + failed.length} of ${seeds.length} seeds\n`);
+  };
+  if (seeds.length < seedsWorthProcesses || flags.trace) await runHere(seeds, flags, tell);
+  else await Promise.all(share(seeds, Math.min(availableParallelism(), 8)).map((part) => runThere(part, flags, tell)));
+  process.stdout.write(`${passed} passed, ${failed.length} failed\n`);
+  return failed.length === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();

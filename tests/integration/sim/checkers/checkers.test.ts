@@ -1,0 +1,259 @@
+import { describe, expect, test } from 'vitest';
+import { chainAfter, digestOf } from '../../../../shared/protocol/kernel/digest.js';
+import type { DataSetId, Delta, Digest, Epoch, NodeId, Tip, Version } from '../../../../shared/protocol/kernel/ids.js';
+import { noEpoch } from '../../../../shared/protocol/kernel/ids.js';
+import type { StoreOperation } from '../../../../shared/protocol/kernel/store.js';
+import type { Envelope, Message } from '../../../../shared/protocol/wire/messages.js';
+import { masterKeys } from '../../../../master/service/core/records.js';
+import type { MasterView } from '../../../../master/service/core/view.js';
+import { slaveKeys } from '../../../../slave/service/core/records.js';
+import type { SlaveView } from '../../../../slave/service/core/view.js';
+import { Timeline } from '../clock.js';
+import { SimDisk, calmDisk } from '../disk.js';
+import { SimProcess, settlePromises } from '../clock.js';
+import type { Observation, Role } from '../observation.js';
+import { Oracle } from '../oracle.js';
+import { seededRandom } from '../../../../shared/protocol/kernel/random.js';
+import { guaranteeIds } from './checker.js';
+import { checkers } from './index.js';
+
+/** Each checker is fed a history that breaks its guarantee, and one that doesn't. A checker that never bites is no checker. */
+
+const dataSet = 'd' as DataSetId;
+const epoch: Epoch = { number: 1, claimant: 'a'.repeat(32) };
+const newer: Epoch = { number: 2, claimant: 'b'.repeat(32) };
+const content = 'c'.repeat(32) as Digest;
+const otherContent = 'd'.repeat(32) as Digest;
+
+function after(prior: Tip | null, version: number, text = 'change'): Delta {
+  const bytes = Buffer.from(text);
+  const digest = digestOf(bytes);
+  return { from: prior, to: { epoch, version: version as Version, chain: chainAfter(prior, epoch, version as Version, digest) }, bytes, digest };
+}
+
+const first = after(null, 1);
+const second = after(first.to, 2);
+const third = after(second.to, 3);
+const elsewhere = after(first.to, 2, 'another change');
+
+const masterView: MasterView = {
+  phase: 'leading', epoch, tip: null, mayCommit: true, queued: 0, openRounds: [], members: [], historyBytes: 0, oldestDelta: null,
+};
+const slaveView: SlaveView = {
+  state: 'serving', tip: null, heardOf: null, promised: epoch, master: null, leaseUntilMs: 0, welcomed: true, inDoubt: [],
+  lastVote: null, reason: '', repairs: 0, snapshots: 0,
+};
+
+class Bench {
+  readonly timeline = new Timeline();
+  readonly disk = new SimDisk('s1', { timeline: this.timeline, random: seededRandom(1) });
+  readonly oracle = new Oracle({
+    dataSet, durability: 'disk', leaseMs: 3000, takeOver: false, maxOpenRounds: 1,
+    nowMs: () => this.timeline.nowMs,
+    durable: () => this.disk.durable,
+  });
+
+  async put(operation: StoreOperation): Promise<void> {
+    const process = new SimProcess('s1', this.timeline, { offsetMs: 0, wallOffsetMs: 0, rate: 1 });
+    const store = this.disk.open(process);
+    store.write((transaction) => {
+      if (operation.kind === 'put') transaction.put(operation.key, operation.value);
+    }, { durable: true }, () => undefined);
+    await this.pass(calmDisk.maxFlushMs);
+    process.end();
+  }
+
+  async pass(ms: number): Promise<void> {
+    await this.timeline.runUntil(this.timeline.nowMs + ms);
+    await settlePromises();
+  }
+
+  see(...observations: readonly Observation[]): this {
+    for (const observation of observations) this.oracle.observe(observation);
+    return this;
+  }
+
+  /** The master's disk holds these as committed. */
+  committed(...changes: readonly Delta[]): this {
+    for (const [index, delta] of changes.entries()) {
+      const operations: readonly StoreOperation[] = [{ kind: 'put', key: masterKeys.history(dataSet, index + 1), value: { ordinal: index + 1, delta } }];
+      this.see({ kind: 'durable', node: 'master', operations });
+    }
+    return this;
+  }
+
+  get broken(): readonly string[] {
+    return [...new Set(this.oracle.failures.map(({ guarantee }) => guarantee))];
+  }
+}
+
+function sent(role: Role, message: Message): Observation {
+  return { kind: 'sent', node: role === 'master' ? 'master' : 's1', role, packet: { to: 'all', dataSet, epoch, message } };
+}
+
+function exposed(change: Delta, how: 'commit' | 'install' | 'open' = 'commit', digest: Digest = content): Observation {
+  return { kind: 'exposed', node: 's1', how, from: change.from, tip: change.to, digest };
+}
+
+const round = { epoch, number: 1 };
+const yes: Message = { kind: 'vote', round, to: first.to, upToDate: true, canProcess: true, reason: '', refused: [] };
+const abort: Message = { kind: 'abort', round, to: first.to, lowestOpenRound: 2 };
+const commit: Message = { kind: 'commit', round, to: first.to, lowestOpenRound: 2 };
+const preparedRecord: StoreOperation = { kind: 'put', key: slaveKeys.prepared(dataSet, round), value: { round, from: null, change: first } };
+const heartbeat = (tip: Tip | null): Message => ({
+  kind: 'heartbeat', sequence: 1, sentMs: 0, tip, lowestOpenRound: 1, openRounds: [], recentDecisions: [], heal: 'nobody',
+  leaseMs: 3000, nextInMs: 100, acknowledged: [],
+});
+const called = (call: 'prepare' | 'commit' | 'abort'): Observation => ({ kind: 'called', node: 's1', call, from: null, to: first.to });
+
+function receiving(of: Epoch, corrupt: boolean, message: Message = commit): Observation {
+  const envelope: Envelope = { from: { node: 'master' as NodeId, incarnation: { storeId: 'e'.repeat(32), start: 1 } }, dataSet, epoch: of, message };
+  return { kind: 'receiving', node: 's1', role: 'slave', corrupt, envelopes: [envelope] };
+}
+
+describe('each checker bites', () => {
+  test('there is one for each guarantee, in order', () => {
+    const bench = new Bench();
+    const context = { dataSet, durability: 'disk', leaseMs: 1, takeOver: false, maxOpenRounds: 1, truth: bench.oracle.truth, nowMs: () => 0, durable: () => null, fail: () => undefined } as const;
+    expect(checkers.map((make) => make(context).id)).toEqual([...guaranteeIds]);
+  });
+
+  test('a sound history breaks nothing', async () => {
+    const bench = new Bench();
+    bench.see(called('prepare'), { kind: 'voted', node: 's1', to: first.to, yes: true });
+    await bench.put(preparedRecord);
+    bench.see(sent('slave', yes));
+    bench.committed(first).see(sent('master', commit), called('commit'), exposed(first));
+    expect(bench.oracle.failures).toEqual([]);
+  });
+
+  test('G1: an aborted version is exposed', () => {
+    const bench = new Bench().see(sent('master', abort), exposed(first));
+    expect(bench.oracle.failures.map(({ text }) => text)).toContainEqual(expect.stringContaining('whose round aborted'));
+    expect(bench.broken).toEqual(['G1']);
+  });
+
+  test('G1: a version that nobody committed is exposed', () => {
+    expect(new Bench().see(exposed(first)).broken).toEqual(['G1']);
+  });
+
+  test('G1: a voter of a committed round ends without it', async () => {
+    const bench = new Bench();
+    await bench.put(preparedRecord);
+    bench.committed(first).see(sent('slave', yes));
+    bench.oracle.finish();
+    expect(bench.broken).toContain('G1');
+  });
+
+  test('G2: a vote without a prepared record', () => {
+    expect(new Bench().see(sent('slave', yes)).broken).toEqual(['G2']);
+  });
+
+  test('G3: a commit, a heartbeat, an announce of what no disk holds', () => {
+    const announce: Message = { kind: 'announce', from: null, to: first.to, content: { kind: 'version' } };
+    for (const message of [commit, announce, heartbeat(first.to)]) expect(new Bench().see(sent('master', message)).broken).toEqual(['G3']);
+  });
+
+  test('G4: after a restart the tip is there and the data is older', () => {
+    const bench = new Bench().committed(first);
+    bench.see({ kind: 'decided', node: 'master', change: first, digest: content }, exposed(first, 'open', otherContent));
+    expect(bench.broken).toContain('G4');
+  });
+
+  test('G5: a tip goes back', () => {
+    const bench = new Bench().committed(first, second).see(exposed(first), exposed(second), exposed(first, 'open'));
+    expect(bench.broken).toEqual(['G5']);
+  });
+
+  test('G5: a change lands on another base', () => {
+    const bench = new Bench().committed(first, second, third).see(exposed(first), exposed(third));
+    expect(bench.broken).toEqual(['G5']);
+  });
+
+  test('G5: a snapshot after divergence is no step back, one to an ancestor is', () => {
+    const healed = new Bench().committed(first, second, elsewhere).see(exposed(first), exposed(elsewhere), exposed(second, 'install', otherContent));
+    expect(healed.broken).toEqual([]);
+    const back = new Bench().committed(first, second).see(exposed(first), exposed(second, 'commit', otherContent), exposed(first, 'install'));
+    expect(back.broken).toEqual(['G5']);
+  });
+
+  test('G6: a committed change is aborted', () => {
+    const bench = new Bench().committed(first).see(exposed(first), called('abort'));
+    expect(bench.broken).toEqual(['G6']);
+  });
+
+  test('G6: a prepared change is neither committed nor aborted', () => {
+    const bench = new Bench().see({ kind: 'voted', node: 's1', to: first.to, yes: true });
+    bench.oracle.finish();
+    expect(bench.broken).toEqual(['G6']);
+  });
+
+  test('G7: an older epoch brings a callback about', async () => {
+    const bench = new Bench();
+    await bench.put({ kind: 'put', key: slaveKeys.record(dataSet), value: { promised: newer } });
+    bench.see(receiving(newer, false), called('commit'), { kind: 'received', node: 's1', role: 'slave', corrupt: false });
+    expect(bench.broken).toEqual([]);
+    bench.see(receiving(epoch, false), called('commit'));
+    expect(bench.broken).toEqual(['G7']);
+  });
+
+  test('G8: one chain id with two contents', () => {
+    const bench = new Bench().committed(first);
+    bench.see({ kind: 'decided', node: 'master', change: first, digest: content }, exposed(first, 'commit', otherContent));
+    expect(bench.broken).toEqual(['G8']);
+  });
+
+  test('G9: somebody is left behind', () => {
+    const bench = new Bench().see(
+      { kind: 'healed' },
+      { kind: 'master', node: 'master', view: { ...masterView, tip: first.to } },
+      { kind: 'slave', node: 's1', view: slaveView, backlogBytes: 0, hasSlept: false },
+    );
+    bench.oracle.finish();
+    expect(bench.broken).toEqual(['G9']);
+    expect(bench.oracle.failures[0]?.text).toContain('s1 at nothing');
+  });
+
+  test('G10: more rounds than allowed, and a storm in quiet', async () => {
+    const view = { round, version: 1, phase: 'preparing', ageMs: 0, voters: [], missing: [] } as const;
+    const rounds = new Bench().see({ kind: 'master', node: 'master', view: { ...masterView, openRounds: [view, view] } });
+    expect(rounds.broken).toEqual(['G10']);
+    const storm = new Bench().see({ kind: 'healed' }, { kind: 'converged' });
+    for (let count = 0; count < 500; count += 1) storm.see({ kind: 'datagram', node: 's1', bytes: 100 });
+    await storm.pass(2000);
+    storm.oracle.finish();
+    expect(storm.broken).toEqual(['G10']);
+  });
+
+  test('G11: a corrupt datagram is believed', () => {
+    expect(new Bench().see(receiving(noEpoch, true)).broken).toEqual(['G11']);
+    const silent: Observation = { kind: 'receiving', node: 's1', role: 'slave', corrupt: true, envelopes: [] };
+    expect(new Bench().see(silent).broken).toEqual([]);
+    expect(new Bench().see(silent, called('commit')).broken).toEqual(['G11']);
+  });
+
+  test('G12: current, although a change is older than a lease', async () => {
+    const bench = new Bench().committed(first);
+    const current: Observation = { kind: 'slave', node: 's1', view: { ...slaveView, state: 'current' }, backlogBytes: 0, hasSlept: false };
+    await bench.pass(2000);
+    expect(bench.see(current).broken).toEqual([]);
+    await bench.pass(2000);
+    expect(bench.see(current).broken).toEqual(['G12']);
+  });
+
+  test('G13: a master leads without what was acknowledged', () => {
+    const outcome = { kind: 'committed', tip: first.to, votes: { yes: 1, no: 0, silent: 0 }, durationMs: 1, durable: true } as const;
+    const bench = new Bench().committed(first).see({ kind: 'settled', node: 'master', version: 1, outcome });
+    expect(bench.see(sent('master', heartbeat(first.to))).broken).toEqual([]);
+    expect(bench.see(sent('master', heartbeat(null))).broken).toEqual(['G13']);
+  });
+
+  test('G14: what was acknowledged is on no disk, or missing at the end', () => {
+    const outcome = { kind: 'committed', tip: second.to, votes: { yes: 1, no: 0, silent: 0 }, durationMs: 1, durable: true } as const;
+    const settled: Observation = { kind: 'settled', node: 'master', version: 2, outcome };
+    expect(new Bench().see(settled).broken).toEqual(['G14']);
+    const lost = new Bench().committed(first, second).see(settled, exposed(first));
+    lost.oracle.finish();
+    expect(lost.broken).toEqual(['G14']);
+  });
+});

@@ -1,0 +1,30 @@
+import type { Tip } from '../../../../shared/protocol/kernel/ids.js';
+import { showTip } from '../../../../shared/protocol/kernel/ids.js';
+import type { CheckerFactory } from './checker.js';
+
+/** G14: no acknowledged change is lost by any single crash: at the end all of them are in every copy. */
+export const g14AcknowledgedStays: CheckerFactory = ({ durability, takeOver, truth, fail }) => {
+  const acknowledged: Tip[] = [];
+  const final = new Map<string, Tip | null>();
+  return {
+    id: 'G14',
+    observe: (observation) => {
+      if (observation.kind === 'settled' && observation.outcome.kind === 'committed') {
+        const { tip } = observation.outcome;
+        acknowledged.push(tip);
+        if (durability === 'disk' && !truth.isCommitted(tip)) {
+          fail('G14', `${observation.node} acknowledges ${showTip(tip)}, which is on no master's disk`);
+        }
+      }
+      if (observation.kind === 'exposed') final.set(observation.node, observation.tip);
+      if (observation.kind === 'master' && observation.view.phase === 'leading') final.set(observation.node, observation.view.tip);
+    },
+    finish: () => {
+      if (durability === 'memory' || takeOver) return;
+      for (const [node, tip] of final) {
+        const lost = acknowledged.find((change) => !truth.contains(tip, change));
+        if (lost !== undefined) fail('G14', `${node} ends at ${showTip(tip)} without ${showTip(lost)}, which was acknowledged`);
+      }
+    },
+  };
+};

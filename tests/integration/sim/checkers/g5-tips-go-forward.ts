@@ -1,0 +1,25 @@
+import type { Tip } from '../../../../shared/protocol/kernel/ids.js';
+import { sameTip, showTip } from '../../../../shared/protocol/kernel/ids.js';
+import type { CheckerFactory } from './checker.js';
+
+/** G5: a slave's tip never goes back, save by a snapshot after divergence; and no change lands on another base. */
+export const g5TipsGoForward: CheckerFactory = ({ truth, durability, fail }) => {
+  const tips = new Map<string, Tip | null>();
+  return {
+    id: 'G5',
+    observe: (observation) => {
+      if (observation.kind !== 'exposed') return;
+      const { node, how, from, tip } = observation;
+      const prior = tips.get(node) ?? null;
+      tips.set(node, tip);
+      if (sameTip(prior, tip) || prior === null) return;
+      if (how === 'open' && durability === 'memory') return;
+      if (how === 'commit' && from !== null && !sameTip(from, prior)) {
+        fail('G5', `${node} at ${showTip(prior)} commits a change that starts from ${showTip(from)}`);
+      }
+      if (truth.contains(tip, prior)) return;
+      const healed = how === 'install' && !truth.contains(prior, tip);
+      if (!healed) fail('G5', `${node} goes from ${showTip(prior)} to ${showTip(tip)} by ${how}: back, or off the chain`);
+    },
+  };
+};

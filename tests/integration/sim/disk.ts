@@ -1,0 +1,351 @@
+import { Packr } from 'msgpackr';
+import type { Random } from '../../../shared/protocol/kernel/random.js';
+import type { StoreKey, StoreOperation, StoreReader, StoreTransaction, StoreValue } from '../../../shared/protocol/kernel/store.js';
+import type { Store, WriteOptions } from '../../../shared/runtime/ports.js';
+import type { SimProcess, Timeline } from './clock.js';
+
+/** How bad a disk is. */
+export interface DiskFaults {
+  readonly minFlushMs: number;
+  readonly maxFlushMs: number;
+  /** Chance that one flush fails; the store then takes no more writes until the node starts again. */
+  readonly failure: number;
+}
+
+export const calmDisk: DiskFaults = { minFlushMs: 0.1, maxFlushMs: 0.4, failure: 0 };
+
+/** Time that a write without fsync takes to be visible. */
+const visibleMs = 0.02;
+
+export interface DiskObserver {
+  /** `write` was called, before anything happened. */
+  writing(node: string): void;
+  /** These are on the disk now, in one transaction. */
+  durable(node: string, operations: readonly StoreOperation[]): void;
+  failed(node: string): void;
+}
+
+interface Entry {
+  readonly key: StoreKey;
+  readonly packed: Uint8Array;
+}
+
+interface PendingWrite {
+  readonly change: (transaction: StoreTransaction) => void;
+  readonly durable: boolean;
+  readonly done: (error: Error | null) => void;
+}
+
+type PackedOperation = { readonly kind: 'put'; readonly entry: Entry } | { readonly kind: 'remove'; readonly key: StoreKey };
+
+const packr = new Packr({ useRecords: false, moreTypes: false });
+
+/** From a copy: byte arrays inside a value are views of what they were read from. */
+function unpack(packed: Uint8Array): StoreValue {
+  return packr.unpack(packed.slice());
+}
+
+/** Records by key, in key order. Values are held packed, so that nobody shares memory with the disk. */
+class Records implements StoreReader {
+  readonly #entries = new Map<string, Entry>();
+
+  get(key: StoreKey): StoreValue | undefined {
+    const entry = this.#entries.get(keyText(key));
+    return entry === undefined ? undefined : unpack(entry.packed);
+  }
+
+  *range(prefix: StoreKey): Iterable<{ readonly key: StoreKey; readonly value: StoreValue }> {
+    const found: Entry[] = [];
+    for (const entry of this.#entries.values()) if (isUnder(prefix, entry.key)) found.push(entry);
+    found.sort((a, b) => compareKeys(a.key, b.key));
+    for (const entry of found) yield { key: entry.key, value: unpack(entry.packed) };
+  }
+
+  apply(operations: readonly PackedOperation[]): void {
+    for (const operation of operations) {
+      if (operation.kind === 'put') this.#entries.set(keyText(operation.entry.key), operation.entry);
+      else this.#entries.delete(keyText(operation.key));
+    }
+  }
+
+  copy(): Records {
+    const copy = new Records();
+    for (const [text, entry] of this.#entries) copy.#entries.set(text, entry);
+    return copy;
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+}
+
+function keyText(key: StoreKey): string {
+  return JSON.stringify(key);
+}
+
+function isUnder(prefix: StoreKey, key: StoreKey): boolean {
+  return key.length > prefix.length && prefix.every((part, index) => part === key[index]);
+}
+
+/** Numbers stand before texts, a shorter key before what it begins. */
+function compareKeys(a: StoreKey, b: StoreKey): number {
+  for (let index = 0; index < Math.min(a.length, b.length); index += 1) {
+    const left = a[index] ?? 0;
+    const right = b[index] ?? 0;
+    if (left === right) continue;
+    if (typeof left === 'number') return typeof right === 'number' ? left - right : -1;
+    if (typeof right === 'number') return 1;
+    return Buffer.compare(Buffer.from(left), Buffer.from(right));
+  }
+  return a.length - b.length;
+}
+
+/**
+ * A node's disk: it outlives the node's processes. What a process wrote and never saw done is lost in a crash, save for
+ * a prefix that the seed draws: each transaction whole or not at all, none before the one written earlier.
+ */
+export class SimDisk {
+  readonly node: string;
+  readonly #timeline: Timeline;
+  readonly #random: Random;
+  #durable = new Records();
+  #faults: DiskFaults = calmDisk;
+  #observer: DiskObserver | null = null;
+  #opened: SimStore | null = null;
+  #failNext = false;
+  #failed = false;
+
+  constructor(node: string, options: { readonly timeline: Timeline; readonly random: Random }) {
+    this.node = node;
+    this.#timeline = options.timeline;
+    this.#random = options.random;
+  }
+
+  observe(observer: DiskObserver): void {
+    this.#observer = observer;
+  }
+
+  become(faults: Partial<DiskFaults>): void {
+    this.#faults = { ...this.#faults, ...faults };
+  }
+
+  heal(): void {
+    this.#faults = calmDisk;
+    this.#failNext = false;
+  }
+
+  /** The next flush fails. */
+  failNext(): void {
+    this.#failNext = true;
+  }
+
+  /** True once a flush failed, until a new process opens the disk: the running one can't use it any more. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** What a new process would find now. */
+  get durable(): StoreReader {
+    return this.#durable;
+  }
+
+  /** A new disk in the same machine: everything is gone, identity included. */
+  wipe(): void {
+    this.#durable.clear();
+  }
+
+  /** What is on the disk now, to be put back later: an old backup. */
+  backup(): () => void {
+    const records = this.#durable.copy();
+    return () => {
+      this.#durable = records.copy();
+    };
+  }
+
+  /** Opens the store for one process: what the one before it wrote and never saw done may be there or not. */
+  open(process: SimProcess): Store {
+    const store = new SimStore({
+      process, timeline: this.#timeline, random: this.#random, visible: this.#durable.copy(),
+      faults: () => this.#faults,
+      takeFailure: () => this.#takeFailure(),
+      writing: () => this.#observer?.writing(this.node),
+      commit: (operations) => {
+        this.#commit(operations);
+      },
+      failed: () => {
+        this.#failed = true;
+        this.#observer?.failed(this.node);
+      },
+    });
+    this.#failed = false;
+    this.#opened = store;
+    process.onEnd(() => {
+      if (this.#opened === store) this.#opened = null;
+      store.crash();
+    });
+    return store;
+  }
+
+  #takeFailure(): boolean {
+    const fails = this.#failNext || this.#random.chance(this.#faults.failure);
+    this.#failNext = false;
+    return fails;
+  }
+
+  #commit(operations: readonly PackedOperation[]): void {
+    this.#durable.apply(operations);
+    this.#observer?.durable(this.node, operations.map(unpacked));
+  }
+}
+
+/** The value is unpacked by who looks at it: nobody looks at most of them. */
+function unpacked(operation: PackedOperation): StoreOperation {
+  if (operation.kind === 'remove') return operation;
+  const { key, packed } = operation.entry;
+  return {
+    kind: 'put',
+    key,
+    get value() {
+      return unpack(packed);
+    },
+  };
+}
+
+interface StoreParts {
+  readonly process: SimProcess;
+  readonly timeline: Timeline;
+  readonly random: Random;
+  readonly visible: Records;
+  readonly faults: () => DiskFaults;
+  readonly takeFailure: () => boolean;
+  readonly writing: () => void;
+  readonly commit: (operations: readonly PackedOperation[]) => void;
+  readonly failed: () => void;
+}
+
+/** The store of one process on a `SimDisk`. Waiting durable writes share a flush, as they do on a real disk. */
+class SimStore implements Store {
+  readonly #parts: StoreParts;
+  #queue: PendingWrite[] = [];
+  /** Visible here, not yet on the disk: in order. */
+  #unflushed: (readonly PackedOperation[])[] = [];
+  #busy = false;
+  #error: Error | null = null;
+  #closed = false;
+  #closing: (() => void)[] = [];
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  get(key: StoreKey): StoreValue | undefined {
+    return this.#parts.visible.get(key);
+  }
+
+  range(prefix: StoreKey): Iterable<{ readonly key: StoreKey; readonly value: StoreValue }> {
+    return this.#parts.visible.range(prefix);
+  }
+
+  write(change: (transaction: StoreTransaction) => void, options: WriteOptions, done: (error: Error | null) => void): void {
+    if (!this.#parts.process.alive) return;
+    this.#parts.writing();
+    if (this.#closed) {
+      this.#parts.process.later(this.#parts.timeline.nowMs, () => {
+        done(new Error('the store is closed'));
+      });
+      return;
+    }
+    this.#queue.push({ change, durable: options.durable, done });
+    if (!this.#busy) this.#next();
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#closed = true;
+      this.#closing.push(resolve);
+      if (!this.#busy) this.#finishClose();
+    });
+  }
+
+  /** The process is gone. A prefix of what it had under way is on the disk. */
+  crash(): void {
+    const survivors = this.#parts.random.below(this.#unflushed.length + 1);
+    for (const operations of this.#unflushed.slice(0, survivors)) this.#parts.commit(operations);
+    this.#unflushed = [];
+    this.#queue = [];
+  }
+
+  #next(): void {
+    if (this.#queue.length === 0) {
+      this.#busy = false;
+      this.#finishClose();
+      return;
+    }
+    this.#busy = true;
+    const batch = this.#queue;
+    this.#queue = [];
+    const flushes = batch.some((write) => write.durable);
+    const { minFlushMs, maxFlushMs } = this.#parts.faults();
+    const delayMs = flushes ? minFlushMs + this.#parts.random.next() * (maxFlushMs - minFlushMs) : visibleMs;
+    this.#parts.process.later(this.#parts.timeline.nowMs, () => {
+      this.#flush(batch, flushes, delayMs);
+    });
+  }
+
+  #flush(batch: readonly PendingWrite[], flushes: boolean, delayMs: number): void {
+    const staged = batch.map((write) => this.#stage(write));
+    this.#parts.process.later(this.#parts.timeline.nowMs + delayMs, () => {
+      if (flushes && this.#error === null) this.#sync();
+      for (const [index, write] of batch.entries()) {
+        const result = staged[index];
+        if (result instanceof Error) {
+          write.done(result);
+        } else {
+          if (this.#error === null && result !== undefined) this.#parts.visible.apply(result);
+          write.done(this.#error);
+        }
+      }
+      this.#next();
+    });
+  }
+
+  /** Collects what one write does; a change that throws writes nothing. */
+  #stage(write: PendingWrite): readonly PackedOperation[] | Error {
+    if (this.#error !== null) return this.#error;
+    const operations: PackedOperation[] = [];
+    try {
+      write.change({
+        put: (key, value) => {
+          operations.push({ kind: 'put', entry: { key: [...key], packed: Uint8Array.from(packr.pack(value)) } });
+        },
+        remove: (key) => {
+          operations.push({ kind: 'remove', key: [...key] });
+        },
+      });
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+    this.#unflushed.push(operations);
+    return operations;
+  }
+
+  #sync(): void {
+    if (this.#parts.takeFailure()) {
+      this.#error = new Error('fsync failed: input/output error');
+      this.#parts.failed();
+      return;
+    }
+    const flushed = this.#unflushed;
+    this.#unflushed = [];
+    for (const operations of flushed) this.#parts.commit(operations);
+  }
+
+  #finishClose(): void {
+    if (!this.#closed) return;
+    for (const operations of this.#unflushed) this.#parts.commit(operations);
+    this.#unflushed = [];
+    const closing = this.#closing;
+    this.#closing = [];
+    for (const resolve of closing) resolve();
+  }
+}

@@ -1,0 +1,291 @@
+import type { Tip } from '../../../shared/protocol/kernel/ids.js';
+import { sameTip } from '../../../shared/protocol/kernel/ids.js';
+import type { Random } from '../../../shared/protocol/kernel/random.js';
+import type { World } from './world.js';
+
+export const faultKinds = [
+  'loss', 'duplication', 'reordering', 'delay', 'corruption', 'receiver-loss', 'partition', 'one-way-cut',
+  'no-multicast', 'no-unicast', 'crash-master', 'crash-slave', 'crash-all', 'slow-disk', 'failing-disk', 'pause', 'suspend',
+  'slow-bulk', 'strangers', 'stale-master', 'take-over',
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
+
+/** Off unless asked for: with it, two masters may commit on two sides of a cut, which `live` voters allow. */
+export const defaultFaults: readonly FaultKind[] = faultKinds.filter((kind) => kind !== 'take-over');
+
+interface MasterBackup {
+  readonly tip: Tip;
+  readonly restore: () => void;
+}
+
+/** How long the supervisor of a machine waits before it starts a process again that gave up. */
+const superviseEveryMs = 500;
+
+/** Brings faults over a world, as its seed draws them: each run has its own few kinds, so that rare ones meet. */
+export class Nemesis {
+  readonly kinds: readonly FaultKind[];
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #pauseMs: number;
+  readonly halts: string[] = [];
+  #running = false;
+  #backup: MasterBackup | null = null;
+  /** Puts the master's own disk back while an empty or old one is in its place. */
+  #putBack: (() => void) | null = null;
+
+  constructor(options: { readonly world: World; readonly random: Random; readonly kinds: readonly FaultKind[] }) {
+    this.#world = options.world;
+    this.#random = options.random;
+    this.kinds = options.kinds.filter(() => options.random.chance(0.4));
+    this.#pauseMs = 200 + options.random.next() * 4000;
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#next();
+    this.#supervise();
+  }
+
+  /** No new faults; what is broken is mended, who is down starts. The supervisor stays. */
+  stop(): void {
+    this.#running = false;
+    this.#endStaleMaster();
+    this.#world.heal();
+    for (const node of this.#world.nodes) {
+      if (node.alive && (node.halted !== null || node.disk.failed)) this.#world.crash(node.name);
+      if (!node.alive && (node.starts > 0 || node.role === 'slave' || node === this.#world.master)) node.start();
+    }
+    if (this.#world.masters.length > 1) this.#operate();
+  }
+
+  /** After a take-over a slave may hold what only the older master committed: the operator says that it is to be given up. */
+  #operate(): void {
+    this.#world.timeline.after(superviseEveryMs, () => {
+      for (const slave of this.#world.slaves) {
+        // Refused when the slave found back by itself meanwhile.
+        if (slave.service?.view().state === 'diverged') slave.service.discard().catch(() => undefined);
+      }
+      this.#operate();
+    });
+  }
+
+  #next(): void {
+    this.#world.timeline.after(this.#random.next() * 2 * this.#pauseMs, () => {
+      if (!this.#running) return;
+      const kind = this.kinds[this.#random.below(this.kinds.length)];
+      // An empty master can't know of a group that it doesn't hear, so it is left to meet the group undisturbed.
+      if (kind !== undefined && this.#putBack === null) this.#bring(kind);
+      if (this.#putBack === null && this.#random.chance(0.1)) this.#backUp();
+      this.#next();
+    });
+  }
+
+  /** Processes that gave up exit, and are started again, as an init system does; so is one whose disk failed. */
+  #supervise(): void {
+    this.#world.timeline.after(superviseEveryMs * (0.5 + this.#random.next()), () => {
+      for (const node of this.#world.nodes) {
+        if (!node.alive || (node.halted === null && !node.disk.failed)) continue;
+        this.halts.push(`${node.name} at ${this.#world.nowMs.toFixed(0)} ms: ${node.halted ?? 'its disk failed'}`);
+        this.#world.restart(node.name);
+      }
+      this.#supervise();
+    });
+  }
+
+  #bring(kind: FaultKind): void {
+    const random = this.#random;
+    const { network, bulk } = this.#world;
+    const slave = this.#someSlave();
+    const forMs = 100 + random.next() * (random.chance(0.2) ? 12_000 : 3000);
+    this.#world.trace.line(this.#world.nowMs, 'nemesis', `${kind} for ${forMs.toFixed(0)} ms`);
+    const during = (begin: () => void, end: () => void): void => {
+      begin();
+      this.#later(forMs, end);
+    };
+    switch (kind) {
+      case 'loss':
+        during(() => { network.become({ loss: random.next() * 0.4 }); }, () => { network.become({ loss: 0 }); });
+        return;
+      case 'duplication':
+        during(() => { network.become({ duplication: random.next() * 0.5 }); }, () => { network.become({ duplication: 0 }); });
+        return;
+      case 'reordering':
+        during(() => { network.become({ reordering: random.next() * 0.3, lateMs: random.next() * 300 }); }, () => { network.become({ reordering: 0 }); });
+        return;
+      case 'delay':
+        during(() => { network.become({ maxDelayMs: 1 + random.next() * 60 }); }, () => { network.become({ maxDelayMs: 0.4 }); });
+        return;
+      case 'corruption':
+        during(() => { network.become({ corruption: random.next() * 0.1 }); }, () => { network.become({ corruption: 0 }); });
+        return;
+      case 'receiver-loss':
+        during(() => { network.loseAt(slave, 0.3 + random.next() * 0.7); }, () => { network.loseAt(slave, 0); });
+        return;
+      case 'partition':
+        this.#partition(forMs);
+        return;
+      case 'one-way-cut':
+        this.#oneWayCut(forMs);
+        return;
+      case 'no-multicast':
+        during(() => { network.become({ multicastDead: true }); }, () => { network.become({ multicastDead: false }); });
+        return;
+      case 'no-unicast':
+        during(() => { network.become({ unicastDead: true }); }, () => { network.become({ unicastDead: false }); });
+        return;
+      case 'crash-master':
+        this.#crash(this.#world.leader?.name ?? this.#world.master.name);
+        return;
+      case 'crash-slave':
+        this.#crash(slave);
+        return;
+      case 'crash-all':
+        for (const node of this.#world.nodes) if (node.alive) this.#crash(node.name);
+        return;
+      case 'slow-disk':
+        this.#slowDisk(forMs);
+        return;
+      case 'failing-disk':
+        this.#someNode().disk.failNext();
+        return;
+      case 'pause':
+      case 'suspend':
+        this.#pause(kind, forMs);
+        return;
+      case 'slow-bulk':
+        during(() => { bulk.become({ bytesPerMs: 0.05 + random.next(), latencyMs: 20 }); }, () => { bulk.heal(); });
+        return;
+      case 'strangers':
+        this.#strangers();
+        return;
+      case 'stale-master':
+        this.#staleMaster(forMs + 2000);
+        return;
+      case 'take-over':
+        this.#takeOver();
+        return;
+    }
+  }
+
+  /** Mending after the run healed already would break nothing, and `heal` did it. */
+  #later(delayMs: number, action: () => void): void {
+    this.#world.timeline.after(delayMs, () => {
+      if (this.#running) action();
+    });
+  }
+
+  #someSlave(): string {
+    const { slaves } = this.#world;
+    return slaves[this.#random.below(slaves.length)]?.name ?? 'none';
+  }
+
+  #someNode(): World['nodes'][number] {
+    const { nodes, master } = this.#world;
+    return nodes[this.#random.below(nodes.length)] ?? master;
+  }
+
+  #partition(forMs: number): void {
+    const names = this.#world.nodes.map(({ name }) => name);
+    const one = names.filter(() => this.#random.chance(0.4));
+    const other = names.filter((name) => !one.includes(name));
+    this.#world.network.partition(one, other);
+    this.#later(forMs, () => {
+      for (const a of one) {
+        for (const b of other) {
+          this.#world.network.mend(a, b);
+          this.#world.network.mend(b, a);
+        }
+      }
+    });
+  }
+
+  #oneWayCut(forMs: number): void {
+    const from = this.#someNode().name;
+    const to = this.#someNode().name;
+    if (from === to) return;
+    this.#world.network.cut(from, to);
+    this.#later(forMs, () => {
+      this.#world.network.mend(from, to);
+    });
+  }
+
+  #crash(name: string): void {
+    this.#world.crash(name);
+    const downMs = this.#random.chance(0.5) ? this.#random.next() * 100 : this.#random.next() * 6000;
+    this.#later(downMs, () => {
+      this.#world.node(name).start();
+    });
+  }
+
+  #slowDisk(forMs: number): void {
+    const { disk } = this.#someNode();
+    const maxFlushMs = this.#random.chance(0.2) ? 1500 : 5 + this.#random.next() * 100;
+    disk.become({ maxFlushMs });
+    this.#later(forMs, () => {
+      disk.become({ maxFlushMs: 0.4 });
+    });
+  }
+
+  #pause(kind: 'pause' | 'suspend', forMs: number): void {
+    const { process } = this.#someNode();
+    process?.pause(kind);
+    this.#later(forMs, () => {
+      process?.resume();
+      this.#world.sampleViews();
+    });
+  }
+
+  /** Garbage from an address that nobody has. */
+  #strangers(): void {
+    const { network } = this.#world;
+    const target = this.#someNode().name;
+    const garbage = Uint8Array.from({ length: 1 + this.#random.below(1400) }, () => this.#random.below(256));
+    network.inject(target, garbage, '10.9.9.9:999');
+  }
+
+  #backUp(): void {
+    const { master } = this.#world;
+    const tip = master.service?.view().tip ?? null;
+    if (tip !== null) this.#backup = { tip, restore: master.disk.backup() };
+  }
+
+  /** The master's disk is lost, or an old backup of it is put in: it may not lead slaves that hold more (G13). */
+  #staleMaster(forMs: number): void {
+    const { master, slaves, masters, network } = this.#world;
+    const tip = master.service?.view().tip ?? null;
+    const backup = this.#random.chance(0.5) ? this.#backup : null;
+    const isKnown = slaves.some((slave) => slave.alive && sameTip(slave.service?.view().tip ?? null, tip));
+    if (masters.length > 1 || tip === null || !isKnown || sameTip(backup?.tip ?? null, tip)) return;
+    network.heal();
+    for (const slave of slaves) {
+      slave.process?.resume();
+      slave.start();
+    }
+    this.#world.crash(master.name);
+    this.#putBack = master.disk.backup();
+    if (backup === null) master.disk.wipe();
+    else backup.restore();
+    master.start();
+    this.#later(forMs, () => {
+      this.#endStaleMaster();
+    });
+  }
+
+  #endStaleMaster(): void {
+    const { master } = this.#world;
+    if (this.#putBack === null) return;
+    this.#world.crash(master.name);
+    this.#putBack();
+    this.#putBack = null;
+    this.#backup = null;
+    master.start();
+  }
+
+  #takeOver(): void {
+    const second = this.#world.masters[1];
+    if (second === undefined) return;
+    if (second.alive) this.#crash(second.name);
+    else second.start();
+  }
+}

@@ -1,0 +1,278 @@
+import type { Random } from '../../../shared/protocol/kernel/random.js';
+import type { Address, Transport } from '../../../shared/runtime/ports.js';
+import type { SimProcess, Timeline } from './clock.js';
+
+/** How bad the network is. All probabilities are per datagram and receiver. */
+export interface NetworkFaults {
+  readonly loss: number;
+  readonly duplication: number;
+  /** One bit to sixteen flipped somewhere, or the end cut off. */
+  readonly corruption: number;
+  /** A datagram that takes `lateMs` more than the others, and so is overtaken. */
+  readonly reordering: number;
+  readonly lateMs: number;
+  readonly minDelayMs: number;
+  readonly maxDelayMs: number;
+  /** Multicast is dead while unicast lives, and the reverse. */
+  readonly multicastDead: boolean;
+  readonly unicastDead: boolean;
+}
+
+export const calmNetwork: NetworkFaults = {
+  loss: 0, duplication: 0, corruption: 0, reordering: 0, lateMs: 0, minDelayMs: 0.05, maxDelayMs: 0.4,
+  multicastDead: false, unicastDead: false,
+};
+
+export interface Packet {
+  readonly fromNode: string;
+  readonly toNode: string;
+  readonly from: Address;
+  readonly to: Address | 'group';
+  readonly bytes: Uint8Array;
+  /** True when these aren't the bytes that were sent: flipped, cut, forged. */
+  readonly corrupt: boolean;
+}
+
+/** What the oracle wants to know of the network. */
+export interface NetworkObserver {
+  sent(node: string, bytes: Uint8Array, to: Address | 'group'): void;
+  /** Around the receiver's handling of one datagram. */
+  delivering(packet: Packet): void;
+  delivered(packet: Packet): void;
+  /** Not delivered, and why; for the trace. */
+  dropped(packet: Packet, why: string): void;
+}
+
+interface Endpoint {
+  readonly node: string;
+  readonly host: string;
+  readonly address: Address;
+  readonly process: SimProcess;
+  receiver: ((bytes: Uint8Array, from: Address) => void) | null;
+  open: boolean;
+  /** Datagrams held while the process is paused; the socket buffer overflows beyond. */
+  buffered: number;
+}
+
+/** A socket buffer of 208 KiB holds about this many. */
+const pausedDatagrams = 184;
+
+/**
+ * A seeded network in virtual time. Datagrams are lost, doubled, late, corrupt; hosts are cut from each other one way
+ * or both. A host keeps its name; each process on it gets a new port, as with ports picked free.
+ */
+export class SimNetwork {
+  readonly #timeline: Timeline;
+  readonly #random: Random;
+  readonly #endpoints = new Map<Address, Endpoint>();
+  readonly #hosts = new Map<string, string>();
+  readonly #cut = new Set<string>();
+  readonly #receiverLoss = new Map<string, number>();
+  readonly #filters = new Set<(packet: Packet) => boolean>();
+  readonly #maxDatagramBytes: number;
+  #observer: NetworkObserver | null = null;
+  #faults: NetworkFaults = calmNetwork;
+  #nextPort = 40_000;
+
+  constructor(options: { readonly timeline: Timeline; readonly random: Random; readonly maxDatagramBytes: number }) {
+    this.#timeline = options.timeline;
+    this.#random = options.random;
+    this.#maxDatagramBytes = options.maxDatagramBytes;
+  }
+
+  observe(observer: NetworkObserver): void {
+    this.#observer = observer;
+  }
+
+  get faults(): NetworkFaults {
+    return this.#faults;
+  }
+
+  become(faults: Partial<NetworkFaults>): void {
+    this.#faults = { ...this.#faults, ...faults };
+  }
+
+  /** Nothing from `from` reaches `to` any more; the other way still works. */
+  cut(from: string, to: string): void {
+    this.#cut.add(`${from}>${to}`);
+  }
+
+  /** Cuts two groups of nodes from each other, both ways. */
+  partition(one: readonly string[], other: readonly string[]): void {
+    for (const a of one) {
+      for (const b of other) {
+        this.cut(a, b);
+        this.cut(b, a);
+      }
+    }
+  }
+
+  mend(from: string, to: string): void {
+    this.#cut.delete(`${from}>${to}`);
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cut.has(`${from}>${to}`);
+  }
+
+  /** A receiver that loses more than the others. */
+  loseAt(node: string, probability: number): void {
+    this.#receiverLoss.set(node, probability);
+  }
+
+  /** Drops the datagrams for which `isDropped` says so, until the returned function is called. */
+  dropWhen(isDropped: (packet: Packet) => boolean): () => void {
+    this.#filters.add(isDropped);
+    return () => {
+      this.#filters.delete(isDropped);
+    };
+  }
+
+  /** No faults, no cuts, no filters. */
+  heal(): void {
+    this.#faults = calmNetwork;
+    this.#cut.clear();
+    this.#receiverLoss.clear();
+    this.#filters.clear();
+  }
+
+  hostOf(node: string): string {
+    const known = this.#hosts.get(node);
+    if (known !== undefined) return known;
+    const host = `10.0.0.${this.#hosts.size + 1}`;
+    this.#hosts.set(node, host);
+    return host;
+  }
+
+  nodeAt(host: string): string | null {
+    for (const [node, known] of this.#hosts) if (known === host) return node;
+    return null;
+  }
+
+  takePort(): number {
+    this.#nextPort += 1;
+    return this.#nextPort;
+  }
+
+  attach(process: SimProcess): Transport {
+    const host = this.hostOf(process.node);
+    const endpoint: Endpoint = {
+      node: process.node, host, address: `${host}:${this.takePort()}`, process, receiver: null, open: true, buffered: 0,
+    };
+    this.#endpoints.set(endpoint.address, endpoint);
+    process.onEnd(() => {
+      this.#detach(endpoint);
+    });
+    return {
+      address: endpoint.address,
+      maxDatagramBytes: this.#maxDatagramBytes,
+      receiveBufferBytes: 212_992,
+      send: (bytes, to) => {
+        this.#send(endpoint, bytes, to);
+      },
+      onReceive: (receiver) => {
+        endpoint.receiver = receiver;
+      },
+      close: async () => {
+        this.#detach(endpoint);
+      },
+    };
+  }
+
+  /** A datagram that a filter held back arrives after all. */
+  deliver(packet: Packet): void {
+    for (const endpoint of this.#endpoints.values()) {
+      if (endpoint.node === packet.toNode) this.#deliverLater(endpoint, packet, this.#faults.minDelayMs);
+    }
+  }
+
+  /** A datagram that no node sent: garbage, a forgery, a replay. */
+  inject(toNode: string, bytes: Uint8Array, from: Address): void {
+    for (const endpoint of this.#endpoints.values()) {
+      if (endpoint.node !== toNode) continue;
+      this.#deliverLater(endpoint, { fromNode: 'stranger', toNode, from, to: 'group', bytes, corrupt: true }, 0.1);
+    }
+  }
+
+  #detach(endpoint: Endpoint): void {
+    endpoint.open = false;
+    endpoint.receiver = null;
+    this.#endpoints.delete(endpoint.address);
+  }
+
+  #send(sender: Endpoint, bytes: Uint8Array, to: Address | 'group'): void {
+    if (!sender.open || bytes.byteLength > this.#maxDatagramBytes) return;
+    const sent = Uint8Array.from(bytes);
+    this.#observer?.sent(sender.node, sent, to);
+    if (to === 'group') {
+      for (const endpoint of this.#endpoints.values()) if (endpoint !== sender) this.#transmit(sender, endpoint, sent, to);
+      return;
+    }
+    const endpoint = this.#endpoints.get(to);
+    if (endpoint !== undefined) this.#transmit(sender, endpoint, sent, to);
+  }
+
+  #transmit(sender: Endpoint, receiver: Endpoint, bytes: Uint8Array, to: Address | 'group'): void {
+    const { loss, duplication } = this.#faults;
+    const copies = this.#random.chance(duplication) ? 2 : 1;
+    const lossAtReceiver = this.#receiverLoss.get(receiver.node) ?? 0;
+    for (let copy = 0; copy < copies; copy += 1) {
+      const lost = this.#random.chance(loss) || this.#random.chance(lossAtReceiver);
+      const packet = this.#maybeCorrupt({
+        fromNode: sender.node, toNode: receiver.node, from: sender.address, to, bytes: Uint8Array.from(bytes), corrupt: false,
+      });
+      const delayMs = this.#delayMs();
+      const why = this.#whyDropped(packet) ?? (lost ? 'lost' : null);
+      if (why !== null) this.#observer?.dropped(packet, why);
+      else this.#deliverLater(receiver, packet, delayMs);
+    }
+  }
+
+  #whyDropped(packet: Packet): string | null {
+    if (this.#cut.has(`${packet.fromNode}>${packet.toNode}`)) return 'cut';
+    if (packet.to === 'group' ? this.#faults.multicastDead : this.#faults.unicastDead) return 'no path';
+    for (const isDropped of this.#filters) if (isDropped(packet)) return 'filtered';
+    return null;
+  }
+
+  #delayMs(): number {
+    const { minDelayMs, maxDelayMs, reordering, lateMs } = this.#faults;
+    const spreadMs = this.#random.next() * (maxDelayMs - minDelayMs);
+    const extraMs = this.#random.chance(reordering) ? this.#random.next() * lateMs : 0;
+    return minDelayMs + spreadMs + extraMs;
+  }
+
+  #maybeCorrupt(packet: Packet): Packet {
+    if (!this.#random.chance(this.#faults.corruption) || packet.bytes.byteLength === 0) return packet;
+    if (this.#random.chance(0.2)) {
+      return { ...packet, bytes: packet.bytes.slice(0, this.#random.below(packet.bytes.byteLength)), corrupt: true };
+    }
+    const bytes = Uint8Array.from(packet.bytes);
+    const flips = 1 + this.#random.below(16);
+    for (let flip = 0; flip < flips; flip += 1) {
+      const index = this.#random.below(bytes.byteLength);
+      bytes[index] = (bytes[index] ?? 0) ^ (1 << this.#random.below(8));
+    }
+    // An even number of flips may have undone each other.
+    return { ...packet, bytes, corrupt: Buffer.compare(bytes, packet.bytes) !== 0 };
+  }
+
+  #deliverLater(endpoint: Endpoint, packet: Packet, delayMs: number): void {
+    this.#timeline.after(delayMs, () => {
+      if (!endpoint.open || !endpoint.process.alive) return;
+      if (endpoint.process.paused && endpoint.buffered >= pausedDatagrams) {
+        this.#observer?.dropped(packet, 'buffer full');
+        return;
+      }
+      endpoint.buffered += 1;
+      endpoint.process.run(() => {
+        endpoint.buffered -= 1;
+        const receiver = endpoint.receiver;
+        if (!endpoint.open || receiver === null) return;
+        this.#observer?.delivering(packet);
+        receiver(packet.bytes, packet.from);
+        this.#observer?.delivered(packet);
+      });
+    });
+  }
+}
