@@ -49,7 +49,12 @@ export class MasterEffects {
   execute(effect: Exclude<MasterEffect, { kind: 'settle' | 'event' | 'halt' }>): void {
     switch (effect.kind) {
       case 'send':
-        this.#parts.node.send({ to: effect.to, dataSet: this.#parts.dataSet, epoch: effect.epoch, message: effect.message });
+        this.#parts.node.send({
+          to: effect.to,
+          dataSet: this.#parts.dataSet,
+          epoch: effect.epoch,
+          message: effect.message,
+        });
         return;
       case 'persist':
         this.#persist(effect);
@@ -101,7 +106,9 @@ export class MasterEffects {
    * What the layer writes in the transaction of the decision (G4). It is collected before the transaction begins, so
    * that a throw spoils nothing.
    */
-  #sharedOperations(effect: Of<'persist'>): { ok: true; operations: readonly StoreOperation[] } | { ok: false; reason: string } {
+  #sharedOperations(
+    effect: Of<'persist'>,
+  ): { ok: true; operations: readonly StoreOperation[] } | { ok: false; reason: string } {
     const shared = this.#parts.layer.shared;
     if (effect.decided === null || shared === undefined) return { ok: true, operations: [] };
     const operations: StoreOperation[] = [];
@@ -184,7 +191,15 @@ export class MasterEffects {
       return;
     }
     const { request, mode, from, at } = effect;
-    const message = { kind: 'bulk-offer', request, mode, from, to: at, port: node.ports.bulk.port, token: bulkToken } as const;
+    const message = {
+      kind: 'bulk-offer',
+      request,
+      mode,
+      from,
+      to: at,
+      port: node.ports.bulk.port,
+      token: bulkToken,
+    } as const;
     node.send({ to: effect.to, dataSet, epoch: effect.epoch, message });
   }
 
@@ -221,12 +236,17 @@ export class MasterEffects {
   }
 
   #recordFailure(callback: string, change: Delta, reason: string): void {
-    this.#parts.record({ name: 'callback-failed', level: 'error', fields: { callback, version: change.to.version, reason } });
+    this.#parts.record({
+      name: 'callback-failed',
+      level: 'error',
+      fields: { callback, version: change.to.version, reason },
+    });
   }
 }
 
 function userAnswer(name: string, end: CallEnd<unknown>): UserAnswer {
-  if (!end.ok) return end.late ? { kind: 'failed', reason: end.reason, late: true } : { kind: 'failed', reason: end.reason };
+  if (!end.ok)
+    return end.late ? { kind: 'failed', reason: end.reason, late: true } : { kind: 'failed', reason: end.reason };
   if (name !== 'delta') return { kind: 'done' };
   if (end.value === null || end.value instanceof Uint8Array) return { kind: 'done', bytes: end.value };
   return { kind: 'failed', reason: 'delta returned neither bytes nor null' };

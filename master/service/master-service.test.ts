@@ -32,7 +32,9 @@ function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefault
     open: () => null,
     recover: () => undefined,
     delta: () => null,
-    snapshot: () => { throw new Error('no snapshot'); },
+    snapshot: () => {
+      throw new Error('no snapshot');
+    },
     restore: () => undefined,
     ...layer,
   };
@@ -42,7 +44,13 @@ function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefault
     layer: whole,
     defaults,
     settings: {
-      durability: 'disk', takeOver: false, adoptFrom: null, resetGroup: false, leaseMs: 3000, maxLeaseMs: 10_000, surveyMs: 1000,
+      durability: 'disk',
+      takeOver: false,
+      adoptFrom: null,
+      resetGroup: false,
+      leaseMs: 3000,
+      maxLeaseMs: 10_000,
+      surveyMs: 1000,
       claimant: 'cd'.repeat(16),
     },
     log: { record: (event) => void fakes.events.push(event) },
@@ -57,7 +65,15 @@ function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefault
       },
       nextWakeMs: () => Infinity,
       view: () => ({
-        phase: self.phase, epoch, tip: null, mayCommit: true, queued: 0, openRounds: [], members: [], historyBytes: 0, oldestDelta: null,
+        phase: self.phase,
+        epoch,
+        tip: null,
+        mayCommit: true,
+        queued: 0,
+        openRounds: [],
+        members: [],
+        historyBytes: 0,
+        oldestDelta: null,
       }),
     }),
     ended: () => undefined,
@@ -83,14 +99,21 @@ describe('the master service', () => {
   });
 
   it('is registered with a typed error only, when the user layer cannot be opened or answers nonsense', async () => {
-    await expect(scripted({ open: () => { throw new Error('bad file'); } }).service.opened).rejects.toMatchObject({
-      code: 'user-layer-failed', message: expect.stringContaining('bad file') as string,
+    await expect(
+      scripted({
+        open: () => {
+          throw new Error('bad file');
+        },
+      }).service.opened,
+    ).rejects.toMatchObject({
+      code: 'user-layer-failed',
+      message: expect.stringContaining('bad file') as string,
     });
     const nonsense = (): null => ({ version: 'one' }) as unknown as null;
     await expect(scripted({ open: nonsense }).service.opened).rejects.toMatchObject({ code: 'user-layer-failed' });
   });
 
-  it('writes the layer\'s records in the transaction of the decision, exposes once it is durable, then tells the core (G3, G4)', () => {
+  it("writes the layer's records in the transaction of the decision, exposes once it is durable, then tells the core (G3, G4)", () => {
     const order: string[] = [];
     const shared = {
       write: (_change: unknown, transaction: { put(key: readonly string[], value: unknown): void }): void => {
@@ -100,7 +123,10 @@ describe('the master service', () => {
     };
     const { emit, store, inputs } = scripted({ shared });
     emit({
-      kind: 'persist', token: 5, durable: true, decided: change,
+      kind: 'persist',
+      token: 5,
+      durable: true,
+      decided: change,
       operations: [{ kind: 'put', key: ['service', 'prices', 'master', 'tip'], value: change.to }],
     });
     expect(store.transactions).toEqual([{ puts: ['service/prices/master/tip', 'data/prices/k'], durable: true }]);
@@ -112,7 +138,9 @@ describe('the master service', () => {
 
   it('tells the core of a failed write, and exposes nothing', () => {
     const exposed: unknown[] = [];
-    const { emit, store, inputs } = scripted({ shared: { write: () => undefined, expose: (delta) => void exposed.push(delta) } });
+    const { emit, store, inputs } = scripted({
+      shared: { write: () => undefined, expose: (delta) => void exposed.push(delta) },
+    });
     store.failure = new Error('EIO');
     emit({ kind: 'persist', token: 5, durable: true, decided: change, operations: [] });
     store.complete();
@@ -137,10 +165,23 @@ describe('the master service', () => {
 
   it('answers for a callback: at once, with bytes, by its throw, and twice when it ran past its time', async () => {
     let release: (bytes: Uint8Array) => void = () => undefined;
-    const late = new Promise<Uint8Array>((resolve) => { release = resolve; });
-    const answers: MasterUserLayer['delta'][] = [() => Uint8Array.of(9), () => { throw new Error('gone'); }, () => 'text' as unknown as null, () => late];
-    const { emit, inputs, clock } = scripted({ delta: (from, to) => (answers.shift() ?? ((): null => null))(from, to) }, { callbackMs: 50 });
-    for (const token of [1, 2, 3, 4]) emit({ kind: 'callUser', token, call: { name: 'delta', from: null, to: { version: 1 } } });
+    const late = new Promise<Uint8Array>((resolve) => {
+      release = resolve;
+    });
+    const answers: MasterUserLayer['delta'][] = [
+      () => Uint8Array.of(9),
+      () => {
+        throw new Error('gone');
+      },
+      () => 'text' as unknown as null,
+      () => late,
+    ];
+    const { emit, inputs, clock } = scripted(
+      { delta: (from, to) => (answers.shift() ?? ((): null => null))(from, to) },
+      { callbackMs: 50 },
+    );
+    for (const token of [1, 2, 3, 4])
+      emit({ kind: 'callUser', token, call: { name: 'delta', from: null, to: { version: 1 } } });
     clock.advance(60);
     release(Uint8Array.of(7));
     await settlePromises();
@@ -161,12 +202,28 @@ describe('the master service', () => {
       yield Buffer.from(pinned);
     }
     const { emit, bulk, inputs, endpoint } = scripted({ snapshot });
-    emit({ kind: 'offerBulk', token: 3, to: peer('s'), epoch, request: 8, mode: 'snapshot', from: null, at: change.to, steps: [] });
+    emit({
+      kind: 'offerBulk',
+      token: 3,
+      to: peer('s'),
+      epoch,
+      request: 8,
+      mode: 'snapshot',
+      from: null,
+      at: change.to,
+      steps: [],
+    });
     contents = 'after';
     const [offer] = bulk.offers;
     if (offer === undefined) throw new Error('nothing was offered');
     expect(endpoint.sent.at(-1)?.message).toEqual({
-      kind: 'bulk-offer', request: 8, mode: 'snapshot', from: null, to: change.to, port: bulk.port, token: offer.token,
+      kind: 'bulk-offer',
+      request: 8,
+      mode: 'snapshot',
+      from: null,
+      to: change.to,
+      port: bulk.port,
+      token: offer.token,
     });
     const chunks: Uint8Array[] = [];
     for await (const chunk of offer.source()) chunks.push(chunk);
@@ -186,7 +243,17 @@ describe('the master service', () => {
       }
     }
     const { emit, bulk, inputs } = scripted({ snapshot });
-    emit({ kind: 'offerBulk', token: 3, to: peer('s'), epoch, request: 8, mode: 'snapshot', from: null, at: change.to, steps: [] });
+    emit({
+      kind: 'offerBulk',
+      token: 3,
+      to: peer('s'),
+      epoch,
+      request: 8,
+      mode: 'snapshot',
+      from: null,
+      at: change.to,
+      steps: [],
+    });
     await settlePromises();
     bulk.offers[0]?.ended(new Error('nobody came'));
     await settlePromises();
@@ -194,7 +261,7 @@ describe('the master service', () => {
     expect(inputs.at(-1)).toEqual({ kind: 'transferred', token: 3, error: 'nobody came', tip: null });
   });
 
-  it('adopts a slave\'s copy through `install`', async () => {
+  it("adopts a slave's copy through `install`", async () => {
     const installed: string[] = [];
     const { emit, bulk, inputs, endpoint } = scripted({
       install: async (_to, chunks) => {
@@ -202,10 +269,13 @@ describe('the master service', () => {
       },
     });
     endpoint.addresses.set('s', '127.0.0.1:7001');
-    bulk.streams.set('127.0.0.1:8123 t', (async function* () {
-      await Promise.resolve();
-      yield Buffer.from('copy');
-    })());
+    bulk.streams.set(
+      '127.0.0.1:8123 t',
+      (async function* () {
+        await Promise.resolve();
+        yield Buffer.from('copy');
+      })(),
+    );
     emit({ kind: 'adopt', token: 2, from: peer('s'), port: 8123, bulkToken: 't', to: change.to });
     await settlePromises();
     expect(installed).toEqual(['copy']);
@@ -214,7 +284,7 @@ describe('the master service', () => {
 });
 
 describe('commands at the master service', () => {
-  it('settle with the core\'s outcome, reject with its code, and pass the caller\'s abort on', async () => {
+  it("settle with the core's outcome, reject with its code, and pass the caller's abort on", async () => {
     const { service, emit, inputs } = scripted();
     const controller = new AbortController();
     const outcome = service.replicate({ version: 1, delta: Uint8Array.of(1), signal: controller.signal });
@@ -227,7 +297,11 @@ describe('commands at the master service', () => {
     expect(inputs.at(-1)).toEqual({ kind: 'cancel', command: 1 });
     emit(
       { kind: 'settle', command: 1, result: { kind: 'aborted', reason: 'cancelled', refusals: [], durationMs: 4 } },
-      { kind: 'settle', command: 2, result: { kind: 'rejected', code: 'version-not-greater', text: 'version 1 is taken' } },
+      {
+        kind: 'settle',
+        command: 2,
+        result: { kind: 'rejected', code: 'version-not-greater', text: 'version 1 is taken' },
+      },
     );
     await expect(outcome).resolves.toMatchObject({ kind: 'aborted', reason: 'cancelled' });
     await expect(refused).rejects.toMatchObject({ code: 'version-not-greater' });
@@ -238,7 +312,9 @@ describe('commands at the master service', () => {
     await expect(service.replicate({ version: 0 })).rejects.toMatchObject({ code: 'bad-option' });
     await expect(service.replicate({ version: 1, timeoutMs: 0 })).rejects.toMatchObject({ code: 'bad-option' });
     await expect(service.replicate({ version: 1, voters: 1.5 })).rejects.toMatchObject({ code: 'bad-option' });
-    await expect(service.replicate({ version: 1, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'aborted-by-caller' });
+    await expect(service.replicate({ version: 1, signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: 'aborted-by-caller',
+    });
     expect(kinds(inputs)).toEqual(['start']);
   });
 
@@ -282,12 +358,21 @@ describe('commands at the master service', () => {
   it('leave with the events of the core, named by node and data set', () => {
     const { emit, events } = scripted();
     emit({ kind: 'event', event: { name: 'decided', level: 'info', fields: { version: 3 } } });
-    expect(events.at(-1)).toEqual({ name: 'decided', level: 'info', fields: { dataSet: 'prices', node: 'm', version: 3 } });
+    expect(events.at(-1)).toEqual({
+      name: 'decided',
+      level: 'info',
+      fields: { dataSet: 'prices', node: 'm', version: 3 },
+    });
   });
 
   it('send what the core sends, before a callback that takes long', () => {
     const seen: number[] = [];
-    const test = scripted({ delta: () => { seen.push(test.endpoint.sent.length); return null; } });
+    const test = scripted({
+      delta: () => {
+        seen.push(test.endpoint.sent.length);
+        return null;
+      },
+    });
     test.emit(
       { kind: 'send', to: 'all', epoch: noEpoch, message: { kind: 'survey' } },
       { kind: 'callUser', token: 1, call: { name: 'delta', from: null, to: { version: 1 } } },

@@ -76,7 +76,9 @@ export class MasterService implements MasterDataSet {
         this.#offerLeading(nowMs);
       },
       failed: (error) => {
-        this.#end(new LockstepError('closed', 'this node stopped for a bug of its own: see the cause', { cause: error }));
+        this.#end(
+          new LockstepError('closed', 'this node stopped for a bug of its own: see the cause', { cause: error }),
+        );
       },
     });
     this.#effects = new MasterEffects({
@@ -123,7 +125,11 @@ export class MasterService implements MasterDataSet {
 
   async leading(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#refuseWhenOver();
-    const waiting = this.#leading.wait((view) => view.phase === 'leading', options.signal, () => callerAborted(options.signal));
+    const waiting = this.#leading.wait(
+      (view) => view.phase === 'leading',
+      options.signal,
+      () => callerAborted(options.signal),
+    );
     this.#offerLeading(this.#parts.node.nowMs());
     await waiting.result;
   }
@@ -224,16 +230,23 @@ export class MasterService implements MasterDataSet {
   }
 
   #openWith(end: CallEnd<Tip | null>): LockstepError | null {
-    if (this.#phase !== 'opening') return new LockstepError('closed', `the data set '${this.name}' was closed while it opened`);
+    if (this.#phase !== 'opening')
+      return new LockstepError('closed', `the data set '${this.name}' was closed while it opened`);
     if (!end.ok || !isTip(end.value)) {
       const reason = end.ok ? 'open returned no tip' : end.reason;
-      const error = new LockstepError('user-layer-failed', `the user layer of '${this.name}' can't be opened: ${reason}`);
+      const error = new LockstepError(
+        'user-layer-failed',
+        `the user layer of '${this.name}' can't be opened: ${reason}`,
+      );
       this.#record({ name: 'open-failed', level: 'error', fields: { reason } });
       this.#end(error);
       return error;
     }
     this.#phase = 'running';
-    const core = this.#parts.makeCore(masterConfig(this.#parts), recoverMaster(this.#parts.node.ports.store, this.#parts.dataSet));
+    const core = this.#parts.makeCore(
+      masterConfig(this.#parts),
+      recoverMaster(this.#parts.node.ports.store, this.#parts.dataSet),
+    );
     this.#core = core;
     this.#driver.start(core, { kind: 'start', tip: end.value });
     return null;
@@ -269,8 +282,10 @@ export class MasterService implements MasterDataSet {
   }
 
   #refuseWhenOver(): void {
-    if (this.#halted !== null) throw new LockstepError(this.#halted.code, this.#halted.message, { cause: this.#halted });
-    if (this.#phase === 'closing' || this.#phase === 'ended') throw new LockstepError('closed', `the data set '${this.name}' is closed`);
+    if (this.#halted !== null)
+      throw new LockstepError(this.#halted.code, this.#halted.message, { cause: this.#halted });
+    if (this.#phase === 'closing' || this.#phase === 'ended')
+      throw new LockstepError('closed', `the data set '${this.name}' is closed`);
   }
 
   #replication(options: ReplicateOptions): Replication {

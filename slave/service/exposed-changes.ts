@@ -21,7 +21,13 @@ export class ExposedChanges {
       return reader;
     }
     this.#readers.add(reader);
-    signal?.addEventListener('abort', () => { reader.end(); }, { once: true });
+    signal?.addEventListener(
+      'abort',
+      () => {
+        reader.end();
+      },
+      { once: true },
+    );
     return reader;
   }
 

@@ -17,7 +17,10 @@ import type { SlaveEffect, SlaveInput, Token, UserAnswer } from './core/io.js';
 type Of<Kind extends SlaveEffect['kind']> = Extract<SlaveEffect, { kind: Kind }>;
 
 /** Puts the old copy of a diverged slave where an operator finds it, before a snapshot replaces it. */
-export type KeepAside = (copy: { readonly dataSet: DataSetId; readonly version: number }, chunks: AsyncIterable<Uint8Array>) => Promise<void>;
+export type KeepAside = (
+  copy: { readonly dataSet: DataSetId; readonly version: number },
+  chunks: AsyncIterable<Uint8Array>,
+) => Promise<void>;
 
 export interface SlaveEffectsParts {
   readonly node: Node;
@@ -74,7 +77,12 @@ export class SlaveEffects {
   execute(effect: Exclude<SlaveEffect, { kind: 'settle' | 'event' | 'halt' }>): void {
     switch (effect.kind) {
       case 'send':
-        this.#parts.node.send({ to: effect.to, dataSet: this.#parts.dataSet, epoch: effect.epoch, message: effect.message });
+        this.#parts.node.send({
+          to: effect.to,
+          dataSet: this.#parts.dataSet,
+          epoch: effect.epoch,
+          message: effect.message,
+        });
         return;
       case 'persist':
         this.#persist(effect);
@@ -156,7 +164,10 @@ export class SlaveEffects {
       return;
     }
     this.#write(operations, effect.durable, (error) => {
-      this.#answer(effect.token, error === null ? this.#expose(effect.change, shared) : { kind: 'failed', reason: error, store: true });
+      this.#answer(
+        effect.token,
+        error === null ? this.#expose(effect.change, shared) : { kind: 'failed', reason: error, store: true },
+      );
     });
   }
 
@@ -318,7 +329,15 @@ export class SlaveEffects {
   #sendOffer(to: Peer, effect: Of<'offerBulk'>, token: string, dataSet: DataSetId): void {
     const { node } = this.#parts;
     const port = node.ports.bulk.port;
-    const message = { kind: 'bulk-offer', request: effect.request, mode: 'snapshot', from: null, to: effect.at, port, token } as const;
+    const message = {
+      kind: 'bulk-offer',
+      request: effect.request,
+      mode: 'snapshot',
+      from: null,
+      to: effect.at,
+      port,
+      token,
+    } as const;
     node.send({ to, dataSet, epoch: effect.epoch, message });
   }
 

@@ -45,16 +45,29 @@ function scripted(layer: Partial<SlaveUserLayer> = {}, keepAside: KeepAside | nu
     makeCore: () => ({
       step: (input): SlaveEffect[] => {
         inputs.push(input);
-        if (input.kind === 'close' || input.kind === 'discard') return [{ kind: 'settle', command: input.command, result: { kind: 'done' } }];
+        if (input.kind === 'close' || input.kind === 'discard')
+          return [{ kind: 'settle', command: input.command, result: { kind: 'done' } }];
         const effects = next;
         next = [];
         return effects;
       },
       nextWakeMs: () => Infinity,
-      get backlogBytes() { return self.backlogBytes; },
+      get backlogBytes() {
+        return self.backlogBytes;
+      },
       view: () => ({
-        state: 'current', tip: null, heardOf: null, promised: noEpoch, master: null, leaseUntilMs: 0, welcomed: true, inDoubt: [],
-        lastVote: null, reason: '', repairs: 0, snapshots: 0,
+        state: 'current',
+        tip: null,
+        heardOf: null,
+        promised: noEpoch,
+        master: null,
+        leaseUntilMs: 0,
+        welcomed: true,
+        inDoubt: [],
+        lastVote: null,
+        reason: '',
+        repairs: 0,
+        snapshots: 0,
       }),
     }),
     ended: () => undefined,
@@ -68,7 +81,13 @@ function scripted(layer: Partial<SlaveUserLayer> = {}, keepAside: KeepAside | nu
 }
 
 function commitUser(token: number, change: Delta): SlaveEffect {
-  return { kind: 'commitUser', token, change, operations: [{ kind: 'remove', key: ['service', 'prices', 'prepared'] }], durable: true };
+  return {
+    kind: 'commitUser',
+    token,
+    change,
+    operations: [{ kind: 'remove', key: ['service', 'prices', 'prepared'] }],
+    durable: true,
+  };
 }
 
 async function* streamOf(...chunks: Uint8Array[]): AsyncIterable<Uint8Array> {
@@ -82,7 +101,7 @@ function fetchBulk(mode: 'deltas' | 'snapshot', to: Tip, keepOld = false): Slave
 }
 
 describe('a commit at the slave service', () => {
-  it('with a layer of its own: commits, shows, answers; the service\'s record follows', () => {
+  it("with a layer of its own: commits, shows, answers; the service's record follows", () => {
     const committed: number[] = [];
     const { emit, inputs, store, service } = scripted({ commit: (change) => void committed.push(change.to.version) });
     emit(commitUser(7, first));
@@ -96,7 +115,9 @@ describe('a commit at the slave service', () => {
     const exposed: number[] = [];
     const { emit, inputs, store, service } = scripted({
       shared: {
-        write: (change, transaction) => { transaction.put(['data', 'prices', 'tip'], change.to); },
+        write: (change, transaction) => {
+          transaction.put(['data', 'prices', 'tip'], change.to);
+        },
         expose: (change) => void exposed.push(change.to.version),
       },
     });
@@ -110,16 +131,29 @@ describe('a commit at the slave service', () => {
   });
 
   it('that fails is told, moves no tip and removes no record', () => {
-    const { emit, inputs, store, service } = scripted({ commit: () => { throw new Error('full'); } });
+    const { emit, inputs, store, service } = scripted({
+      commit: () => {
+        throw new Error('full');
+      },
+    });
     emit(commitUser(7, first));
-    expect(inputs.at(-1)).toEqual({ kind: 'answered', token: 7, answer: { kind: 'failed', reason: 'commit threw: full' } });
+    expect(inputs.at(-1)).toEqual({
+      kind: 'answered',
+      token: 7,
+      answer: { kind: 'failed', reason: 'commit threw: full' },
+    });
     expect(store.transactions).toEqual([]);
     expect(service.tip).toBeNull();
   });
 
   it('past its time is told as late, and again when it is done', async () => {
     let release: () => void = () => undefined;
-    const { emit, inputs, clock, service } = scripted({ commit: () => new Promise<void>((resolve) => { release = resolve; }) });
+    const { emit, inputs, clock, service } = scripted({
+      commit: () =>
+        new Promise<void>((resolve) => {
+          release = resolve;
+        }),
+    });
     emit(commitUser(7, first));
     clock.advance(51);
     expect(inputs.at(-1)).toMatchObject({ kind: 'answered', answer: { kind: 'failed', late: true } });
@@ -134,7 +168,9 @@ describe('a commit at the slave service', () => {
     const { emit, service, node, events } = scripted({ commit: () => new Promise(() => undefined) });
     const waiting = service.reached(9);
     emit(commitUser(7, first));
-    expect(() => { emit(commitUser(8, second)); }).toThrow('would overlap an earlier callback');
+    expect(() => {
+      emit(commitUser(8, second));
+    }).toThrow('would overlap an earlier callback');
     await expect(waiting).rejects.toMatchObject({ code: 'closed' });
     expect(node.stopped).toBe(true);
     expect(events.at(-1)?.name).toBe('node-failed');
@@ -142,14 +178,18 @@ describe('a commit at the slave service', () => {
 });
 
 describe('a prepare at the slave service', () => {
-  it('is answered at once, with the layer\'s reason and operations; a throw and nonsense are failures', () => {
+  it("is answered at once, with the layer's reason and operations; a throw and nonsense are failures", () => {
     const answers: SlaveUserLayer['prepare'][] = [
       () => ({ ok: true }),
       () => ({ ok: false, reason: 'cents must be positive', refused: [2] }),
-      () => { throw new Error('oops'); },
+      () => {
+        throw new Error('oops');
+      },
       () => undefined as unknown as { ok: true },
     ];
-    const { emit, inputs } = scripted({ prepare: (change, signal) => (answers.shift() ?? ((): { ok: true } => ({ ok: true })))(change, signal) });
+    const { emit, inputs } = scripted({
+      prepare: (change, signal) => (answers.shift() ?? ((): { ok: true } => ({ ok: true })))(change, signal),
+    });
     for (const token of [1, 2, 3, 4]) emit({ kind: 'callUser', token, call: { name: 'prepare', change: first } });
     expect(inputs.filter(({ kind }) => kind === 'answered')).toEqual([
       { kind: 'answered', token: 1, answer: { kind: 'done' } },
@@ -205,7 +245,11 @@ describe('a transfer to the slave service', () => {
       if (fail) throw new Error('no room');
       for await (const chunk of chunks) kept.push(`${version}:${Buffer.from(chunk).toString()}`);
     };
-    const layer = { open: () => first.to, snapshot: () => streamOf(Buffer.from('old')), install: (to: Tip) => Promise.resolve(void installs.push(to)) };
+    const layer = {
+      open: () => first.to,
+      snapshot: () => streamOf(Buffer.from('old')),
+      install: (to: Tip) => Promise.resolve(void installs.push(to)),
+    };
     const test = scripted(layer, keepAside);
     serving(test);
     test.emit(fetchBulk('snapshot', second.to, true));
@@ -230,7 +274,9 @@ describe('a transfer to the slave service', () => {
     test.emit();
     await settlePromises();
     test.store.complete();
-    const versions = test.inputs.map((input) => (input.kind === 'streamed' ? input.delta.to.version : input.kind)).slice(-3);
+    const versions = test.inputs
+      .map((input) => (input.kind === 'streamed' ? input.delta.to.version : input.kind))
+      .slice(-3);
     expect(versions).toEqual([1, 2, 'transferred']);
   });
 
@@ -255,16 +301,22 @@ describe('a transfer to the slave service', () => {
     test.endpoint.addresses.set('m', '127.0.0.1:7001');
     test.bulk.fetch = (_address: string, _token: string, signal?: AbortSignal): AsyncIterable<Uint8Array> => ({
       [Symbol.asyncIterator]: () => ({
-        next: () => new Promise((_resolve, reject) => {
-          signal?.addEventListener('abort', () => { reject(signal.reason as Error); });
-        }),
+        next: () =>
+          new Promise((_resolve, reject) => {
+            signal?.addEventListener('abort', () => {
+              reject(signal.reason as Error);
+            });
+          }),
       }),
     });
     test.emit(fetchBulk('snapshot', second.to));
     await settlePromises();
     test.clock.advance(limits.bulkIdleMs + 1);
     await settlePromises();
-    expect(test.inputs.at(-1)).toMatchObject({ kind: 'transferred', error: expect.stringContaining('nothing came from') as string });
+    expect(test.inputs.at(-1)).toMatchObject({
+      kind: 'transferred',
+      error: expect.stringContaining('nothing came from') as string,
+    });
   });
 });
 

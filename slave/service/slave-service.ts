@@ -76,6 +76,7 @@ export class SlaveService implements SlaveDataSet {
   #exposed: Tip | null = null;
   #halted: LockstepError | null = null;
   #closing: Promise<void> | null = null;
+  #wallCheckedMs = 0;
   #wallAheadMs: number;
 
   constructor(parts: SlaveServiceParts) {
@@ -93,7 +94,9 @@ export class SlaveService implements SlaveDataSet {
         this.#effects.settled();
       },
       failed: (error) => {
-        this.#end(new LockstepError('closed', 'this node stopped for a bug of its own: see the cause', { cause: error }));
+        this.#end(
+          new LockstepError('closed', 'this node stopped for a bug of its own: see the cause', { cause: error }),
+        );
       },
     });
     this.#effects = this.#makeEffects();
@@ -127,14 +130,24 @@ export class SlaveService implements SlaveDataSet {
     return this.#core.view(this.#parts.node.nowMs());
   }
 
-  async reached(version: number, options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<Tip> {
-    if (parseVersion(version) === null) throw new LockstepError('bad-option', `version must be a whole number of at least 1, not ${version}`);
+  async reached(
+    version: number,
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Tip> {
+    if (parseVersion(version) === null)
+      throw new LockstepError('bad-option', `version must be a whole number of at least 1, not ${version}`);
     this.#refuseWhenOver();
     if (this.#exposed !== null && this.#exposed.version >= version) return this.#exposed;
-    const aborted = (): Error => new LockstepError('aborted-by-caller', 'the caller aborted', { cause: options.signal?.reason });
+    const aborted = (): Error =>
+      new LockstepError('aborted-by-caller', 'the caller aborted', { cause: options.signal?.reason });
     const waiting = this.#reached.wait((tip) => tip.version >= version, options.signal, aborted);
     const cancel = this.#expireAfter(options.timeoutMs, () => {
-      waiting.fail(new LockstepError('timed-out', `version ${version} isn't here yet; this copy is at ${versionOf(this.#exposed)}`));
+      waiting.fail(
+        new LockstepError(
+          'timed-out',
+          `version ${version} isn't here yet; this copy is at ${versionOf(this.#exposed)}`,
+        ),
+      );
     });
     return waiting.result.finally(cancel);
   }
@@ -207,10 +220,14 @@ export class SlaveService implements SlaveDataSet {
   }
 
   #openWith(end: CallEnd<Tip | null>): LockstepError | null {
-    if (this.#phase !== 'opening') return new LockstepError('closed', `the data set '${this.name}' was closed while it opened`);
+    if (this.#phase !== 'opening')
+      return new LockstepError('closed', `the data set '${this.name}' was closed while it opened`);
     if (!end.ok || !isTip(end.value)) {
       const reason = end.ok ? 'open returned no tip' : end.reason;
-      const error = new LockstepError('user-layer-failed', `the user layer of '${this.name}' can't be opened: ${reason}`);
+      const error = new LockstepError(
+        'user-layer-failed',
+        `the user layer of '${this.name}' can't be opened: ${reason}`,
+      );
       this.#record({ name: 'open-failed', level: 'error', fields: { reason } });
       this.#end(error);
       return error;
@@ -291,8 +308,10 @@ export class SlaveService implements SlaveDataSet {
   }
 
   #refuseWhenOver(): void {
-    if (this.#halted !== null) throw new LockstepError(this.#halted.code, this.#halted.message, { cause: this.#halted });
-    if (this.#phase === 'closing' || this.#phase === 'ended') throw new LockstepError('closed', `the data set '${this.name}' is closed`);
+    if (this.#halted !== null)
+      throw new LockstepError(this.#halted.code, this.#halted.message, { cause: this.#halted });
+    if (this.#phase === 'closing' || this.#phase === 'ended')
+      throw new LockstepError('closed', `the data set '${this.name}' is closed`);
   }
 
   #clockGapMs(): number {
@@ -302,10 +321,16 @@ export class SlaveService implements SlaveDataSet {
 
   /** True once per sleep. Slow drift and a clock that is set back are no sleep. */
   #wasSuspended(): boolean {
+    const { clock } = this.#parts.node.ports;
+    const nowMs = clock.monotonicMs();
     const gapMs = this.#clockGapMs();
+    // The base follows the gap only as fast as two clocks may drift apart, so that many short sleeps add up to a long one.
+    const driftMs = (nowMs - this.#wallCheckedMs) * limits.clockRateError;
     const jumpedMs = gapMs - this.#wallAheadMs;
-    this.#wallAheadMs = gapMs;
-    return jumpedMs > suspendedMs;
+    const slept = jumpedMs > suspendedMs;
+    this.#wallCheckedMs = nowMs;
+    this.#wallAheadMs = slept || jumpedMs < 0 ? gapMs : this.#wallAheadMs + Math.min(jumpedMs, driftMs);
+    return slept;
   }
 
   #expireAfter(timeoutMs: number | undefined, expired: () => void): () => void {

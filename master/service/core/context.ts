@@ -9,7 +9,8 @@ import type { Message } from '../../../shared/protocol/wire/messages.js';
 import type { HaltCode, MasterConfig, MasterEffect, MasterEvent, MasterUserCall, Token, UserAnswer } from './io.js';
 import type { MasterPhase } from './view.js';
 
-export type MasterTimer = 'survey' | 'claim' | 'claim again' | 'heartbeat' | 'retry' | 'deadline' | 'leases' | 'exposed';
+export type MasterTimer =
+  'survey' | 'claim' | 'claim again' | 'heartbeat' | 'retry' | 'deadline' | 'leases' | 'exposed';
 
 /** What the parts of a master's core share: the facts about its reign, and the way out for effects. */
 export class MasterContext {
@@ -56,9 +57,18 @@ export class MasterContext {
   }
 
   /** What isn't to be durable is written nowhere: nobody would read it, and the core has it in memory. */
-  persist(operations: readonly StoreOperation[], options: { readonly durable: boolean; readonly decided?: Delta }): Token {
+  persist(
+    operations: readonly StoreOperation[],
+    options: { readonly durable: boolean; readonly decided?: Delta },
+  ): Token {
     const token = this.token();
-    this.emit({ kind: 'persist', token, operations: options.durable ? operations : [], durable: options.durable, decided: options.decided ?? null });
+    this.emit({
+      kind: 'persist',
+      token,
+      operations: options.durable ? operations : [],
+      durable: options.durable,
+      decided: options.decided ?? null,
+    });
     return token;
   }
 

@@ -72,7 +72,13 @@ export class Delivery {
     }
     if (round.replication.wait === 'exposed' && round.yes.size > 0) {
       const awaiting = new Map([...round.voters].filter(([slot]) => round.yes.has(slot)));
-      this.#waits.push({ command: round.command, outcome, to: round.change.to, awaiting, untilMs: nowMs + this.context.config.leaseMs * 2 });
+      this.#waits.push({
+        command: round.command,
+        outcome,
+        to: round.change.to,
+        awaiting,
+        untilMs: nowMs + this.context.config.leaseMs * 2,
+      });
       this.context.timers.setEarlier('exposed', nowMs + this.context.config.leaseMs * 2);
     } else this.context.settle(round.command, outcome);
   }
@@ -99,7 +105,8 @@ export class Delivery {
       if (pending.awaiting.size === 0) this.#unacknowledged = null;
     }
     if (this.#waits.length === 0) return;
-    for (const wait of this.#waits) if (distance <= (this.history.distance(wait.to) ?? Infinity)) wait.awaiting.delete(member.slot);
+    for (const wait of this.#waits)
+      if (distance <= (this.history.distance(wait.to) ?? Infinity)) wait.awaiting.delete(member.slot);
     this.#settleExposed();
   }
 
@@ -115,7 +122,8 @@ export class Delivery {
     if (pending !== null && pending.retryMs <= nowMs) {
       if (nowMs >= pending.untilMs) this.#unacknowledged = null;
       else {
-        for (const member of pending.awaiting.values()) if (member.welcomed) this.context.send(member.peer, pending.message);
+        for (const member of pending.awaiting.values())
+          if (member.welcomed) this.context.send(member.peer, pending.message);
         pending.delayMs = Math.min(pending.delayMs * 2, limits.retryMaxMs);
         pending.retryMs = nowMs + pending.delayMs;
       }

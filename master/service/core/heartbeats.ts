@@ -1,6 +1,11 @@
 import type { Tip } from '../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
-import type { Decision, HealPermission, LeaseAcknowledgement, OpenRoundNote } from '../../../shared/protocol/wire/messages.js';
+import type {
+  Decision,
+  HealPermission,
+  LeaseAcknowledgement,
+  OpenRoundNote,
+} from '../../../shared/protocol/wire/messages.js';
 import type { MasterContext } from './context.js';
 
 /** What a heartbeat tells, gathered from the other parts at the moment of sending. */
@@ -48,7 +53,14 @@ export class Heartbeats {
     this.#sequence += 1;
     const nextInMs = this.#interval();
     this.#sinceData += 1;
-    this.context.send('all', { kind: 'heartbeat', sequence: this.#sequence, sentMs: this.context.nowMs, leaseMs: this.context.config.leaseMs, nextInMs, ...this.content() });
+    this.context.send('all', {
+      kind: 'heartbeat',
+      sequence: this.#sequence,
+      sentMs: this.context.nowMs,
+      leaseMs: this.context.config.leaseMs,
+      nextInMs,
+      ...this.content(),
+    });
     this.context.timers.set('heartbeat', this.context.nowMs + nextInMs);
   }
 

@@ -21,7 +21,7 @@ export class History {
   tip: Tip | null;
   bytes = 0;
   #steps: Step[] = [];
-  #chain: ChainRecord[];
+  readonly #chain: ChainRecord[];
   readonly #ordinals = new Map<string, number>();
   #nextOrdinal: number;
 

@@ -58,8 +58,19 @@ export type MasterEffect =
       readonly steps: readonly Delta[];
     }
   /** `--adopt-from`: install the offered stream into the user layer, persist, answer `transferred` with the tip. */
-  | { readonly kind: 'adopt'; readonly token: Token; readonly from: Peer; readonly port: number; readonly bulkToken: string; readonly to: Tip }
-  | { readonly kind: 'settle'; readonly command: Token; readonly result: Outcome | Rejection | { readonly kind: 'done' } }
+  | {
+      readonly kind: 'adopt';
+      readonly token: Token;
+      readonly from: Peer;
+      readonly port: number;
+      readonly bulkToken: string;
+      readonly to: Tip;
+    }
+  | {
+      readonly kind: 'settle';
+      readonly command: Token;
+      readonly result: Outcome | Rejection | { readonly kind: 'done' };
+    }
   | { readonly kind: 'event'; readonly event: MasterEvent }
   /** This data set is over in this process: step down, and say why. */
   | { readonly kind: 'halt'; readonly code: HaltCode; readonly text: string };

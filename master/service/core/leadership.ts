@@ -42,6 +42,10 @@ export class Leadership {
   #adopted = false;
   /** The members when this epoch was claimed. */
   #electorate: ReadonlySet<NodeId> = new Set();
+  /** Who promised this epoch with a copy on this master's chain: who stands behind it. */
+  readonly #onChain = new Set<NodeId>();
+  /** Nobody answered before this reign began: it is on probation until it has committed something. */
+  #ledUnheard = false;
 
   constructor(
     private readonly context: MasterContext,
@@ -64,10 +68,17 @@ export class Leadership {
     }
     if (sameTip(tip, this.history.tip)) return this.#survey();
     const missing = this.history.steps(tip, null) ?? [];
-    this.context.event('recovering', 'info', { original: showTip(tip), committed: showTip(this.history.tip), missing: missing.length });
+    this.context.event('recovering', 'info', {
+      original: showTip(tip),
+      committed: showTip(this.history.tip),
+      missing: missing.length,
+    });
     this.context.callUser({ name: 'recover', committed: this.history.tip, missing }, (answer: UserAnswer) => {
       if (answer.kind === 'done') return this.#survey();
-      this.context.halt('user-layer-failed', `the user layer could not recover ${showTip(this.history.tip)}: ${answer.reason}`);
+      this.context.halt(
+        'user-layer-failed',
+        `the user layer could not recover ${showTip(this.history.tip)}: ${answer.reason}`,
+      );
     });
   }
 
@@ -99,7 +110,9 @@ export class Leadership {
     const elapsedMs = this.context.nowMs - this.#surveyStartMs;
     const reports = [...this.#reports.values()];
     if (this.#refusesForLiveMaster(reports, elapsedMs)) return;
-    const everybodyAnswered = this.members.size > 0 && this.members.all.every((member) => reports.some(({ from }) => from.node === member.node));
+    const everybodyAnswered =
+      this.members.size > 0 &&
+      this.members.all.every((member) => reports.some(({ from }) => from.node === member.node));
     const patienceMs = this.members.size > 0 ? this.context.config.maxLeaseMs : this.context.config.surveyMs;
     const { adoptFrom } = this.context.config;
     if (adoptFrom !== null && !this.#adopted) return this.#adopt(adoptFrom, reports, elapsedMs, patienceMs);
@@ -108,7 +121,10 @@ export class Leadership {
   }
 
   /** A healthy master isn't disturbed. A slave may still hear one that has just died: that is waited out. */
-  #refusesForLiveMaster(reports: readonly { readonly from: Peer; readonly report: Report }[], elapsedMs: number): boolean {
+  #refusesForLiveMaster(
+    reports: readonly { readonly from: Peer; readonly report: Report }[],
+    elapsedMs: number,
+  ): boolean {
     if (this.context.config.takeOver) return false;
     const self = this.context.config.incarnation.storeId;
     let waiting = false;
@@ -143,11 +159,19 @@ export class Leadership {
 
   // ── adopting a slave's copy ───────────────────────────────────────────────────────────────────────────────────────
 
-  #adopt(node: NodeId, reports: readonly { readonly from: Peer; readonly report: Report }[], elapsedMs: number, patienceMs: number): void {
+  #adopt(
+    node: NodeId,
+    reports: readonly { readonly from: Peer; readonly report: Report }[],
+    elapsedMs: number,
+    patienceMs: number,
+  ): void {
     const source = reports.find(({ from }) => from.node === node);
     if (source === undefined) {
       if (elapsedMs < patienceMs) return;
-      this.context.halt('refused-to-lead', `${node} did not answer within ${Math.round(elapsedMs)} ms; is it running in this group? (--adopt-from ${node})`);
+      this.context.halt(
+        'refused-to-lead',
+        `${node} did not answer within ${Math.round(elapsedMs)} ms; is it running in this group? (--adopt-from ${node})`,
+      );
       return;
     }
     if (source.report.tip === null) {
@@ -212,6 +236,7 @@ export class Leadership {
     this.#claimWrite = this.context.persist([put, ...this.#beginning], { durable: true });
     this.#beginning = [];
     this.#promised.clear();
+    this.#onChain.clear();
     this.#electorate = new Set(this.members.all.map(({ node }) => node));
     this.members.onNewReign();
   }
@@ -241,6 +266,7 @@ export class Leadership {
     if (!promise.granted) return this.#onRefused(from, promise);
     if (this.#claimWrite !== null || !sameEpoch(promise.promised, this.context.epoch)) return;
     this.#promised.set(from.node, promise.promised);
+    if (this.history.isOnChain(promise.tip)) this.#onChain.add(from.node);
     const member = this.members.of(from) ?? this.members.named(from.node);
     if (member !== undefined && member.peer.incarnation.storeId === from.incarnation.storeId) member.promised = true;
     if (this.#mayStillRefuse() && this.#isOfElectorate(from.node)) {
@@ -253,7 +279,12 @@ export class Leadership {
   /** A stranger that joins a leading master with a copy from elsewhere disturbs nobody. */
   #isOfElectorate(node: NodeId): boolean {
     const beforeGate = this.context.phase === 'claiming' || this.context.nowMs < this.gateMs;
-    return this.#electorate.has(node) || beforeGate;
+    return this.#electorate.has(node) || beforeGate || this.#ledUnheard;
+  }
+
+  /** A slave joins. True: it holds more than this original, and nobody had been asked: this master must not lead. */
+  refusesJoin(node: NodeId, tip: Tip | null): boolean {
+    return this.#mayStillRefuse() && this.#isOfElectorate(node) && this.#refusesForAhead([{ node, tip }]);
   }
 
   /** Nothing has been committed in this reign: stepping back loses nothing. */
@@ -266,10 +297,14 @@ export class Leadership {
   #onRefused(from: Peer, promise: EpochPromise): void {
     if (compareEpochs(promise.promised, this.context.epoch) <= 0) return;
     this.#promised.set(from.node, promise.promised);
-    if (promise.claimantLeads) return this.stepDown(`${from.node} obeys a newer master (epoch ${promise.promised.number})`);
+    if (promise.claimantLeads)
+      return this.stepDown(`${from.node} obeys a newer master (epoch ${promise.promised.number})`);
     if (this.context.timers.isSet('claim again')) return;
     // Time for the other claimant to show that it leads.
-    this.context.timers.set('claim again', this.context.nowMs + this.context.config.surveyMs * (1 + this.context.random.next()));
+    this.context.timers.set(
+      'claim again',
+      this.context.nowMs + this.context.config.surveyMs * (1 + this.context.random.next()),
+    );
   }
 
   /** Another master's heartbeat. While this one only looks, it is as good as a report. */
@@ -304,11 +339,20 @@ export class Leadership {
   #lead(leasesAreOver: boolean): void {
     this.context.phase = 'leading';
     this.context.timers.clear('claim');
-    const granted = this.members.all.filter((member) => member.promised).length;
-    const majority = this.members.size > 0 && granted * 2 > this.members.size;
+    const granted = this.#promised.size;
+    this.#ledUnheard = granted === 0;
+    const standing = this.members.all.filter((member) => member.promised && this.#onChain.has(member.node)).length;
+    const majority = this.members.size > 0 && standing * 2 > this.members.size;
     this.heal = this.context.config.resetGroup ? 'operator' : majority ? 'majority' : 'nobody';
-    this.gateMs = leasesAreOver ? this.context.nowMs : this.#claimStartMs + this.context.config.maxLeaseMs * (1 + 2 * limits.clockRateError);
-    this.context.event('leading', 'info', { epoch: this.context.epoch.number, tip: showTip(this.history.tip), promised: granted, registered: this.members.size });
+    this.gateMs = leasesAreOver
+      ? this.context.nowMs
+      : this.#claimStartMs + this.context.config.maxLeaseMs * (1 + 2 * limits.clockRateError);
+    this.context.event('leading', 'info', {
+      epoch: this.context.epoch.number,
+      tip: showTip(this.history.tip),
+      promised: granted,
+      registered: this.members.size,
+    });
     this.listener.onLeading();
   }
 
@@ -333,7 +377,11 @@ export class Leadership {
       this.#sendClaim();
       this.#leadWhenPromised();
     }
-    if (timers.takeDue('claim again', nowMs) && this.#claimWrite === null && (this.context.phase === 'claiming' || this.context.isLeading)) {
+    if (
+      timers.takeDue('claim again', nowMs) &&
+      this.#claimWrite === null &&
+      (this.context.phase === 'claiming' || this.context.isLeading)
+    ) {
       if (nowMs - this.#heardOtherMasterMs < this.context.config.leaseMs) return;
       this.listener.onEpochLost();
       this.#claim();

@@ -1,7 +1,7 @@
 import type { Epoch, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
 import { sameEpoch } from '../../../shared/protocol/kernel/ids.js';
 import { unreachable } from '../../../shared/protocol/kernel/invariant.js';
-import type { Message, Status } from '../../../shared/protocol/wire/messages.js';
+import type { Join, Message, Status } from '../../../shared/protocol/wire/messages.js';
 import { MasterContext } from './context.js';
 import { Delivery } from './delivery.js';
 import { Heartbeats } from './heartbeats.js';
@@ -39,11 +39,17 @@ export class MasterCore {
     this.#context = context;
     this.#history = new History(config.dataSet, { bytes: config.historyBytes, ageMs: config.historyAgeMs }, recovered);
     this.#members = new Members(context, this.#history, recovered);
-    this.#leadership = new Leadership(context, this.#history, this.#members, {
-      onLeading: () => this.#onLeading(),
-      onEpochLost: () => this.#onEpochLost(),
-      onGateOpened: () => this.#rounds.decide(),
-    }, recovered);
+    this.#leadership = new Leadership(
+      context,
+      this.#history,
+      this.#members,
+      {
+        onLeading: () => this.#onLeading(),
+        onEpochLost: () => this.#onEpochLost(),
+        onGateOpened: () => this.#rounds.decide(),
+      },
+      recovered,
+    );
     this.#heartbeats = new Heartbeats(context, () => ({
       tip: this.#history.tip,
       lowestOpenRound: this.#rounds.lowestOpen,
@@ -58,7 +64,9 @@ export class MasterCore {
       onAborted: (to, versions, settle) => this.#replications.restore(to, versions, settle),
       gateMs: () => this.#leadership.gateMs,
     });
-    this.#replications = new Replications(context, this.#history, this.#members, this.#rounds, () => this.#heartbeats.afterData());
+    this.#replications = new Replications(context, this.#history, this.#members, this.#rounds, () =>
+      this.#heartbeats.afterData(),
+    );
     this.#serving = new Serving(context, this.#history, this.#rounds, this.#leadership);
   }
 
@@ -226,7 +234,7 @@ export class MasterCore {
       case 'heartbeat':
         return this.#leadership.onOtherMaster(from, epoch, message.tip);
       case 'join':
-        return this.#context.isLeading && sameEpochOrNone(epoch, this.#context.epoch) ? this.#members.onJoin(from, message) : undefined;
+        return this.#onJoin(from, epoch, message);
       default:
         break;
     }
@@ -257,6 +265,11 @@ export class MasterCore {
       default:
         return; // what masters say to slaves
     }
+  }
+
+  #onJoin(from: Peer, epoch: Epoch, join: Join): void {
+    if (!this.#context.isLeading || !sameEpochOrNone(epoch, this.#context.epoch)) return;
+    if (!this.#leadership.refusesJoin(from.node, join.tip)) this.#members.onJoin(from, join);
   }
 
   /** A starting master looks: a leading one answers for itself, so that it isn't disturbed. */

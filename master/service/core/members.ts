@@ -97,15 +97,25 @@ export class Members {
       this.context.send(from, refusal);
       return;
     }
-    if (this.history.isBehind(join.tip)) this.context.event('member ahead', 'error', { node: from.node, tip: join.tip?.version });
+    if (this.history.isBehind(join.tip))
+      this.context.event('member ahead', 'error', { node: from.node, tip: join.tip?.version });
     const known = this.#byNode.get(from.node);
     if (known !== undefined && sameIncarnation(known.peer.incarnation, from.incarnation)) return this.#welcome(known);
     if ([...this.#joining.values()].some(({ peer }) => peer.node === from.node)) return; // on its way to disk
     const slot = known?.slot ?? this.#nextSlot;
-    const record: MemberRecord = { node: from.node, slot, storeId: from.incarnation.storeId, start: from.incarnation.start };
+    const record: MemberRecord = {
+      node: from.node,
+      slot,
+      storeId: from.incarnation.storeId,
+      start: from.incarnation.start,
+    };
     const dataSet = this.context.config.dataSet;
     const put = { kind: 'put', key: masterKeys.member(dataSet, from.node), value: record } as const;
-    const next = { kind: 'put', key: masterKeys.nextSlot(dataSet), value: this.#nextSlot + (known === undefined ? 1 : 0) } as const;
+    const next = {
+      kind: 'put',
+      key: masterKeys.nextSlot(dataSet),
+      value: this.#nextSlot + (known === undefined ? 1 : 0),
+    } as const;
     if (known === undefined) this.#nextSlot += 1;
     // Registered durably before it is welcomed: a restarted master must wait for everybody whose lease may run.
     this.#joining.set(this.context.persist([put, next], { durable: true }), { peer: from, slot });
@@ -140,7 +150,11 @@ export class Members {
     const known = this.#byNode.get(from.node);
     if (known === undefined) {
       if (this.#byNode.size < limits.maxMembers) return null;
-      return { kind: 'refusal', reason: 'group-full', text: `the group has ${limits.maxMembers} members; forget some of them` };
+      return {
+        kind: 'refusal',
+        reason: 'group-full',
+        text: `the group has ${limits.maxMembers} members; forget some of them`,
+      };
     }
     const { incarnation } = known.peer;
     if (incarnation.storeId !== from.incarnation.storeId) {
@@ -162,8 +176,18 @@ export class Members {
 
   #add(peer: Peer, slot: number): Member {
     const member: Member = {
-      node: peer.node, slot, peer, welcomed: false, promised: false, heardMs: -Infinity, status: null, statusMs: -Infinity,
-      leaseEndsMs: 0, fenced: false, roundTripMs: null, lastVote: null,
+      node: peer.node,
+      slot,
+      peer,
+      welcomed: false,
+      promised: false,
+      heardMs: -Infinity,
+      status: null,
+      statusMs: -Infinity,
+      leaseEndsMs: 0,
+      fenced: false,
+      roundTripMs: null,
+      lastVote: null,
     };
     this.#byNode.set(peer.node, member);
     this.#bySlot.set(slot, member);
@@ -192,7 +216,9 @@ export class Members {
     }
     if (status.echo !== null) {
       const roundTripMs = nowMs - status.echo.masterSentMs - (status.echo.slaveSentMs - status.echo.slaveReceivedMs);
-      if (roundTripMs >= 0) member.roundTripMs = member.roundTripMs === null ? roundTripMs : member.roundTripMs * 0.875 + roundTripMs * 0.125;
+      if (roundTripMs >= 0)
+        member.roundTripMs =
+          member.roundTripMs === null ? roundTripMs : member.roundTripMs * 0.875 + roundTripMs * 0.125;
     }
   }
 
@@ -208,7 +234,9 @@ export class Members {
     if (member === undefined) return undefined;
     this.#byNode.delete(member.node);
     this.#bySlot.delete(member.slot);
-    this.context.persist([{ kind: 'remove', key: masterKeys.member(this.context.config.dataSet, member.node) }], { durable: true });
+    this.context.persist([{ kind: 'remove', key: masterKeys.member(this.context.config.dataSet, member.node) }], {
+      durable: true,
+    });
     this.context.event('member forgotten', 'info', { node: member.node });
     return member;
   }
@@ -246,7 +274,8 @@ export class Members {
 
   slowestRoundTripMs(): number {
     let slowest = 0;
-    for (const member of this.#byNode.values()) if (this.isLive(member)) slowest = Math.max(slowest, member.roundTripMs ?? 0);
+    for (const member of this.#byNode.values())
+      if (this.isLive(member)) slowest = Math.max(slowest, member.roundTripMs ?? 0);
     return slowest;
   }
 

@@ -56,7 +56,12 @@ export class Replications {
   }
 
   get isIdle(): boolean {
-    return this.#waiting.length === 0 && this.#announcing.length === 0 && this.rounds.open.length === 0 && this.#restoring === 0;
+    return (
+      this.#waiting.length === 0 &&
+      this.#announcing.length === 0 &&
+      this.rounds.open.length === 0 &&
+      this.#restoring === 0
+    );
   }
 
   onNewReign(): void {
@@ -70,27 +75,45 @@ export class Replications {
       this.context.settle(command, refusal);
       return;
     }
-    this.#waiting.push({ command, replication, sinceMs: this.context.nowMs, change: replication.delta ?? null, state: null, asked: false });
+    this.#waiting.push({
+      command,
+      replication,
+      sinceMs: this.context.nowMs,
+      change: replication.delta ?? null,
+      state: null,
+      asked: false,
+    });
     this.advance();
   }
 
   #refuse(replication: Replication): Rejection | null {
-    if (this.context.phase === 'halted') return rejected('not-leading', 'this master does not lead any more; its log and status say why');
+    if (this.context.phase === 'halted')
+      return rejected('not-leading', 'this master does not lead any more; its log and status say why');
     if (this.#closed !== null) return rejected('closed', 'this data set is closed');
     if (this.#waiting.length >= limits.maxQueuedReplications) {
-      return rejected('queue-full', `${limits.maxQueuedReplications} replications wait already; wait for outcomes before starting more`);
+      return rejected(
+        'queue-full',
+        `${limits.maxQueuedReplications} replications wait already; wait for outcomes before starting more`,
+      );
     }
     const { version, prior, delta } = replication;
-    if (parseVersion(version) === null) return rejected('version-not-greater', `version ${version} is not a whole number from 1 to 2^53 - 1`);
+    if (parseVersion(version) === null)
+      return rejected('version-not-greater', `version ${version} is not a whole number from 1 to 2^53 - 1`);
     const newest = this.#newestVersion();
     if (version <= Math.max(newest, this.#highestStarted)) {
-      return rejected('version-not-greater', `version ${version} is not greater than ${Math.max(newest, this.#highestStarted)}, the highest started so far`);
+      return rejected(
+        'version-not-greater',
+        `version ${version} is not greater than ${Math.max(newest, this.#highestStarted)}, the highest started so far`,
+      );
     }
     if (prior !== undefined && prior !== newest) {
       return rejected('prior-not-current', `the change starts from version ${prior}, and the newest is ${newest}`);
     }
     if (delta !== undefined && delta.byteLength > limits.maxChangeBytes) {
-      return rejected('change-too-large', `the change has ${delta.byteLength} bytes; at most ${limits.maxChangeBytes} fit in one`);
+      return rejected(
+        'change-too-large',
+        `the change has ${delta.byteLength} bytes; at most ${limits.maxChangeBytes} fit in one`,
+      );
     }
     return null;
   }
@@ -139,8 +162,16 @@ export class Replications {
         if (answer.bytes.byteLength <= limits.maxChangeBytes) return this.advance();
       }
       this.#waiting = this.#waiting.filter((each) => each !== next);
-      const reason = answer.kind === 'failed' ? answer.reason : answer.bytes ? `it returned ${answer.bytes.byteLength} bytes, more than ${limits.maxChangeBytes}` : 'it returned nothing';
-      this.context.settle(next.command, rejected('user-layer-failed', `delta() of the user layer for version ${to.version} failed: ${reason}`));
+      const reason =
+        answer.kind === 'failed'
+          ? answer.reason
+          : answer.bytes
+            ? `it returned ${answer.bytes.byteLength} bytes, more than ${limits.maxChangeBytes}`
+            : 'it returned nothing';
+      this.context.settle(
+        next.command,
+        rejected('user-layer-failed', `delta() of the user layer for version ${to.version} failed: ${reason}`),
+      );
       this.advance();
     });
     return false;
@@ -152,11 +183,23 @@ export class Replications {
     const newest = Math.max(versionOf(prior), this.#highestStarted);
     const version = parseVersion(replication.version);
     if (version === null || version <= newest) {
-      this.context.settle(next.command, rejected('version-not-greater', `version ${replication.version} is not greater than ${newest}, the highest started so far`));
+      this.context.settle(
+        next.command,
+        rejected(
+          'version-not-greater',
+          `version ${replication.version} is not greater than ${newest}, the highest started so far`,
+        ),
+      );
       return;
     }
     if (replication.prior !== undefined && replication.prior !== versionOf(prior)) {
-      this.context.settle(next.command, rejected('prior-not-current', `the change starts from version ${replication.prior}, and the newest is ${versionOf(prior)}: the one between was aborted`));
+      this.context.settle(
+        next.command,
+        rejected(
+          'prior-not-current',
+          `the change starts from version ${replication.prior}, and the newest is ${versionOf(prior)}: the one between was aborted`,
+        ),
+      );
       return;
     }
     this.#highestStarted = version;
@@ -208,7 +251,10 @@ export class Replications {
 
   #announce(next: Waiting, change: Delta, content: Content): void {
     // Durable at the master before anybody hears of it (G3, G14).
-    const write = this.context.persist(this.history.stage(change, this.context.nowMs), { durable: this.context.durable, decided: change });
+    const write = this.context.persist(this.history.stage(change, this.context.nowMs), {
+      durable: this.context.durable,
+      decided: change,
+    });
     this.#announcing.push({ command: next.command, change, content, write, sinceMs: this.context.nowMs });
   }
 
@@ -241,7 +287,9 @@ export class Replications {
    */
   restore(to: Tip | null, versions: readonly number[], settle: () => void): void {
     const lowest = Math.min(...versions);
-    const onTop = this.#waiting.filter(({ replication }) => replication.version > lowest && replication.delta === undefined).reverse();
+    const onTop = this.#waiting
+      .filter(({ replication }) => replication.version > lowest && replication.delta === undefined)
+      .reverse();
     this.#waiting = this.#waiting.filter((each) => !onTop.includes(each));
     const dropped = [...onTop.map(({ replication }) => replication.version), ...versions];
     this.#restoring += 1;
@@ -249,7 +297,12 @@ export class Replications {
       this.#restoring -= 1;
       settle();
       for (const { command, sinceMs } of onTop) {
-        this.context.settle(command, { kind: 'aborted', reason: 'prior aborted', refusals: [], durationMs: this.context.nowMs - sinceMs });
+        this.context.settle(command, {
+          kind: 'aborted',
+          reason: 'prior aborted',
+          refusals: [],
+          durationMs: this.context.nowMs - sinceMs,
+        });
       }
       if (answer.kind === 'failed') {
         this.settleAll('closed', 'the user layer could not restore the original');
@@ -268,14 +321,19 @@ export class Replications {
       return;
     }
     const round = this.rounds.open.find(({ change }) => change.to.version === version);
-    const isDecided = round?.phase === 'deciding' || this.#announcing.some(({ change }) => change.to.version === version) || version <= versionOf(this.history.tip);
+    const isDecided =
+      round?.phase === 'deciding' ||
+      this.#announcing.some(({ change }) => change.to.version === version) ||
+      version <= versionOf(this.history.tip);
     if (round !== undefined && !isDecided) {
       this.rounds.abort(round, 'rolled back');
       this.context.settle(command, { kind: 'done' });
       return;
     }
     const code = isDecided ? 'already-decided' : 'round-unknown';
-    const text = isDecided ? `version ${version} is decided and can't be rolled back; replicate a newer version that undoes it` : `no replication of version ${version} is under way`;
+    const text = isDecided
+      ? `version ${version} is decided and can't be rolled back; replicate a newer version that undoes it`
+      : `no replication of version ${version} is under way`;
     this.context.settle(command, rejected(code, text));
   }
 
@@ -291,7 +349,12 @@ export class Replications {
     this.#waiting = this.#waiting.filter((each) => each !== waiting);
     // The host has changed its original already: it goes back, too.
     this.restore(this.#top(), [waiting.replication.version], () => {
-      this.context.settle(waiting.command, { kind: 'aborted', reason, refusals: [], durationMs: this.context.nowMs - waiting.sinceMs });
+      this.context.settle(waiting.command, {
+        kind: 'aborted',
+        reason,
+        refusals: [],
+        durationMs: this.context.nowMs - waiting.sinceMs,
+      });
     });
   }
 
@@ -300,7 +363,12 @@ export class Replications {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const each of waiting) {
-      this.context.settle(each.command, { kind: 'aborted', reason, refusals: [], durationMs: this.context.nowMs - each.sinceMs });
+      this.context.settle(each.command, {
+        kind: 'aborted',
+        reason,
+        refusals: [],
+        durationMs: this.context.nowMs - each.sinceMs,
+      });
     }
     if (reason === 'unregistered') this.rounds.abortAll('unregistered');
   }
@@ -314,7 +382,8 @@ export class Replications {
       this.context.settle(command, outcome);
     }
     this.#waiting = [];
-    for (const { command, sinceMs } of this.#announcing) this.context.settle(command, { kind: 'unknown', reason: text, durationMs: nowMs - sinceMs });
+    for (const { command, sinceMs } of this.#announcing)
+      this.context.settle(command, { kind: 'unknown', reason: text, durationMs: nowMs - sinceMs });
     this.#announcing = [];
     this.rounds.settleUnknown(text);
   }

@@ -86,10 +86,15 @@ export class Rounds {
     };
     this.#nextNumber += 1;
     this.open = [...this.open, round];
-    this.context.event('round started', 'debug', { round: round.number, version: change.to.version, voters: voters.length });
+    this.context.event('round started', 'debug', {
+      round: round.number,
+      version: change.to.version,
+      voters: voters.length,
+    });
     this.#sendPrepare(round, 'all', content);
     const patienceMs = change.bytes.byteLength / patientBytesPerMs;
-    round.retryDelayMs = Math.max(limits.retryMinMs, 2 * this.members.slowestRoundTripMs(), 3 * this.#voteMs) + patienceMs;
+    round.retryDelayMs =
+      Math.max(limits.retryMinMs, 2 * this.members.slowestRoundTripMs(), 3 * this.#voteMs) + patienceMs;
     round.retryMs = nowMs + round.retryDelayMs;
     this.#setTimers();
     this.decide();
@@ -112,8 +117,17 @@ export class Rounds {
       }
       return;
     }
-    round.refusals.push({ node: member.node, reason: vote.reason, ...(vote.refused.length > 0 && { operations: vote.refused }) });
-    this.context.event('vetoed', 'info', { round: round.number, version: vote.to.version, node: member.node, reason: vote.reason });
+    round.refusals.push({
+      node: member.node,
+      reason: vote.reason,
+      ...(vote.refused.length > 0 && { operations: vote.refused }),
+    });
+    this.context.event('vetoed', 'info', {
+      round: round.number,
+      version: vote.to.version,
+      node: member.node,
+      reason: vote.reason,
+    });
     this.abort(round, 'refused');
   }
 
@@ -155,7 +169,11 @@ export class Rounds {
     this.open = this.open.slice(1);
     this.history.confirm(round.change, this.context.nowMs);
     this.#remember(round, 'committed');
-    this.context.event('committed', 'debug', { round: round.number, version: round.change.to.version, yes: round.yes.size });
+    this.context.event('committed', 'debug', {
+      round: round.number,
+      version: round.change.to.version,
+      yes: round.yes.size,
+    });
     const outcome: Outcome = {
       kind: 'committed',
       tip: round.change.to,
@@ -178,16 +196,29 @@ export class Rounds {
     this.open = this.open.slice(0, index);
     for (const each of ended) {
       this.#remember(each, 'aborted');
-      this.context.event('aborted', 'info', { round: each.number, version: each.change.to.version, reason: each === round ? reason : 'prior aborted' });
+      this.context.event('aborted', 'info', {
+        round: each.number,
+        version: each.change.to.version,
+        reason: each === round ? reason : 'prior aborted',
+      });
       this.delivery.abort(each, this.lowestOpen);
     }
     const { nowMs } = this.context;
-    this.listener.onAborted(round.from, ended.map(({ change }) => change.to.version), () => {
-      for (const each of ended) {
-        const why = each === round ? reason : 'prior aborted';
-        this.context.settle(each.command, { kind: 'aborted', reason: why, refusals: this.#refusalsOf(each, why), durationMs: nowMs - each.startedMs });
-      }
-    });
+    this.listener.onAborted(
+      round.from,
+      ended.map(({ change }) => change.to.version),
+      () => {
+        for (const each of ended) {
+          const why = each === round ? reason : 'prior aborted';
+          this.context.settle(each.command, {
+            kind: 'aborted',
+            reason: why,
+            refusals: this.#refusalsOf(each, why),
+            durationMs: nowMs - each.startedMs,
+          });
+        }
+      },
+    );
     this.#setTimers();
   }
 
@@ -206,7 +237,9 @@ export class Rounds {
 
   /** A voter that left or was forgotten can't vote any more. */
   onMemberGone(member: Member, reason: string): void {
-    const round = this.open.find(({ phase, voters, yes }) => phase === 'preparing' && voters.has(member.slot) && !yes.has(member.slot));
+    const round = this.open.find(
+      ({ phase, voters, yes }) => phase === 'preparing' && voters.has(member.slot) && !yes.has(member.slot),
+    );
     if (round === undefined) return;
     round.refusals.push({ node: member.node, reason });
     this.abort(round, 'refused');
@@ -306,7 +339,10 @@ export class Rounds {
   #refusalsOf(round: Round, reason: AbortReason): readonly NodeRefusal[] {
     if (reason !== 'timeout') return round.refusals;
     const withinMs = Math.round(this.context.nowMs - round.startedMs);
-    return [...round.refusals, ...missingVoters(round).map(({ node }) => ({ node, reason: `no answer within ${withinMs} ms` }))];
+    return [
+      ...round.refusals,
+      ...missingVoters(round).map(({ node }) => ({ node, reason: `no answer within ${withinMs} ms` })),
+    ];
   }
 
   #remember(round: Round, outcome: Decision['outcome']): void {

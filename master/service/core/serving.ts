@@ -2,7 +2,13 @@ import type { Delta, Peer } from '../../../shared/protocol/kernel/ids.js';
 import { compareEpochs, sameEpoch, sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { digestOf } from '../../../shared/protocol/kernel/digest.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
-import type { DeltaRequest, Inquiry, PreparedRef, Resolution, SnapshotRequest } from '../../../shared/protocol/wire/messages.js';
+import type {
+  DeltaRequest,
+  Inquiry,
+  PreparedRef,
+  Resolution,
+  SnapshotRequest,
+} from '../../../shared/protocol/wire/messages.js';
 import type { MasterContext } from './context.js';
 import type { History } from './history.js';
 import type { Token, UserAnswer } from './io.js';
@@ -95,7 +101,17 @@ export class Serving {
     if ([...this.#transfers.values()].includes(key)) return; // offered already; the offer is repeated by the service's own stream
     const token = this.context.token();
     this.#transfers.set(token, key);
-    this.context.emit({ kind: 'offerBulk', token, to, epoch: this.context.epoch, request, mode, from: steps[0]?.from ?? null, at, steps });
+    this.context.emit({
+      kind: 'offerBulk',
+      token,
+      to,
+      epoch: this.context.epoch,
+      request,
+      mode,
+      from: steps[0]?.from ?? null,
+      at,
+      steps,
+    });
     this.context.event('transfer offered', 'info', { node: to.node, mode, version: at.version });
   }
 
@@ -110,14 +126,16 @@ export class Serving {
 
   onInquiry(from: Peer, inquiry: Inquiry): void {
     const outcome = this.#outcomeOf(inquiry);
-    if (outcome !== null) this.context.send(from, { kind: 'resolution', round: inquiry.round, to: inquiry.to, outcome });
+    if (outcome !== null)
+      this.context.send(from, { kind: 'resolution', round: inquiry.round, to: inquiry.to, outcome });
   }
 
   /** A status that shows a settled round as prepared is as good as an inquiry. */
   onPrepared(from: Peer, prepared: readonly PreparedRef[]): void {
     for (const { round, to } of prepared) {
       const outcome = this.#outcomeOf({ round, to });
-      if (outcome !== null && outcome !== 'unknown') this.context.send(from, { kind: 'resolution', round, to, outcome });
+      if (outcome !== null && outcome !== 'unknown')
+        this.context.send(from, { kind: 'resolution', round, to, outcome });
     }
   }
 
@@ -129,7 +147,8 @@ export class Serving {
     if (this.history.isOnChain(to)) return 'committed';
     const isCurrent = sameEpoch(round.epoch, this.context.epoch);
     if (this.rounds.open.some((open) => isCurrent && open.number === round.number)) return null;
-    if (this.rounds.recent.some((decision) => sameRound(decision.round, round) && decision.outcome === 'aborted')) return 'aborted';
+    if (this.rounds.recent.some((decision) => sameRound(decision.round, round) && decision.outcome === 'aborted'))
+      return 'aborted';
     const isOwn = this.leadership.reigns.some((epoch) => sameEpoch(epoch, round.epoch));
     if (isOwn) return to.version > this.history.pruningMark ? 'aborted' : 'superseded';
     if (compareEpochs(round.epoch, this.context.epoch) < 0 && this.leadership.foreignSuperseded) return 'superseded';

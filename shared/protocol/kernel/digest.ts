@@ -21,7 +21,12 @@ export function chainAfter(prior: Tip | null, birth: Epoch, version: Version, ch
 /** Builds the delta that a change makes as it is first issued: the only place where a new tip comes into being. */
 export function issueDelta(prior: Tip | null, birth: Epoch, version: Version, bytes: Uint8Array): Delta {
   const digest = digestOf(bytes);
-  return { from: prior, to: { epoch: birth, version, chain: chainAfter(prior, birth, version, digest) }, bytes, digest };
+  return {
+    from: prior,
+    to: { epoch: birth, version, chain: chainAfter(prior, birth, version, digest) },
+    bytes,
+    digest,
+  };
 }
 
 /** True when the bytes are those that the delta's digest names. */

@@ -113,7 +113,7 @@ const maxNameBytes = 64;
 
 function isName(text: string): boolean {
   const bytes = Buffer.byteLength(text, 'utf8');
-  // eslint-disable-next-line no-control-regex -- control characters in names would forge log lines and tables
+   
   return bytes >= 1 && bytes <= maxNameBytes && !/[\u0000-\u001f\u007f/]/.test(text);
 }
 

@@ -28,7 +28,14 @@ export interface VoteTally {
 }
 
 export type AbortReason =
-  | 'refused' | 'timeout' | 'rolled back' | 'prior aborted' | 'too few voters' | 'stepped down' | 'closed' | 'unregistered'
+  | 'refused'
+  | 'timeout'
+  | 'rolled back'
+  | 'prior aborted'
+  | 'too few voters'
+  | 'stepped down'
+  | 'closed'
+  | 'unregistered'
   | 'cancelled';
 
 /**
@@ -73,8 +80,16 @@ export interface Replication {
 export interface Rejection {
   readonly kind: 'rejected';
   readonly code:
-    | 'version-not-greater' | 'prior-not-current' | 'change-too-large' | 'queue-full' | 'not-leading' | 'closed'
-    | 'user-layer-failed' | 'already-decided' | 'round-unknown' | 'member-unknown';
+    | 'version-not-greater'
+    | 'prior-not-current'
+    | 'change-too-large'
+    | 'queue-full'
+    | 'not-leading'
+    | 'closed'
+    | 'user-layer-failed'
+    | 'already-decided'
+    | 'round-unknown'
+    | 'member-unknown';
   readonly text: string;
 }
 

@@ -9,15 +9,15 @@ import type { Token } from './io.js';
 import type { Participant } from './participant.js';
 
 /** What was asked for: a gap's deltas, an open round's bytes, or a snapshot. */
-type Request =
-  | { readonly kind: 'gap'; readonly id: number }
-  | { readonly kind: 'snapshot'; readonly id: number };
+type Request = { readonly kind: 'gap'; readonly id: number } | { readonly kind: 'snapshot'; readonly id: number };
 
 interface Transfer {
   readonly token: Token;
   readonly mode: 'deltas' | 'snapshot';
   readonly to: Tip;
   readonly epoch: Epoch;
+  /** Where the copy was when the transfer began. */
+  readonly planned: Tip | null;
   /** Set when the transfer carries an open round's bytes. */
   readonly prepare: Prepare | null;
 }
@@ -43,7 +43,9 @@ export class CatchUp {
   #nextRequestId: number;
   #transfer: Transfer | null = null;
   #discardOrdered = false;
-  readonly #fetches = new BoundedMap<{ readonly prepare: Prepare; readonly askedMs: number; readonly id: number }>(limits.maxOpenRounds);
+  readonly #fetches = new BoundedMap<{ readonly prepare: Prepare; readonly askedMs: number; readonly id: number }>(
+    limits.maxOpenRounds,
+  );
   /** Packets ahead of the copy, by the state they start from. */
   readonly #waiting = new BoundedMap<Waiting>(limits.maxOpenRounds);
 
@@ -90,7 +92,7 @@ export class CatchUp {
     if (sameTip(tip, this.participant.planned)) {
       this.#onChain = true;
       this.diverged = null;
-    } else if (tip === null && this.participant.planned !== null && this.diverged === null) {
+    } else if (tip === null && this.participant.planned !== null && !this.#onChain) {
       this.#becomeDiverged(this.participant.planned);
     }
   }
@@ -159,14 +161,31 @@ export class CatchUp {
     if (!expected) return;
     if (offer.mode === 'snapshot' && !this.#mayInstall()) return;
     const token = this.context.token();
-    this.#transfer = { token, mode: offer.mode, to: offer.to, epoch: this.context.promised, prepare: fetch };
+    this.#transfer = {
+      token,
+      mode: offer.mode,
+      to: offer.to,
+      epoch: this.context.promised,
+      planned: this.participant.planned,
+      prepare: fetch,
+    };
     this.context.timers.clear('request');
     if (offer.mode === 'snapshot') {
       this.participant.work.hold();
       this.snapshots += 1;
     }
     const keepOld = this.diverged !== null;
-    this.context.emit({ kind: 'fetchBulk', token, from, port: offer.port, bulkToken: offer.token, mode: offer.mode, to: offer.to, operations: [], keepOld });
+    this.context.emit({
+      kind: 'fetchBulk',
+      token,
+      from,
+      port: offer.port,
+      bulkToken: offer.token,
+      mode: offer.mode,
+      to: offer.to,
+      operations: [],
+      keepOld,
+    });
     this.context.event('transfer started', 'info', { mode: offer.mode, to: showTip(offer.to) });
   }
 
@@ -178,7 +197,7 @@ export class CatchUp {
 
   onTransferred(token: Token, error: string | null): boolean {
     if (this.#transfer === null || this.#transfer.token !== token) return false;
-    const { mode, to, epoch } = this.#transfer;
+    const { mode, to, epoch, planned, prepare } = this.#transfer;
     this.#transfer = null;
     this.#request = null;
     if (error === null) this.#delayMs = limits.repairMinMs;
@@ -192,7 +211,9 @@ export class CatchUp {
       }
       this.participant.work.release();
     }
-    if (error !== null) this.context.timers.set('request', this.context.nowMs + this.#backOff());
+    // A transfer that failed, or brought nothing that fits: asking at once again would only spin.
+    const broughtNothing = prepare === null && sameTip(planned, this.participant.planned);
+    if (error !== null || broughtNothing) this.context.timers.set('request', this.context.nowMs + this.#backOff());
     return true;
   }
 
@@ -230,7 +251,13 @@ export class CatchUp {
     const lost = this.#request;
     this.#request = null;
     if (lost?.kind === 'snapshot' && this.diverged === null && this.#hasGap()) this.#askForSnapshot();
-    else if (this.diverged === null && this.#hasGap() && this.participant.staged.length === 0 && this.#transfer === null) this.#askForDelta();
+    else if (
+      this.diverged === null &&
+      this.#hasGap() &&
+      this.participant.staged.length === 0 &&
+      this.#transfer === null
+    )
+      this.#askForDelta();
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -285,11 +312,19 @@ export class CatchUp {
 
   #useRoundBytes(prepare: Prepare, change: Delta): void {
     if (!sameTip(change.to, prepare.to) || !isIntact(change)) return;
-    this.usePacket({ ...prepare, content: change.from === null && prepare.from !== null ? { kind: 'state', state: change } : { kind: 'change', change } });
+    this.usePacket({
+      ...prepare,
+      content:
+        change.from === null && prepare.from !== null ? { kind: 'state', state: change } : { kind: 'change', change },
+    });
   }
 
   #usePackets(): void {
-    for (let next = this.#waiting.get(tipKey(this.participant.top)); next !== undefined; next = this.#waiting.get(tipKey(this.participant.top))) {
+    for (
+      let next = this.#waiting.get(tipKey(this.participant.top));
+      next !== undefined;
+      next = this.#waiting.get(tipKey(this.participant.top))
+    ) {
       if (this.isInstalling) return;
       this.#waiting.delete(tipKey(next.from));
       this.usePacket(next);
@@ -308,7 +343,11 @@ export class CatchUp {
   #becomeDiverged(tip: Tip | null): void {
     if (this.diverged !== null) return;
     this.diverged = { tip };
-    this.context.event('diverged', 'error', { tip: showTip(tip), master: showTip(this.target), heal: this.context.heal });
+    this.context.event('diverged', 'error', {
+      tip: showTip(tip),
+      master: showTip(this.target),
+      heal: this.context.heal,
+    });
   }
 
   #fetchOf(request: number): Prepare | undefined {

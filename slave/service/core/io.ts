@@ -37,7 +37,12 @@ export type SlaveUserCall =
 /** What is to be done about it. Plain data; the service does it in order. */
 export type SlaveEffect =
   | { readonly kind: 'send'; readonly to: Peer | 'all'; readonly epoch: Epoch; readonly message: Message }
-  | { readonly kind: 'persist'; readonly token: Token; readonly operations: readonly StoreOperation[]; readonly durable: boolean }
+  | {
+      readonly kind: 'persist';
+      readonly token: Token;
+      readonly operations: readonly StoreOperation[];
+      readonly durable: boolean;
+    }
   | { readonly kind: 'callUser'; readonly token: Token; readonly call: SlaveUserCall }
   /**
    * The user layer commits the change, then the operations are written; with a layer that shares the store, both in one
@@ -65,10 +70,25 @@ export type SlaveEffect =
       readonly keepOld: boolean;
     }
   /** A master adopts this copy: offer a stream of `snapshot(at)`, send the `bulk-offer`. */
-  | { readonly kind: 'offerBulk'; readonly token: Token; readonly to: Peer; readonly epoch: Epoch; readonly request: number; readonly at: Tip }
-  | { readonly kind: 'settle'; readonly command: Token; readonly result: { readonly kind: 'done' } | { readonly kind: 'rejected'; readonly text: string } }
+  | {
+      readonly kind: 'offerBulk';
+      readonly token: Token;
+      readonly to: Peer;
+      readonly epoch: Epoch;
+      readonly request: number;
+      readonly at: Tip;
+    }
+  | {
+      readonly kind: 'settle';
+      readonly command: Token;
+      readonly result: { readonly kind: 'done' } | { readonly kind: 'rejected'; readonly text: string };
+    }
   | { readonly kind: 'event'; readonly event: SlaveEvent }
-  | { readonly kind: 'halt'; readonly code: 'name-taken' | 'cloned-store' | 'store-failed' | 'forgotten' | 'group-full'; readonly text: string };
+  | {
+      readonly kind: 'halt';
+      readonly code: 'name-taken' | 'cloned-store' | 'store-failed' | 'forgotten' | 'group-full';
+      readonly text: string;
+    };
 
 export interface SlaveEvent {
   readonly name: string;

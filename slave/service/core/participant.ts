@@ -82,20 +82,40 @@ export class Participant {
         this.context.persist([this.#removal(record.round)], this.context.durable);
         continue;
       }
-      const staged: Staged = { ...record, phase: 'queued', decided: null, recovered: true, sinceMs: this.context.nowMs };
+      const staged: Staged = {
+        ...record,
+        phase: 'queued',
+        decided: null,
+        recovered: true,
+        sinceMs: this.context.nowMs,
+      };
       const fits = startsHere(record.from, record.change, this.top);
       this.staged = [...this.staged, staged];
       // One that doesn't fit on the copy waits for its resolution; the layer has nothing to be asked about it.
       if (fits) this.work.push({ kind: 'prepare', round: record.round, change: record.change });
       else this.#become(staged, 'prepared');
-      this.context.event('round in doubt', 'warn', { round: roundKey(record.round), version: record.change.to.version });
+      this.context.event('round in doubt', 'warn', {
+        round: roundKey(record.round),
+        version: record.change.to.version,
+      });
     }
   }
 
   /** Guarded by the caller: the change starts at `top`, is intact, and its round is new. */
   stage(round: RoundId, from: Tip | null, change: Delta): void {
-    invariant(startsHere(from, change, this.top), `round ${roundKey(round)} starts at ${showTip(from)}, not at the top ${showTip(this.top)}`);
-    const staged: Staged = { round, from, change, phase: 'queued', decided: null, recovered: false, sinceMs: this.context.nowMs };
+    invariant(
+      startsHere(from, change, this.top),
+      `round ${roundKey(round)} starts at ${showTip(from)}, not at the top ${showTip(this.top)}`,
+    );
+    const staged: Staged = {
+      round,
+      from,
+      change,
+      phase: 'queued',
+      decided: null,
+      recovered: false,
+      sinceMs: this.context.nowMs,
+    };
     this.staged = [...this.staged, staged];
     this.work.push({ kind: 'prepare', round, change });
   }
@@ -128,14 +148,20 @@ export class Participant {
 
   /** A prepare on `prior` in one epoch, with a higher number, implies the abort of the open rounds above `prior`. */
   abortAbove(prior: Tip | null): void {
-    const index = sameTip(prior, this.planned) ? 0 : this.staged.findIndex((staged) => sameTip(staged.change.to, prior)) + 1;
+    const index = sameTip(prior, this.planned)
+      ? 0
+      : this.staged.findIndex((staged) => sameTip(staged.change.to, prior)) + 1;
     for (const staged of this.staged.slice(index)) {
       this.#remember({ round: staged.round, to: staged.change.to, outcome: 'aborted' });
     }
     this.#dropFrom(index, 'aborted');
   }
 
-  vote(round: RoundId, to: Tip, answer: { upToDate: boolean; canProcess: boolean; reason: string; refused: readonly number[] }): void {
+  vote(
+    round: RoundId,
+    to: Tip,
+    answer: { upToDate: boolean; canProcess: boolean; reason: string; refused: readonly number[] },
+  ): void {
     if (this.context.storeFailed) return;
     const vote: Vote = { kind: 'vote', round, to, ...answer };
     const yes = answer.upToDate && answer.canProcess;
@@ -206,7 +232,11 @@ export class Participant {
     }
     if (staged.recovered) {
       if (answer.kind !== 'done') {
-        this.context.event('prepare failed after restart', 'error', { round: roundKey(round), version: to.version, reason: answer.reason });
+        this.context.event('prepare failed after restart', 'error', {
+          round: roundKey(round),
+          version: to.version,
+          reason: answer.reason,
+        });
       }
       this.#become(staged, 'prepared'); // the yes stands, whatever the layer says now
       this.#commitDecided();
@@ -215,7 +245,11 @@ export class Participant {
     if (answer.kind === 'done') {
       this.#become(staged, 'writing');
       const record: PreparedRecord = { round, from: staged.from, change: staged.change };
-      const put: StoreOperation = { kind: 'put', key: slaveKeys.prepared(this.context.config.dataSet, round), value: record };
+      const put: StoreOperation = {
+        kind: 'put',
+        key: slaveKeys.prepared(this.context.config.dataSet, round),
+        value: record,
+      };
       this.#writes.set(this.context.persist([put], this.context.durable), staged);
       return;
     }
@@ -225,7 +259,12 @@ export class Participant {
       this.#commitDecided();
       return;
     }
-    this.vote(round, to, { upToDate: true, canProcess: false, reason: answer.reason, refused: answer.kind === 'refused' ? answer.refused : [] });
+    this.vote(round, to, {
+      upToDate: true,
+      canProcess: false,
+      reason: answer.reason,
+      refused: answer.kind === 'refused' ? answer.refused : [],
+    });
     this.#dropFrom(this.staged.indexOf(staged), 'aborted');
   }
 
@@ -273,11 +312,20 @@ export class Participant {
     const dropped = this.staged.slice(index);
     this.staged = this.staged.slice(0, index);
     for (const staged of dropped.reverse()) {
-      this.context.event('round ended', 'info', { round: roundKey(staged.round), version: staged.change.to.version, outcome: why });
+      this.context.event('round ended', 'info', {
+        round: roundKey(staged.round),
+        version: staged.change.to.version,
+        outcome: why,
+      });
       if (staged.phase === 'asking' && !this.#answeredNo(staged)) continue; // released when its prepare is answered
       if (staged.phase === 'queued' && !staged.recovered) continue; // the layer never saw it
       const written = staged.phase === 'writing' || staged.phase === 'prepared' || staged.recovered;
-      this.work.push({ kind: 'abort', to: staged.change.to, why, operations: written ? [this.#removal(staged.round)] : [] });
+      this.work.push({
+        kind: 'abort',
+        to: staged.change.to,
+        why,
+        operations: written ? [this.#removal(staged.round)] : [],
+      });
     }
   }
 

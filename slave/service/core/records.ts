@@ -19,7 +19,13 @@ export interface PreparedRecord {
 
 export const slaveKeys = {
   record: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'slave', 'record'],
-  prepared: (dataSet: DataSetId, round: RoundId): StoreKey => ['service', dataSet, 'slave', 'prepared', roundKey(round)],
+  prepared: (dataSet: DataSetId, round: RoundId): StoreKey => [
+    'service',
+    dataSet,
+    'slave',
+    'prepared',
+    roundKey(round),
+  ],
   prepareds: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'slave', 'prepared'],
 } as const;
 

@@ -28,7 +28,8 @@ export class Reign {
   readonly #statusSentMs = new BoundedMap<number>(64);
   #statusSequence = 0;
   /** A promise on its way to disk, and the message that led to it. */
-  #promising: { readonly token: Token; readonly epoch: Epoch; readonly from: Peer; readonly message: Message } | null = null;
+  #promising: { readonly token: Token; readonly epoch: Epoch; readonly from: Peer; readonly message: Message } | null =
+    null;
   #joinDelayMs: number = limits.repairMinMs;
   #refusedMs = -Infinity;
   #welcomedMs = -Infinity;

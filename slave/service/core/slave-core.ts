@@ -1,15 +1,22 @@
-import type { Delta, Epoch, Peer, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
-import { compareEpochs, sameEpoch, sameTip, showTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
-import { hasBit } from '../../../shared/protocol/kernel/bitmap.js';
-import { isIntact } from '../../../shared/protocol/kernel/digest.js';
+import type { Epoch, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
+import { compareEpochs, sameEpoch, sameTip, showTip } from '../../../shared/protocol/kernel/ids.js';
 import { unreachable } from '../../../shared/protocol/kernel/invariant.js';
 import type {
-  Abort, Announce, Commit, Heartbeat, Inquiry, Message, Prepare, Refusal, Resolution, SlaveState, SnapshotRequest,
+  Abort,
+  Commit,
+  Heartbeat,
+  Inquiry,
+  Message,
+  Refusal,
+  Resolution,
+  SlaveState,
+  SnapshotRequest,
 } from '../../../shared/protocol/wire/messages.js';
 import { CatchUp } from './catch-up.js';
 import { SlaveContext } from './context.js';
 import { InDoubt } from './in-doubt.js';
 import type { SlaveConfig, SlaveEffect, SlaveInput, Token } from './io.js';
+import { Packets } from './packets.js';
 import { Participant } from './participant.js';
 import type { SlaveRecovered } from './records.js';
 import { Reign } from './reign.js';
@@ -25,8 +32,7 @@ export class SlaveCore {
   readonly #catchUp: CatchUp;
   readonly #reign: Reign;
   readonly #inDoubt: InDoubt;
-  /** Rounds of this epoch below this one are settled: a prepare of one of them comes too late. */
-  #lowestOpenRound = 0;
+  readonly #packets: Packets;
   #closed = false;
 
   constructor(
@@ -41,8 +47,7 @@ export class SlaveCore {
       onCommittedHeardOf: (tip) => this.#catchUp.onCommittedHeardOf(tip),
     });
     this.#catchUp = new CatchUp(context, this.#participant, (packet) => {
-      if (packet.kind === 'prepare') this.#usePrepare(packet);
-      else this.#useAnnounce(packet);
+      this.#packets.use(packet);
     });
     this.#reign = new Reign(context, this.#participant, () => ({
       state: this.#state(),
@@ -50,6 +55,7 @@ export class SlaveCore {
       snapshots: this.#catchUp.snapshots,
     }));
     this.#inDoubt = new InDoubt(context, this.#participant, this.#catchUp);
+    this.#packets = new Packets(context, this.#participant, this.#catchUp);
   }
 
   /** Bytes of committed changes that wait for the user layer; a streaming service pauses while this is high. */
@@ -67,7 +73,7 @@ export class SlaveCore {
     this.#handle(input);
     if (!this.#closed && !this.#context.storeFailed) {
       this.#catchUp.advance();
-      this.#inDoubt.watch(this.#lowestOpenRound);
+      this.#inDoubt.watch(this.#packets.lowestOpenRound);
     }
     return this.#context.takeEffects();
   }
@@ -103,7 +109,8 @@ export class SlaveCore {
       case 'persisted':
         return this.#onPersisted(input.token, input.error);
       case 'answered':
-        if (input.answer.kind === 'failed' && input.answer.store === true) return this.#onStoreFailed(input.answer.reason);
+        if (input.answer.kind === 'failed' && input.answer.store === true)
+          return this.#onStoreFailed(input.answer.reason);
         this.#participant.work.onAnswer(input.token, input.answer);
         return;
       case 'transferred':
@@ -141,7 +148,7 @@ export class SlaveCore {
     if (error !== null) return this.#onStoreFailed(error);
     const promised = this.#reign.onPersisted(token);
     if (promised === null) return this.#participant.onPersisted(token);
-    this.#lowestOpenRound = 0;
+    this.#packets.onNewReign();
     this.#catchUp.onNewReign();
     this.#onReceived(promised.from, this.#context.promised, promised.message);
   }
@@ -152,7 +159,11 @@ export class SlaveCore {
     this.#reign.leaseUntilMs = 0;
     this.#context.timers.clearAll();
     this.#context.event('store failed', 'error', { error });
-    this.#context.emit({ kind: 'halt', code: 'store-failed', text: `the store of ${this.#context.config.node} failed: ${error}` });
+    this.#context.emit({
+      kind: 'halt',
+      code: 'store-failed',
+      text: `the store of ${this.#context.config.node} failed: ${error}`,
+    });
   }
 
   #onDiscard(command: Token): void {
@@ -224,9 +235,9 @@ export class SlaveCore {
       case 'welcome':
         return this.#reign.onWelcome(message);
       case 'announce':
-        return this.#onAnnounce(message);
+        return this.#packets.onAnnounce(message);
       case 'prepare':
-        return this.#onPrepare(message);
+        return this.#packets.onPrepare(message);
       case 'commit':
         return this.#onCommit(message);
       case 'abort':
@@ -265,7 +276,12 @@ export class SlaveCore {
     const at = this.#participant.tip;
     if (at === null) return;
     this.#context.emit({
-      kind: 'offerBulk', token: this.#context.token(), to: from, epoch: this.#context.promised, request: request.request, at,
+      kind: 'offerBulk',
+      token: this.#context.token(),
+      to: from,
+      epoch: this.#context.promised,
+      request: request.request,
+      at,
     });
   }
 
@@ -273,11 +289,15 @@ export class SlaveCore {
     this.#context.event('refused', 'error', { by: from.node, reason: refusal.reason, text: refusal.text });
     if (this.#context.slot !== null || refusal.reason === 'forgotten') return;
     this.#context.timers.clearAll();
-    this.#context.emit({ kind: 'halt', code: refusal.reason === 'group-full' ? 'group-full' : refusal.reason, text: refusal.text });
+    this.#context.emit({
+      kind: 'halt',
+      code: refusal.reason === 'group-full' ? 'group-full' : refusal.reason,
+      text: refusal.text,
+    });
   }
 
   #onHeartbeat(heartbeat: Heartbeat): void {
-    this.#raiseFloor(heartbeat.lowestOpenRound);
+    this.#packets.raiseFloor(heartbeat.lowestOpenRound);
     // Decisions hold however late their heartbeat comes.
     for (const { round, to, outcome } of heartbeat.recentDecisions) {
       if (outcome === 'committed') this.#participant.onCommitted(to);
@@ -288,158 +308,17 @@ export class SlaveCore {
     this.#catchUp.onHeartbeatTip(heartbeat.tip);
   }
 
-  // ── one phase ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #onAnnounce(announce: Announce): void {
-    if (announce.from !== null) this.#participant.onCommitted(announce.from); // one-phase starts from a committed state
-    this.#catchUp.onCommittedHeardOf(announce.to);
-    this.#useAnnounce(announce);
-  }
-
-  #useAnnounce(announce: Announce): void {
-    if (this.#ignoreAnnounce(announce)) return;
-    const { planned } = this.#participant;
-    const { content } = announce;
-    if (content.kind === 'version') return; // a gap now, which catching up closes
-    if (content.kind === 'state') {
-      if (!sameTip(announce.from, planned) && !this.#catchUp.isOnChain) return; // it may have diverged: asked first, and kept
-      if (isIntact(content.state) && sameTip(content.state.to, announce.to)) this.#participant.apply(content.state);
-      return;
-    }
-    const changes = content.kind === 'change' ? [content.change] : content.changes;
-    const first = changes.findIndex((change) => sameTip(change.from, planned));
-    if (first < 0) {
-      if (content.kind === 'change' && !sameTip(announce.from, planned)) this.#catchUp.keep(announce);
-      return;
-    }
-    if (!sameTip(changes.at(-1)?.to ?? null, announce.to)) return;
-    for (const change of changes.slice(first)) {
-      if (!sameTip(change.from, this.#participant.planned) || !isIntact(change)) return;
-      this.#participant.apply(change);
-    }
-  }
-
-  #ignoreAnnounce(announce: Announce): boolean {
-    if (sameTip(announce.to, this.#participant.planned)) return true; // a duplicate
-    if (this.#participant.staged.length > 0) return true; // in doubt: settled first, then the gap is closed
-    if (this.#catchUp.isInstalling || this.#catchUp.diverged !== null) return true;
-    return versionOf(announce.to) < versionOf(this.#participant.planned) && sameEpoch(announce.to.epoch, this.#context.promised);
-  }
-
-  // ── two phases ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #onPrepare(prepare: Prepare): void {
-    this.#raiseFloor(prepare.lowestOpenRound);
-    // The lowest open round starts from a committed state: what is staged up to there is decided.
-    if (prepare.from !== null && this.#startsAtCommitted(prepare)) this.#participant.onCommitted(prepare.from);
-    this.#usePrepare(prepare);
-  }
-
-  #usePrepare(prepare: Prepare): void {
-    const round: RoundId = { epoch: this.#context.promised, number: prepare.round };
-    if (this.#ignorePrepare(prepare, round)) return;
-    if (this.#answerAtOnce(prepare, round)) return;
-    const prior = this.#placeOf(prepare);
-    if (prior === 'ahead') {
-      this.#onGapBefore(prepare, round);
-      return;
-    }
-    const change = this.#changeOf(prepare);
-    if (change === 'fetch') return this.#catchUp.fetchRound(prepare, round);
-    if (change === null) return;
-    if (prior === 'below top') this.#participant.abortAbove(prepare.from);
-    this.#participant.stage(round, prepare.from, change);
-  }
-
-  #ignorePrepare(prepare: Prepare, round: RoundId): boolean {
-    const { slot } = this.#context;
-    if (slot === null || !hasBit(prepare.voters, slot)) return true; // no voter: the commit, or catching up, brings it
-    if (!sameEpoch(prepare.to.epoch, this.#context.promised)) return true;
-    if (this.#participant.find(round) !== undefined) return false;
-    if (prepare.round < this.#lowestOpenRound) return true; // settled long ago
-    if (this.#participant.knownDecision(round) !== undefined) return true; // its own abort came first
-    const newest = this.#participant.staged.at(-1);
-    if (newest !== undefined && sameEpoch(newest.round.epoch, round.epoch) && newest.round.number > round.number) return true;
-    return this.#catchUp.isInstalling;
-  }
-
-  /** True when the vote is known without asking the user layer. */
-  #answerAtOnce(prepare: Prepare, round: RoundId): boolean {
-    const staged = this.#participant.find(round);
-    if (staged !== undefined) {
-      // G2 holds: `prepared` means that the record is durable.
-      if (staged.phase === 'prepared' && staged.decided === null) this.#vote(prepare, round, true, true, '');
-      return true;
-    }
-    const refused = this.#participant.refusalOf(round);
-    if (refused !== undefined) {
-      this.#context.sendToMaster(refused);
-      return true;
-    }
-    if (this.#catchUp.diverged !== null) {
-      this.#vote(prepare, round, false, false, `this copy has diverged from the master's at ${showTip(this.#catchUp.diverged.tip)}`);
-      return true;
-    }
-    if (this.#participant.work.isStuck) {
-      this.#vote(prepare, round, true, false, 'busy: a callback of the user layer is past its time');
-      return true;
-    }
-    if (this.#participant.failure !== '') {
-      this.#vote(prepare, round, true, false, this.#participant.failure);
-      return true;
-    }
-    return false;
-  }
-
-  /** Where the round starts, as seen from this copy. */
-  #placeOf(prepare: Prepare): 'top' | 'below top' | 'ahead' {
-    if (sameTip(prepare.from, this.#participant.top)) return 'top';
-    // A whole state leads there from anywhere on the chain; a copy that may be off it is asked about first, and kept.
-    if (prepare.content.kind === 'state' && this.#participant.staged.length === 0 && this.#catchUp.isOnChain) return 'top';
-    if (this.#participant.holdsForeignRound()) return 'ahead'; // in doubt from an older reign: asked about first
-    const known =
-      sameTip(prepare.from, this.#participant.planned) || this.#participant.staged.some(({ change }) => sameTip(change.to, prepare.from));
-    return known ? 'below top' : 'ahead';
-  }
-
-  /** The copy is behind the round's prior: what lies between comes first, as one delta, or out of the packet's chain. */
-  #onGapBefore(prepare: Prepare, round: RoundId): void {
-    const { content } = prepare;
-    if (content.kind === 'chain' && this.#participant.staged.length === 0) {
-      for (const change of content.changes.slice(0, -1)) {
-        if (sameTip(change.from, this.#participant.planned) && isIntact(change)) this.#participant.apply(change);
-      }
-      if (sameTip(prepare.from, this.#participant.top)) return this.#usePrepare(prepare);
-    }
-    this.#catchUp.keep(prepare);
-    if (prepare.from !== null && sameEpoch(round.epoch, this.#context.promised) && this.#startsAtCommitted(prepare)) {
-      this.#catchUp.onCommittedHeardOf(prepare.from);
-    }
-  }
-
-  /** The lowest open round starts from a committed state; the ones above it don't, yet. */
-  #startsAtCommitted(prepare: Prepare): boolean {
-    return prepare.round === prepare.lowestOpenRound;
-  }
-
-  #changeOf(prepare: Prepare): Delta | 'fetch' | null {
-    const { content } = prepare;
-    if (content.kind === 'version') return 'fetch';
-    const change = content.kind === 'change' ? content.change : content.kind === 'state' ? content.state : (content.changes.at(-1) ?? null);
-    if (change === null || !sameTip(change.to, prepare.to) || !isIntact(change)) return null;
-    if (change.from !== null && !sameTip(change.from, prepare.from)) return null;
-    return change;
-  }
+  // ── rounds ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #onCommit(commit: Commit): void {
-    this.#raiseFloor(commit.lowestOpenRound);
+    this.#packets.raiseFloor(commit.lowestOpenRound);
     this.#catchUp.onCommittedHeardOf(commit.to);
     if (this.#participant.onCommitted(commit.to)) return;
     if (sameTip(commit.to, this.#participant.tip)) this.#reign.sendStatus(); // acknowledged once more
   }
 
   #onAbort(abort: Abort): void {
-    this.#raiseFloor(abort.lowestOpenRound);
+    this.#packets.raiseFloor(abort.lowestOpenRound);
     this.#participant.onAborted(abort.round, abort.to, 'aborted');
     if (sameEpoch(abort.round.epoch, this.#context.promised)) this.#catchUp.forgetRound(abort.round.number);
   }
@@ -449,20 +328,11 @@ export class SlaveCore {
     if (staged === undefined || !sameTip(staged.change.to, resolution.to)) return;
     this.#context.event('round resolved', 'info', { version: resolution.to.version, outcome: resolution.outcome });
     if (resolution.outcome === 'committed') this.#participant.onCommitted(resolution.to);
-    else if (resolution.outcome !== 'unknown') this.#participant.onAborted(resolution.round, resolution.to, resolution.outcome);
+    else if (resolution.outcome !== 'unknown')
+      this.#participant.onAborted(resolution.round, resolution.to, resolution.outcome);
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #vote(prepare: Prepare, round: RoundId, upToDate: boolean, canProcess: boolean, reason: string): void {
-    this.#participant.vote(round, prepare.to, { upToDate, canProcess, reason, refused: [] });
-  }
-
-  #raiseFloor(lowestOpenRound: number): void {
-    if (lowestOpenRound <= this.#lowestOpenRound) return;
-    this.#lowestOpenRound = lowestOpenRound;
-    this.#catchUp.forgetBelow(lowestOpenRound);
-  }
 
   #state(): SlaveState {
     if (this.#context.storeFailed || this.#participant.failure !== '') return 'failed';

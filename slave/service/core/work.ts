@@ -7,7 +7,12 @@ import type { Token, UserAnswer } from './io.js';
 export type Task =
   | { readonly kind: 'prepare'; readonly round: RoundId; readonly change: Delta }
   | { readonly kind: 'commit'; readonly change: Delta; readonly operations: readonly StoreOperation[] }
-  | { readonly kind: 'abort'; readonly to: Tip; readonly why: 'aborted' | 'superseded'; readonly operations: readonly StoreOperation[] };
+  | {
+      readonly kind: 'abort';
+      readonly to: Tip;
+      readonly why: 'aborted' | 'superseded';
+      readonly operations: readonly StoreOperation[];
+    };
 
 export interface WorkListener {
   /** False: the task was settled meanwhile, and is not started. */
@@ -98,7 +103,13 @@ export class WorkQueue {
       const token = this.context.token();
       this.#running = { task, token };
       if (task.kind === 'commit') {
-        this.context.emit({ kind: 'commitUser', token, change: task.change, operations: this.context.durable ? task.operations : [], durable: this.context.durable });
+        this.context.emit({
+          kind: 'commitUser',
+          token,
+          change: task.change,
+          operations: this.context.durable ? task.operations : [],
+          durable: this.context.durable,
+        });
       } else if (task.kind === 'prepare') {
         this.context.emit({ kind: 'callUser', token, call: { name: 'prepare', change: task.change } });
       } else {

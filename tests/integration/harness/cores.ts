@@ -39,11 +39,13 @@ export class MemoryRecords implements StoreReader {
   }
 
   range(prefix: StoreKey): { readonly key: StoreKey; readonly value: unknown }[] {
-    return [...this.#records.values()].filter(({ key }) => key.length > prefix.length && prefix.every((part, index) => key[index] === part));
+    return [...this.#records.values()].filter(
+      ({ key }) => key.length > prefix.length && prefix.every((part, index) => key[index] === part),
+    );
   }
 }
 
-interface Packet {
+export interface Packet {
   readonly from: Peer;
   readonly to: Peer | 'all';
   readonly epoch: Epoch;
@@ -69,6 +71,8 @@ export interface SlaveNode {
   /** So many commits fail before one succeeds. */
   failCommits: number;
   lateToken: number | null;
+  /** True: the answer to a prepare is held back until `endLateCall`. */
+  holdsPrepare: boolean;
 }
 
 export interface MasterNode {
@@ -95,9 +99,15 @@ export class CoreGroup {
   masterWrites: (operations: readonly StoreOperation[]) => boolean = () => true;
   /** What the master's user layer answers when it is asked for a delta. */
   userDelta: (version: number) => Uint8Array | null = (version) => new Uint8Array([version]);
+  /** False: a slave's write hangs, and never completes. */
+  slaveWrites: (name: string, operations: readonly StoreOperation[]) => boolean = () => true;
+  /** An error text: a slave's write fails. */
+  slaveWriteError: (name: string) => string | null = () => null;
+  /** What the master's user layer was told to go back to, and which versions ended. */
+  readonly restores: { readonly to: number; readonly dropped: readonly number[] }[] = [];
   /** An error text: the master's write fails. */
   masterWriteError: (operations: readonly StoreOperation[]) => string | null = () => null;
-  #queue: (() => void)[] = [];
+  readonly #queue: (() => void)[] = [];
   #nextCommand = 1;
   #running = false;
 
@@ -111,20 +121,53 @@ export class CoreGroup {
 
   // ── building ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #newMaster(name: string, records: MemoryRecords, starts: number, storeId: string, overrides: Partial<MasterConfig> = {}): MasterNode {
+  #newMaster(
+    name: string,
+    records: MemoryRecords,
+    starts: number,
+    storeId: string,
+    overrides: Partial<MasterConfig> = {},
+  ): MasterNode {
     const node = name as NodeId;
     const incarnation = { storeId, start: starts };
     const config: MasterConfig = {
-      dataSet, node, incarnation, claimant: String(starts).padStart(32, 'c'), seed: starts, durability: 'disk', maxOpenRounds: 8, leaseMs: 3000,
-      maxLeaseMs: 5000, surveyMs: 1000, historyBytes: 1 << 20, historyAgeMs: 3_600_000, takeOver: false, adoptFrom: null, resetGroup: false,
-      datagramBytes: 8000, ...this.overrides, ...overrides,
+      dataSet,
+      node,
+      incarnation,
+      claimant: String(starts).padStart(32, 'c'),
+      seed: starts,
+      durability: 'disk',
+      maxOpenRounds: 8,
+      leaseMs: 3000,
+      maxLeaseMs: 5000,
+      surveyMs: 1000,
+      historyBytes: 1 << 20,
+      historyAgeMs: 3_600_000,
+      takeOver: false,
+      adoptFrom: null,
+      resetGroup: false,
+      datagramBytes: 8000,
+      ...this.overrides,
+      ...overrides,
     };
     const recovered: MasterRecovered = recoverMaster(records, dataSet);
-    return { core: new MasterCore(config, recovered), records, peer: { node, incarnation }, alive: true, starts, halted: null };
+    return {
+      core: new MasterCore(config, recovered),
+      records,
+      peer: { node, incarnation },
+      alive: true,
+      starts,
+      halted: null,
+    };
   }
 
   /** A second master of the group; it starts at once. */
-  addMaster(name: string, overrides: Partial<MasterConfig> = {}, records = new MemoryRecords(), storeLetter = name.slice(0, 1)): MasterNode {
+  addMaster(
+    name: string,
+    overrides: Partial<MasterConfig> = {},
+    records = new MemoryRecords(),
+    storeLetter = name.slice(0, 1),
+  ): MasterNode {
     const claimant = storeLetter.repeat(32);
     const master = this.#newMaster(name, records, 1, storeLetter.repeat(32), { claimant, ...overrides });
     this.otherMasters.push(master);
@@ -134,18 +177,48 @@ export class CoreGroup {
   }
 
   addSlave(name: string, store = name, tip: Tip | null = null): SlaveNode {
-    const slave = this.#bootSlave({ name, store, records: new MemoryRecords(), tip, applied: [], starts: 1, calls: [], veto: null });
+    const slave = this.#bootSlave({
+      name,
+      store,
+      records: new MemoryRecords(),
+      tip,
+      applied: [],
+      starts: 1,
+      calls: [],
+      veto: null,
+    });
     this.slaves.push(slave);
     this.#startSlave(slave);
     return slave;
   }
 
-  #bootSlave(parts: Pick<SlaveNode, 'name' | 'store' | 'records' | 'tip' | 'applied' | 'starts' | 'calls' | 'veto'>): SlaveNode {
-    const peer: Peer = { node: parts.name as NodeId, incarnation: { storeId: parts.store.padEnd(32, '0'), start: parts.starts } };
-    const config: SlaveConfig = {
-      dataSet, node: peer.node, incarnation: peer.incarnation, seed: parts.starts, durability: 'disk', maxLeaseMs: 5000, windowBytes: 4 << 20,
+  #bootSlave(
+    parts: Pick<SlaveNode, 'name' | 'store' | 'records' | 'tip' | 'applied' | 'starts' | 'calls' | 'veto'>,
+  ): SlaveNode {
+    const peer: Peer = {
+      node: parts.name as NodeId,
+      incarnation: { storeId: parts.store.padEnd(32, '0'), start: parts.starts },
     };
-    return { ...parts, peer, core: new SlaveCore(config, recoverSlave(parts.records, dataSet)), alive: true, halted: null, kept: [], failCommits: 0, lateToken: null };
+    const config: SlaveConfig = {
+      dataSet,
+      node: peer.node,
+      incarnation: peer.incarnation,
+      seed: parts.starts,
+      durability: this.overrides.durability ?? 'disk',
+      maxLeaseMs: 5000,
+      windowBytes: 4 << 20,
+    };
+    return {
+      ...parts,
+      peer,
+      core: new SlaveCore(config, recoverSlave(parts.records, dataSet)),
+      alive: true,
+      halted: null,
+      kept: [],
+      failCommits: 0,
+      lateToken: null,
+      holdsPrepare: false,
+    };
   }
 
   #startSlave(slave: SlaveNode): void {
@@ -154,7 +227,10 @@ export class CoreGroup {
   }
 
   start(): void {
-    this.#masterStep(this.master, { kind: 'start', tip: (this.master.records.get(['user', 'tip']) as Tip | undefined) ?? null });
+    this.#masterStep(this.master, {
+      kind: 'start',
+      tip: (this.master.records.get(['user', 'tip']) as Tip | undefined) ?? null,
+    });
     this.#drain();
   }
 
@@ -184,8 +260,16 @@ export class CoreGroup {
   replicate(version: number, options: Partial<Replication> = {}): number {
     const command = this.#nextCommand++;
     const replication: Replication = {
-      version, phases: 'two', timeoutMs: 2000, voters: 'live', content: 'auto', commitBy: 'multicast', abortBy: 'multicast', wait: 'decided',
-      delta: new Uint8Array([version]), ...options,
+      version,
+      phases: 'two',
+      timeoutMs: 2000,
+      voters: 'live',
+      content: 'auto',
+      commitBy: 'multicast',
+      abortBy: 'multicast',
+      wait: 'decided',
+      delta: new Uint8Array([version]),
+      ...options,
     };
     this.#masterStep(this.master, { kind: 'replicate', command, replication });
     this.#drain();
@@ -225,8 +309,10 @@ export class CoreGroup {
         return;
       }
       this.nowMs = Math.max(this.nowMs, nextMs);
-      for (const master of this.#masters) if (master.alive && master.core.nextWakeMs() <= this.nowMs) this.#masterStep(master, { kind: 'tick' });
-      for (const slave of this.slaves) if (slave.alive && slave.core.nextWakeMs() <= this.nowMs) this.#slaveStep(slave, { kind: 'tick' });
+      for (const master of this.#masters)
+        if (master.alive && master.core.nextWakeMs() <= this.nowMs) this.#masterStep(master, { kind: 'tick' });
+      for (const slave of this.slaves)
+        if (slave.alive && slave.core.nextWakeMs() <= this.nowMs) this.#slaveStep(slave, { kind: 'tick' });
       this.nowMs += 0.001;
     }
     throw new Error(`a core asks to be woken without end\n${this.trace.slice(-40).join('\n')}`);
@@ -234,7 +320,12 @@ export class CoreGroup {
 
   /** A packet that was held back arrives now. */
   deliverNow(name: string, packet: Packet): void {
-    this.#slaveStep(this.slave(name), { kind: 'received', from: packet.from, epoch: packet.epoch, message: packet.message });
+    this.#slaveStep(this.slave(name), {
+      kind: 'received',
+      from: packet.from,
+      epoch: packet.epoch,
+      message: packet.message,
+    });
     this.#drain();
   }
 
@@ -249,7 +340,11 @@ export class CoreGroup {
     this.sent.push(packet);
     const receives = (peer: Peer): boolean => {
       const self = peer.node === packet.from.node && peer.incarnation.storeId === packet.from.incarnation.storeId;
-      return !self && (packet.to === 'all' || (packet.to.node === peer.node && packet.to.incarnation.storeId === peer.incarnation.storeId));
+      return (
+        !self &&
+        (packet.to === 'all' ||
+          (packet.to.node === peer.node && packet.to.incarnation.storeId === peer.incarnation.storeId))
+      );
     };
     const input = { kind: 'received', from: packet.from, epoch: packet.epoch, message: packet.message } as const;
     for (const slave of this.slaves) {
@@ -257,7 +352,8 @@ export class CoreGroup {
       this.#queue.push(() => this.#slaveStep(slave, input));
     }
     for (const master of this.#masters) {
-      if (receives(master.peer) && this.passes(packet, master.peer.node)) this.#queue.push(() => this.#masterStep(master, input));
+      if (receives(master.peer) && this.passes(packet, master.peer.node))
+        this.#queue.push(() => this.#masterStep(master, input));
     }
   }
 
@@ -273,25 +369,40 @@ export class CoreGroup {
         if (this.#masters.includes(master)) this.#masterStep(master, input);
       });
     };
-    if (effect.kind === 'send') this.#deliver({ from: master.peer, to: effect.to, epoch: effect.epoch, message: effect.message });
+    if (effect.kind === 'send')
+      this.#deliver({ from: master.peer, to: effect.to, epoch: effect.epoch, message: effect.message });
     else if (effect.kind === 'persist') {
       if (!this.masterWrites(effect.operations)) return;
       const error = this.masterWriteError(effect.operations);
       if (error !== null) return later({ kind: 'persisted', token: effect.token, error });
       master.records.apply(effect.operations);
-      if (effect.decided !== null) master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.decided.to }]);
+      if (effect.decided !== null)
+        master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.decided.to }]);
       later({ kind: 'persisted', token: effect.token, error: null });
     } else if (effect.kind === 'callUser') {
-      if (effect.call.name === 'delta') later({ kind: 'answered', token: effect.token, answer: { kind: 'done', bytes: this.userDelta(effect.call.to.version) } });
+      if (effect.call.name === 'delta')
+        later({
+          kind: 'answered',
+          token: effect.token,
+          answer: { kind: 'done', bytes: this.userDelta(effect.call.to.version) },
+        });
       else {
-        if (effect.call.name === 'recover') master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.call.committed }]);
+        if (effect.call.name === 'restore')
+          this.restores.push({ to: effect.call.to?.version ?? 0, dropped: effect.call.dropped });
+        if (effect.call.name === 'recover')
+          master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.call.committed }]);
         later({ kind: 'answered', token: effect.token, answer: { kind: 'done' } });
       }
     } else if (effect.kind === 'settle') this.results.set(effect.command, effect.result);
     else if (effect.kind === 'halt') master.halted = effect.text;
     else if (effect.kind === 'offerBulk') {
       const { to, epoch, request, mode, from, at } = effect;
-      this.#deliver({ from: master.peer, to, epoch, message: { kind: 'bulk-offer', request, mode, from, to: at, port: 1, token: 't'.repeat(32) } });
+      this.#deliver({
+        from: master.peer,
+        to,
+        epoch,
+        message: { kind: 'bulk-offer', request, mode, from, to: at, port: 1, token: 't'.repeat(32) },
+      });
     }
   }
 
@@ -310,15 +421,23 @@ export class CoreGroup {
     switch (effect.kind) {
       case 'send':
         return this.#deliver({ from: slave.peer, to: effect.to, epoch: effect.epoch, message: effect.message });
-      case 'persist':
+      case 'persist': {
+        if (!this.slaveWrites(slave.name, effect.operations)) return;
+        const error = this.slaveWriteError(slave.name);
+        if (error !== null) return later({ kind: 'persisted', token: effect.token, error });
         slave.records.apply(effect.operations);
         slave.kept.push(...effect.operations.filter(({ kind, key }) => kind === 'put' && key.includes('prepared')));
         return later({ kind: 'persisted', token: effect.token, error: null });
+      }
       case 'callUser': {
         const { call } = effect;
         const version = call.name === 'prepare' ? call.change.to.version : call.to.version;
         slave.calls.push(`${call.name} ${version}`);
         const answer = call.name === 'prepare' ? (slave.veto?.(version) ?? null) : null;
+        if (call.name === 'prepare' && slave.holdsPrepare) {
+          slave.lateToken = effect.token;
+          return;
+        }
         if (answer?.kind === 'failed' && answer.late === true) slave.lateToken = effect.token;
         return later({ kind: 'answered', token: effect.token, answer: answer ?? { kind: 'done' } });
       }
@@ -328,7 +447,8 @@ export class CoreGroup {
           slave.failCommits -= 1;
           return later({ kind: 'answered', token: effect.token, answer: { kind: 'failed', reason: 'disk on fire' } });
         }
-        if (change.from !== null && !sameTip(change.from, slave.tip)) throw new Error(`${slave.name} applies ${showTip(change.to)} on ${showTip(slave.tip)}`);
+        if (change.from !== null && !sameTip(change.from, slave.tip))
+          throw new Error(`${slave.name} applies ${showTip(change.to)} on ${showTip(slave.tip)}`);
         slave.calls.push(`commit ${change.to.version}`);
         slave.tip = change.to;
         slave.applied.push(change.to.version);
@@ -357,7 +477,10 @@ export class CoreGroup {
     } else if (effect.kind === 'event') this.trace.push(`${at} ${node} · ${effect.event.name}`);
     else if (effect.kind === 'callUser') this.trace.push(`${at} ${node} calls ${effect.call.name}`);
     else if (effect.kind === 'commitUser') this.trace.push(`${at} ${node} commits v${effect.change.to.version}`);
-    else if (effect.kind === 'persist') this.trace.push(`${at} ${node} persists ${effect.operations.map(({ kind, key }) => `${kind} ${String(key[3] ?? key[2])}`).join(', ')}`);
+    else if (effect.kind === 'persist')
+      this.trace.push(
+        `${at} ${node} persists ${effect.operations.map(({ kind, key }) => `${kind} ${String(key[3] ?? key[2])}`).join(', ')}`,
+      );
     else if (effect.kind === 'settle') this.trace.push(`${at} ${node} settles ${effect.result.kind}`);
     else this.trace.push(`${at} ${node} ${effect.kind}`);
   }

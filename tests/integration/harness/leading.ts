@@ -8,6 +8,7 @@ export function leading(names: readonly string[], overrides: Partial<MasterConfi
   group.start();
   group.run(2500);
   expect(group.master.core.view(group.nowMs).phase, group.trace.slice(-30).join('\n')).toBe('leading');
-  for (const slave of group.slaves) expect(slave.core.view(group.nowMs).state, group.trace.slice(-30).join('\n')).toBe('current');
+  for (const slave of group.slaves)
+    expect(slave.core.view(group.nowMs).state, group.trace.slice(-30).join('\n')).toBe('current');
   return group;
 }

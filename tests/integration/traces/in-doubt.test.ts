@@ -101,7 +101,7 @@ describe('callbacks', () => {
     const first = group.replicate(1);
     expect(group.results.get(first)).toMatchObject({ kind: 'aborted', refusals: [{ node: 'b', reason: 'prepare took longer than 100 ms' }] });
     const second = group.replicate(2);
-    expect(group.results.get(second)).toMatchObject({ kind: 'aborted', refusals: [{ node: 'b', reason: expect.stringContaining('busy') }] });
+    expect(group.results.get(second)).toMatchObject({ kind: 'aborted', refusals: [{ node: 'b', reason: expect.stringContaining('busy') as string }] });
     expect(group.slave('b').calls).toEqual(['prepare 1']);
     group.endLateCall('b');
     expect(group.slave('b').calls).toEqual(['prepare 1', 'abort 1']);
@@ -109,12 +109,27 @@ describe('callbacks', () => {
     expect(group.results.get(third)?.kind).toBe('committed');
   });
 
+  it('that answer after the round was aborted are released all the same, once', () => {
+    const group = leading(['a', 'b']);
+    group.slave('a').holdsPrepare = true;
+    const command = group.replicate(1, { timeoutMs: 100 });
+    group.run(200);
+    expect(group.results.get(command)).toMatchObject({ kind: 'aborted', reason: 'timeout', refusals: [{ node: 'a' }] });
+    expect(group.slave('a').calls, 'not before its prepare has ended').toEqual(['prepare 1']);
+    group.endLateCall('a');
+    group.slave('a').holdsPrepare = false;
+    group.run(1000);
+    expect(group.slave('a').calls).toEqual(['prepare 1', 'abort 1']);
+    expect(group.sent.some(({ from, message }) => from.node === 'a' && message.kind === 'vote')).toBe(false);
+    expect(group.results.get(group.replicate(2))).toMatchObject({ kind: 'committed', votes: { yes: 2 } });
+  });
+
   it('that fail to commit change no outcome: the copy stops serving, says so, and tries again', () => {
     const group = leading(['a', 'b']);
     group.slave('b').failCommits = 2;
     const command = group.replicate(1);
     expect(group.results.get(command)?.kind).toBe('committed');
-    expect(group.slave('b').core.view(group.nowMs)).toMatchObject({ state: 'failed', reason: expect.stringContaining('could not commit version 1') });
+    expect(group.slave('b').core.view(group.nowMs)).toMatchObject({ state: 'failed', reason: expect.stringContaining('could not commit version 1') as string });
     group.run(2000);
     expect(group.slave('b').applied).toEqual([1]);
     expect(group.slave('b').core.view(group.nowMs).state).toBe('current');
@@ -127,7 +142,7 @@ describe('a diverged copy', () => {
     const stranger = group.addSlave('x', 'x', { epoch: { number: 1, claimant: 'f'.repeat(32) }, version: 7 as never, chain: 'e'.repeat(32) as never });
     group.replicate(1);
     group.run(3000);
-    expect(stranger.core.view(group.nowMs)).toMatchObject({ state: 'diverged', tip: { version: 7 }, reason: expect.stringContaining('e1 v7') });
+    expect(stranger.core.view(group.nowMs)).toMatchObject({ state: 'diverged', tip: { version: 7 }, reason: expect.stringContaining('e1 v7') as string });
     expect(stranger.calls).toEqual([]);
     group.slaveInput('x', { kind: 'discard', command: 1 });
     group.run(3000);

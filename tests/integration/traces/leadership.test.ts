@@ -227,3 +227,22 @@ describe('what a caller may do to a replication', () => {
     expect(group.results.get(904)).toEqual({ kind: 'done' });
   });
 });
+
+describe('a master that led unheard', () => {
+  it('with an empty store, steps back from the first slave that holds a copy, and fences nobody', () => {
+    const group = leading(['a']);
+    group.replicate(1);
+    group.run(100);
+    group.master.alive = false;
+    group.passes = (packet) => packet.to === 'all'; // no unicast: neither reports nor promises arrive
+    group.run(10_000);
+    const empty = group.addMaster('empty');
+    group.run(3000);
+    expect(empty.core.view(group.nowMs).phase).toBe('leading');
+    group.passes = () => true;
+    group.run(6000);
+    expect(empty.halted).toContain('others hold more: a (e1 v1)');
+    expect(group.slave('a').tip?.version).toBe(1);
+    expect(group.slave('a').calls).toEqual(['prepare 1', 'commit 1']);
+  });
+});
