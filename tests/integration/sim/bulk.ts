@@ -74,7 +74,10 @@ export class SimBulkNetwork {
       },
       fetch: (from, token, signal) => {
         const stream = new Stream({
-          timeline: this.#timeline, pace: () => this.#pace, client: process, signal,
+          timeline: this.#timeline,
+          pace: () => this.#pace,
+          client: process,
+          signal,
           connect: () => (open ? this.#connect(from, token) : 'closed'),
           isCut: (server) => this.#network.isCut(process.node, server) || this.#network.isCut(server, process.node),
           serverOf: () => this.#network.nodeAt(hostPart(from)),
@@ -128,9 +131,13 @@ class Stream implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
 
   constructor(parts: StreamParts) {
     this.#parts = parts;
-    parts.signal.addEventListener('abort', () => {
-      this.break(new Error('the fetch was cancelled'));
-    }, { once: true });
+    parts.signal.addEventListener(
+      'abort',
+      () => {
+        this.break(new Error('the fetch was cancelled'));
+      },
+      { once: true },
+    );
   }
 
   get client(): SimProcess {

@@ -7,7 +7,13 @@ import type { MasterUserLayer } from '../../../master/user/contract.js';
 import type { PrepareAnswer, SlaveUserLayer } from '../../../slave/user/contract.js';
 import type { CounterOperation, CounterState } from './counter-state.js';
 import {
-  applyChange, chunksOf, digestOfState, emptyCounter, packChange, stateFrom, unpackChange,
+  applyChange,
+  chunksOf,
+  digestOfState,
+  emptyCounter,
+  packChange,
+  stateFrom,
+  unpackChange,
 } from './counter-state.js';
 
 /** The data and its tip: one record, and so one atomic write (G4). */
@@ -130,7 +136,11 @@ export class CounterMaster implements MasterUserLayer {
       return packChange({ kind: 'whole', state });
     }
     const staging = staged.findIndex(([version]) => version === from.version);
-    if (staging >= 0) return packChange({ kind: 'operations', operations: staged.slice(staging + 1).flatMap(([, operations]) => operations) });
+    if (staging >= 0)
+      return packChange({
+        kind: 'operations',
+        operations: staged.slice(staging + 1).flatMap(([, operations]) => operations),
+      });
     const place = kept.findIndex((entry) => sameTip(entry.tip, from));
     if (place === -1 && !sameTip(from, this.#tip)) return null;
     const behind = kept.slice(place + 1).flatMap((entry) => entry.operations);
@@ -293,7 +303,9 @@ export class CounterSlave implements SlaveUserLayer {
   #judge(change: Delta): PrepareAnswer {
     const unpacked = unpackChange(change.bytes);
     if (unpacked.kind === 'whole') return { ok: true };
-    const refused = unpacked.operations.flatMap((operation, index) => (operation.vetoedBy.includes(this.#options.node) ? [index] : []));
+    const refused = unpacked.operations.flatMap((operation, index) =>
+      operation.vetoedBy.includes(this.#options.node) ? [index] : [],
+    );
     return refused.length === 0 ? { ok: true } : { ok: false, reason: 'this operation is not for me', refused };
   }
 

@@ -1,6 +1,12 @@
 import { Packr } from 'msgpackr';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
-import type { StoreKey, StoreOperation, StoreReader, StoreTransaction, StoreValue } from '../../../shared/protocol/kernel/store.js';
+import type {
+  StoreKey,
+  StoreOperation,
+  StoreReader,
+  StoreTransaction,
+  StoreValue,
+} from '../../../shared/protocol/kernel/store.js';
 import type { Store, WriteOptions } from '../../../shared/runtime/ports.js';
 import type { SimProcess, Timeline } from './clock.js';
 
@@ -36,7 +42,8 @@ interface PendingWrite {
   readonly done: (error: Error | null) => void;
 }
 
-type PackedOperation = { readonly kind: 'put'; readonly entry: Entry } | { readonly kind: 'remove'; readonly key: StoreKey };
+type PackedOperation =
+  { readonly kind: 'put'; readonly entry: Entry } | { readonly kind: 'remove'; readonly key: StoreKey };
 
 const packr = new Packr({ useRecords: false, moreTypes: false });
 
@@ -165,7 +172,10 @@ export class SimDisk {
   /** Opens the store for one process: what the one before it wrote and never saw done may be there or not. */
   open(process: SimProcess): Store {
     const store = new SimStore({
-      process, timeline: this.#timeline, random: this.#random, visible: this.#durable.copy(),
+      process,
+      timeline: this.#timeline,
+      random: this.#random,
+      visible: this.#durable.copy(),
       faults: () => this.#faults,
       takeFailure: () => this.#takeFailure(),
       writing: () => this.#observer?.writing(this.node),
@@ -246,7 +256,11 @@ class SimStore implements Store {
     return this.#parts.visible.range(prefix);
   }
 
-  write(change: (transaction: StoreTransaction) => void, options: WriteOptions, done: (error: Error | null) => void): void {
+  write(
+    change: (transaction: StoreTransaction) => void,
+    options: WriteOptions,
+    done: (error: Error | null) => void,
+  ): void {
     if (!this.#parts.process.alive) return;
     this.#parts.writing();
     if (this.#closed) {

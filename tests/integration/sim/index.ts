@@ -36,7 +36,8 @@ export async function simulate(options: SimulateOptions = {}): Promise<SimulateR
   const { seeds = 100, from = 1, signal } = options;
   const results: SeedResult[] = [];
   for (let seed = from; seed < from + seeds; seed += 1) {
-    if (signal?.aborted === true) throw new LockstepError('aborted-by-caller', 'the caller aborted', { cause: signal.reason });
+    if (signal?.aborted === true)
+      throw new LockstepError('aborted-by-caller', 'the caller aborted', { cause: signal.reason });
     const result = await runSeed(seed, options);
     if (!result.ok) throw new LockstepError('bad-operation', `seed ${seed}: ${describeFailures(result)}`);
     results.push({ ...result, trace: [] });
@@ -46,5 +47,7 @@ export async function simulate(options: SimulateOptions = {}): Promise<SimulateR
 
 /** What failed, one line each, as `npm run sim` prints it. */
 export function describeFailures(result: SeedResult): string {
-  return result.failures.map(({ guarantee, atMs, text }) => `${guarantee} at ${atMs.toFixed(3)} ms: ${text}`).join('\n');
+  return result.failures
+    .map(({ guarantee, atMs, text }) => `${guarantee} at ${atMs.toFixed(3)} ms: ${text}`)
+    .join('\n');
 }

@@ -4,9 +4,27 @@ import type { Random } from '../../../shared/protocol/kernel/random.js';
 import type { World } from './world.js';
 
 export const faultKinds = [
-  'loss', 'duplication', 'reordering', 'delay', 'corruption', 'receiver-loss', 'partition', 'one-way-cut',
-  'no-multicast', 'no-unicast', 'crash-master', 'crash-slave', 'crash-all', 'slow-disk', 'failing-disk', 'pause', 'suspend',
-  'slow-bulk', 'strangers', 'stale-master', 'take-over',
+  'loss',
+  'duplication',
+  'reordering',
+  'delay',
+  'corruption',
+  'receiver-loss',
+  'partition',
+  'one-way-cut',
+  'no-multicast',
+  'no-unicast',
+  'crash-master',
+  'crash-slave',
+  'crash-all',
+  'slow-disk',
+  'failing-disk',
+  'pause',
+  'suspend',
+  'slow-bulk',
+  'strangers',
+  'stale-master',
+  'take-over',
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -105,22 +123,64 @@ export class Nemesis {
     };
     switch (kind) {
       case 'loss':
-        during(() => { network.become({ loss: random.next() * 0.4 }); }, () => { network.become({ loss: 0 }); });
+        during(
+          () => {
+            network.become({ loss: random.next() * 0.4 });
+          },
+          () => {
+            network.become({ loss: 0 });
+          },
+        );
         return;
       case 'duplication':
-        during(() => { network.become({ duplication: random.next() * 0.5 }); }, () => { network.become({ duplication: 0 }); });
+        during(
+          () => {
+            network.become({ duplication: random.next() * 0.5 });
+          },
+          () => {
+            network.become({ duplication: 0 });
+          },
+        );
         return;
       case 'reordering':
-        during(() => { network.become({ reordering: random.next() * 0.3, lateMs: random.next() * 300 }); }, () => { network.become({ reordering: 0 }); });
+        during(
+          () => {
+            network.become({ reordering: random.next() * 0.3, lateMs: random.next() * 300 });
+          },
+          () => {
+            network.become({ reordering: 0 });
+          },
+        );
         return;
       case 'delay':
-        during(() => { network.become({ maxDelayMs: 1 + random.next() * 60 }); }, () => { network.become({ maxDelayMs: 0.4 }); });
+        during(
+          () => {
+            network.become({ maxDelayMs: 1 + random.next() * 60 });
+          },
+          () => {
+            network.become({ maxDelayMs: 0.4 });
+          },
+        );
         return;
       case 'corruption':
-        during(() => { network.become({ corruption: random.next() * 0.1 }); }, () => { network.become({ corruption: 0 }); });
+        during(
+          () => {
+            network.become({ corruption: random.next() * 0.1 });
+          },
+          () => {
+            network.become({ corruption: 0 });
+          },
+        );
         return;
       case 'receiver-loss':
-        during(() => { network.loseAt(slave, 0.3 + random.next() * 0.7); }, () => { network.loseAt(slave, 0); });
+        during(
+          () => {
+            network.loseAt(slave, 0.3 + random.next() * 0.7);
+          },
+          () => {
+            network.loseAt(slave, 0);
+          },
+        );
         return;
       case 'partition':
         this.#partition(forMs);
@@ -129,10 +189,24 @@ export class Nemesis {
         this.#oneWayCut(forMs);
         return;
       case 'no-multicast':
-        during(() => { network.become({ multicastDead: true }); }, () => { network.become({ multicastDead: false }); });
+        during(
+          () => {
+            network.become({ multicastDead: true });
+          },
+          () => {
+            network.become({ multicastDead: false });
+          },
+        );
         return;
       case 'no-unicast':
-        during(() => { network.become({ unicastDead: true }); }, () => { network.become({ unicastDead: false }); });
+        during(
+          () => {
+            network.become({ unicastDead: true });
+          },
+          () => {
+            network.become({ unicastDead: false });
+          },
+        );
         return;
       case 'crash-master':
         this.#crash(this.#world.leader?.name ?? this.#world.master.name);
@@ -154,7 +228,14 @@ export class Nemesis {
         this.#pause(kind, forMs);
         return;
       case 'slow-bulk':
-        during(() => { bulk.become({ bytesPerMs: 0.05 + random.next(), latencyMs: 20 }); }, () => { bulk.heal(); });
+        during(
+          () => {
+            bulk.become({ bytesPerMs: 0.05 + random.next(), latencyMs: 20 });
+          },
+          () => {
+            bulk.heal();
+          },
+        );
         return;
       case 'strangers':
         this.#strangers();

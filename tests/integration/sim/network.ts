@@ -19,8 +19,15 @@ export interface NetworkFaults {
 }
 
 export const calmNetwork: NetworkFaults = {
-  loss: 0, duplication: 0, corruption: 0, reordering: 0, lateMs: 0, minDelayMs: 0.05, maxDelayMs: 0.4,
-  multicastDead: false, unicastDead: false,
+  loss: 0,
+  duplication: 0,
+  corruption: 0,
+  reordering: 0,
+  lateMs: 0,
+  minDelayMs: 0.05,
+  maxDelayMs: 0.4,
+  multicastDead: false,
+  unicastDead: false,
 };
 
 export interface Packet {
@@ -157,7 +164,13 @@ export class SimNetwork {
   attach(process: SimProcess): Transport {
     const host = this.hostOf(process.node);
     const endpoint: Endpoint = {
-      node: process.node, host, address: `${host}:${this.takePort()}`, process, receiver: null, open: true, buffered: 0,
+      node: process.node,
+      host,
+      address: `${host}:${this.takePort()}`,
+      process,
+      receiver: null,
+      open: true,
+      buffered: 0,
     };
     this.#endpoints.set(endpoint.address, endpoint);
     process.onEnd(() => {
@@ -205,7 +218,8 @@ export class SimNetwork {
     const sent = Uint8Array.from(bytes);
     this.#observer?.sent(sender.node, sent, to);
     if (to === 'group') {
-      for (const endpoint of this.#endpoints.values()) if (endpoint !== sender) this.#transmit(sender, endpoint, sent, to);
+      for (const endpoint of this.#endpoints.values())
+        if (endpoint !== sender) this.#transmit(sender, endpoint, sent, to);
       return;
     }
     const endpoint = this.#endpoints.get(to);
@@ -219,7 +233,12 @@ export class SimNetwork {
     for (let copy = 0; copy < copies; copy += 1) {
       const lost = this.#random.chance(loss) || this.#random.chance(lossAtReceiver);
       const packet = this.#maybeCorrupt({
-        fromNode: sender.node, toNode: receiver.node, from: sender.address, to, bytes: Uint8Array.from(bytes), corrupt: false,
+        fromNode: sender.node,
+        toNode: receiver.node,
+        from: sender.address,
+        to,
+        bytes: Uint8Array.from(bytes),
+        corrupt: false,
       });
       const delayMs = this.#delayMs();
       const why = this.#whyDropped(packet) ?? (lost ? 'lost' : null);

@@ -15,21 +15,46 @@ export type Observation =
   /** A core sent a message: before pacing, packing and the network. */
   | { readonly kind: 'sent'; readonly node: string; readonly role: Role; readonly packet: OutgoingPacket }
   /** A datagram is being handled; `envelopes` are what the node made of it. */
-  | { readonly kind: 'receiving'; readonly node: string; readonly role: Role; readonly corrupt: boolean; readonly envelopes: readonly Envelope[] }
+  | {
+      readonly kind: 'receiving';
+      readonly node: string;
+      readonly role: Role;
+      readonly corrupt: boolean;
+      readonly envelopes: readonly Envelope[];
+    }
   | { readonly kind: 'received'; readonly node: string; readonly role: Role; readonly corrupt: boolean }
   | { readonly kind: 'writing'; readonly node: string }
   | { readonly kind: 'durable'; readonly node: string; readonly operations: readonly StoreOperation[] }
   | { readonly kind: 'diskFailed'; readonly node: string }
   /** The service called the user layer of a slave. */
-  | { readonly kind: 'called'; readonly node: string; readonly call: 'prepare' | 'commit' | 'abort' | 'install'; readonly from: Tip | null; readonly to: Tip }
+  | {
+      readonly kind: 'called';
+      readonly node: string;
+      readonly call: 'prepare' | 'commit' | 'abort' | 'install';
+      readonly from: Tip | null;
+      readonly to: Tip;
+    }
   | { readonly kind: 'voted'; readonly node: string; readonly to: Tip; readonly yes: boolean }
   /** Readers of a slave see this state now. */
-  | { readonly kind: 'exposed'; readonly node: string; readonly how: 'open' | 'commit' | 'install'; readonly from: Tip | null; readonly tip: Tip | null; readonly digest: Digest | null }
+  | {
+      readonly kind: 'exposed';
+      readonly node: string;
+      readonly how: 'open' | 'commit' | 'install';
+      readonly from: Tip | null;
+      readonly tip: Tip | null;
+      readonly digest: Digest | null;
+    }
   /** The master's user layer was told that a change is committed. */
   | { readonly kind: 'decided'; readonly node: string; readonly change: Delta; readonly digest: Digest | null }
   | { readonly kind: 'settled'; readonly node: string; readonly version: number; readonly outcome: Outcome }
   | { readonly kind: 'master'; readonly node: string; readonly view: MasterView }
-  | { readonly kind: 'slave'; readonly node: string; readonly view: SlaveView; readonly backlogBytes: number; readonly hasSlept: boolean }
+  | {
+      readonly kind: 'slave';
+      readonly node: string;
+      readonly view: SlaveView;
+      readonly backlogBytes: number;
+      readonly hasSlept: boolean;
+    }
   | { readonly kind: 'datagram'; readonly node: string; readonly bytes: number }
   /** Faults are over, everybody runs. */
   | { readonly kind: 'healed' }

@@ -34,11 +34,14 @@ export function observeSlaveLayer(layer: SlaveUserLayer, { node, alive, observe 
   const exposed = (how: 'open' | 'commit' | 'install', from: Tip | null, tip: Tip | null): void => {
     if (alive()) observe({ kind: 'exposed', node, how, from, tip, digest: digest() });
   };
-  const { shared, snapshot, stateDigest } = layer;
+  const { shared } = layer;
+  const snapshot = layer.snapshot?.bind(layer);
+  const stateDigest = layer.stateDigest?.bind(layer);
   return {
-    open: () => told(layer.open(), (tip) => {
-      exposed('open', null, tip);
-    }),
+    open: () =>
+      told(layer.open(), (tip) => {
+        exposed('open', null, tip);
+      }),
     prepare: (change, signal): PrepareAnswer | Promise<PrepareAnswer> => {
       called('prepare', change.from, change.to);
       return told(layer.prepare(change, signal), (answer) => {
@@ -60,20 +63,22 @@ export function observeSlaveLayer(layer: SlaveUserLayer, { node, alive, observe 
       await layer.install(to, chunks);
       exposed('install', null, to);
     },
-    ...(snapshot === undefined ? {} : { snapshot: snapshot.bind(layer) }),
-    ...(stateDigest === undefined ? {} : { stateDigest: stateDigest.bind(layer) }),
-    ...(shared === undefined ? {} : {
-      shared: {
-        write: (change: Delta, transaction): void => {
-          called('commit', change.from, change.to);
-          shared.write(change, transaction);
-        },
-        expose: (change: Delta): void => {
-          shared.expose(change);
-          exposed('commit', change.from, change.to);
-        },
-      } satisfies SlaveUserLayer['shared'],
-    }),
+    ...(snapshot === undefined ? {} : { snapshot }),
+    ...(stateDigest === undefined ? {} : { stateDigest }),
+    ...(shared === undefined
+      ? {}
+      : {
+          shared: {
+            write: (change: Delta, transaction): void => {
+              called('commit', change.from, change.to);
+              shared.write(change, transaction);
+            },
+            expose: (change: Delta): void => {
+              shared.expose(change);
+              exposed('commit', change.from, change.to);
+            },
+          } satisfies SlaveUserLayer['shared'],
+        }),
   };
 }
 
@@ -81,7 +86,10 @@ export function observeMasterLayer(layer: MasterUserLayer, { node, alive, observ
   const decided = (change: Delta): void => {
     if (alive()) observe({ kind: 'decided', node, change, digest: layer.stateDigest?.() ?? null });
   };
-  const { shared, committed, install, maxOpenRounds, stateDigest } = layer;
+  const { shared, maxOpenRounds } = layer;
+  const committed = layer.committed?.bind(layer);
+  const install = layer.install?.bind(layer);
+  const stateDigest = layer.stateDigest?.bind(layer);
   return {
     open: () => layer.open(),
     recover: (tip, missing) => layer.recover(tip, missing),
@@ -89,23 +97,28 @@ export function observeMasterLayer(layer: MasterUserLayer, { node, alive, observ
     snapshot: (at) => layer.snapshot(at),
     restore: (to, dropped) => layer.restore(to, dropped),
     ...(maxOpenRounds === undefined ? {} : { maxOpenRounds }),
-    ...(stateDigest === undefined ? {} : { stateDigest: stateDigest.bind(layer) }),
-    ...(install === undefined ? {} : { install: install.bind(layer) }),
-    ...(committed === undefined ? {} : {
-      committed: (change: Delta): void | Promise<void> => told<unknown>(committed.call(layer, change), () => {
-        decided(change);
-      }) as void | Promise<void>,
-    }),
-    ...(shared === undefined ? {} : {
-      shared: {
-        write: (change: Delta, transaction): void => {
-          shared.write(change, transaction);
-        },
-        expose: (change: Delta): void => {
-          shared.expose(change);
-          decided(change);
-        },
-      } satisfies MasterUserLayer['shared'],
-    }),
+    ...(stateDigest === undefined ? {} : { stateDigest }),
+    ...(install === undefined ? {} : { install }),
+    ...(committed === undefined
+      ? {}
+      : {
+          committed: (change: Delta): void | Promise<void> =>
+            told<unknown>(committed(change), () => {
+              decided(change);
+            }) as void | Promise<void>,
+        }),
+    ...(shared === undefined
+      ? {}
+      : {
+          shared: {
+            write: (change: Delta, transaction): void => {
+              shared.write(change, transaction);
+            },
+            expose: (change: Delta): void => {
+              shared.expose(change);
+              decided(change);
+            },
+          } satisfies MasterUserLayer['shared'],
+        }),
   };
 }

@@ -66,7 +66,9 @@ export async function runSeed(seed: number, options: SimOptions = {}): Promise<S
   const layers = layersOf(options, random.fork(), maxOpenRounds);
   const kinds = faultsOf(options.faults ?? 'all', durability);
   const world = new World({
-    seed, slaves, durability,
+    seed,
+    slaves,
+    durability,
     masterLayer: layers.master,
     slaveLayer: layers.slave,
     maxOpenRounds: options.master === undefined ? maxOpenRounds : maxRoundsOfHosts,
@@ -76,7 +78,12 @@ export async function runSeed(seed: number, options: SimOptions = {}): Promise<S
     keepTrace: options.keepTrace ?? false,
   });
   const mix = drawMix(random.fork(), slaves);
-  const workload = new Workload({ world, random: random.fork(), mix, ...(options.change === undefined ? {} : { makeChange: options.change }) });
+  const workload = new Workload({
+    world,
+    random: random.fork(),
+    mix,
+    ...(options.change === undefined ? {} : { makeChange: options.change }),
+  });
   const nemesis = new Nemesis({ world, random: random.fork(), kinds });
   const bugs: SeedFailure[] = [];
   const bug = (text: string): void => {
@@ -84,7 +91,8 @@ export async function runSeed(seed: number, options: SimOptions = {}): Promise<S
   };
   world.onEvent((node, event) => {
     const code = event.fields['code'];
-    if (event.name === 'halted' && wrongHalts.includes(String(code))) bug(`${node} gave up although it is the only one of its name: ${String(code)}`);
+    if (event.name === 'halted' && wrongHalts.includes(String(code)))
+      bug(`${node} gave up although it is the only one of its name: ${String(code)}`);
     if (event.name === 'invariant') bug(`${node}: ${JSON.stringify(event.fields)}`);
   });
   let convergedInMs: number | null = null;
@@ -117,7 +125,9 @@ export async function runSeed(seed: number, options: SimOptions = {}): Promise<S
   for (const node of world.nodes) node.crash();
   const failures: readonly SeedFailure[] = [...world.oracle.failures, ...bugs];
   return {
-    seed, ok: failures.length === 0, failures,
+    seed,
+    ok: failures.length === 0,
+    failures,
     digest: world.trace.digest(),
     stats: { ...world.stats, ...workload.outcomes, convergedInMs },
     faults: nemesis.kinds,
@@ -164,10 +174,15 @@ async function lastRound(world: World, workload: Workload, bug: (text: string) =
   await world.runUntil(() => results.length > 0, lastRoundMs);
   const outcome = results[0] ?? null;
   if (outcome?.kind !== 'committed') {
-    bug(`all are healed, and a round that needs them all ends as ${outcome === null ? 'nothing' : JSON.stringify(outcome)}`);
+    bug(
+      `all are healed, and a round that needs them all ends as ${outcome === null ? 'nothing' : JSON.stringify(outcome)}`,
+    );
     return;
   }
-  const exposed = await world.runUntil(() => world.slaves.every((slave) => sameTip(slave.service?.view().tip ?? null, outcome.tip)), lastRoundMs);
+  const exposed = await world.runUntil(
+    () => world.slaves.every((slave) => sameTip(slave.service?.view().tip ?? null, outcome.tip)),
+    lastRoundMs,
+  );
   if (!exposed) bug(`${showTip(outcome.tip)} committed with everybody's vote, and not everybody exposes it`);
 }
 
@@ -179,7 +194,11 @@ function faultsOf(faults: NonNullable<SimOptions['faults']>, durability: Durabil
 
 const endsMasters: readonly FaultKind[] = ['crash-master', 'crash-all', 'failing-disk', 'stale-master', 'take-over'];
 
-function layersOf(options: SimOptions, random: Random, maxOpenRounds: number): {
+function layersOf(
+  options: SimOptions,
+  random: Random,
+  maxOpenRounds: number,
+): {
   readonly master: (context: LayerContext) => MasterUserLayer;
   readonly slave: (context: LayerContext) => SlaveUserLayer;
   /** Callbacks that are slow belong to the faults. */
@@ -192,8 +211,12 @@ function layersOf(options: SimOptions, random: Random, maxOpenRounds: number): {
     calm: () => {
       slowness.chance = 0;
     },
-    master: options.master ?? (({ dataSet, store }) => new CounterMaster({ dataSet, store, storing: masterStoring, maxOpenRounds })),
-    slave: options.slave ?? (({ node, dataSet, store, clock, random: drawn }) =>
-      new CounterSlave({ node, dataSet, store, clock, random: drawn, storing: slaveStoring, slowness })),
+    master:
+      options.master ??
+      (({ dataSet, store }) => new CounterMaster({ dataSet, store, storing: masterStoring, maxOpenRounds })),
+    slave:
+      options.slave ??
+      (({ node, dataSet, store, clock, random: drawn }) =>
+        new CounterSlave({ node, dataSet, store, clock, random: drawn, storing: slaveStoring, slowness })),
   };
 }

@@ -151,7 +151,12 @@ abstract class SimNode<Service> {
 
   abstract makeService(node: Node, ports: NodePorts, observer: { readonly alive: () => boolean }): Service;
 
-  #compose(made: { readonly process: SimProcess; readonly store: Store; readonly random: Random; readonly self: Peer }): void {
+  #compose(made: {
+    readonly process: SimProcess;
+    readonly store: Store;
+    readonly random: Random;
+    readonly self: Peer;
+  }): void {
     const { process, store, random, self } = made;
     const transport = this.parts.network.attach(process);
     const ports: NodePorts = {
@@ -163,7 +168,8 @@ abstract class SimNode<Service> {
       log: {
         record: (event) => {
           if (!process.alive) return;
-          if (event.name === 'halted' || event.name === 'open-failed') this.#halted = `${event.name}: ${JSON.stringify(event.fields)}`;
+          if (event.name === 'halted' || event.name === 'open-failed')
+            this.#halted = `${event.name}: ${JSON.stringify(event.fields)}`;
           this.parts.event(this.name, event);
         },
       },
@@ -200,7 +206,14 @@ abstract class SimNode<Service> {
 
   protected contextOf(ports: NodePorts): LayerContext {
     const { dataSet, durability } = this.parts;
-    return { node: this.name, dataSet, durability, store: ports.store, clock: ports.clock, random: ports.random.fork() };
+    return {
+      node: this.name,
+      dataSet,
+      durability,
+      store: ports.store,
+      clock: ports.clock,
+      random: ports.random.fork(),
+    };
   }
 }
 
@@ -228,11 +241,20 @@ export class SimMaster extends SimNode<MasterService> {
     const layer = makeLayer(this.contextOf(ports));
     this.#layer = layer;
     return new MasterService({
-      node, dataSet, defaults, log: ports.log,
+      node,
+      dataSet,
+      defaults,
+      log: ports.log,
       layer: observeMasterLayer(layer, { node: this.name, alive, observe }),
       settings: {
-        durability, takeOver, leaseMs, adoptFrom, resetGroup: false, claimant: ports.random.hex128(),
-        maxLeaseMs: limits.maxLeaseMs, surveyMs: limits.surveyMs,
+        durability,
+        takeOver,
+        leaseMs,
+        adoptFrom,
+        resetGroup: false,
+        claimant: ports.random.hex128(),
+        maxLeaseMs: limits.maxLeaseMs,
+        surveyMs: limits.surveyMs,
       },
       makeCore: (config, recovered) => new MasterCore(config, recovered),
       ended: () => undefined,
@@ -264,7 +286,9 @@ export class SimSlave extends SimNode<SlaveService> {
     const layer = this.#options.makeLayer(this.contextOf(ports));
     this.#layer = layer;
     return new SlaveService({
-      node, dataSet, log: ports.log,
+      node,
+      dataSet,
+      log: ports.log,
       layer: observeSlaveLayer(layer, { node: this.name, alive, observe }),
       options: { callbackMs: this.#options.callbackMs },
       settings: { durability, maxLeaseMs: limits.maxLeaseMs, keepAside: null },

@@ -28,8 +28,14 @@ describe('simulation', () => {
     expect(other.digest).not.toBe(one.digest);
   });
 
-  test('`simulate` runs a host\'s seeds and counts them', async () => {
-    const { passed } = await simulate({ seeds: 2, from: 11, slaves: 2, faults: ['loss', 'crash-slave'], faultsMs: 5000 });
+  test("`simulate` runs a host's seeds and counts them", async () => {
+    const { passed } = await simulate({
+      seeds: 2,
+      from: 11,
+      slaves: 2,
+      faults: ['loss', 'crash-slave'],
+      faultsMs: 5000,
+    });
     expect(passed).toBe(2);
   });
 });

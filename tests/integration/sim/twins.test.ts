@@ -13,7 +13,13 @@ describe('clock', () => {
   test('runs what is due in order of time, then of insertion', async () => {
     const timeline = new Timeline();
     const ran: string[] = [];
-    for (const [atMs, name] of [[5, 'c'], [1, 'a'], [5, 'd'], [1, 'b']] as const) timeline.schedule(atMs, () => ran.push(name));
+    for (const [atMs, name] of [
+      [5, 'c'],
+      [1, 'a'],
+      [5, 'd'],
+      [1, 'b'],
+    ] as const)
+      timeline.schedule(atMs, () => ran.push(name));
     await timeline.runUntil(10);
     expect(ran.join('')).toBe('abcd');
     expect(timeline.nowMs).toBe(10);
@@ -70,7 +76,14 @@ function pair(faults: Partial<NetworkFaults>): Pair {
   const b = network.attach(new SimProcess('b', timeline, perfect));
   const received: string[] = [];
   b.onReceive((bytes) => received.push(Buffer.from(bytes).toString('latin1')));
-  return { timeline, network, received, send: (text, to) => { a.send(Buffer.from(text), to === 'group' ? 'group' : b.address); } };
+  return {
+    timeline,
+    network,
+    received,
+    send: (text, to) => {
+      a.send(Buffer.from(text), to === 'group' ? 'group' : b.address);
+    },
+  };
 }
 
 describe('network', () => {
@@ -122,7 +135,11 @@ describe('disk', () => {
 
   function opened(seed = 3): { readonly timeline: Timeline; readonly disk: SimDisk; readonly process: SimProcess } {
     const timeline = new Timeline();
-    return { timeline, disk: new SimDisk('n', { timeline, random: seededRandom(seed) }), process: new SimProcess('n', timeline, perfect) };
+    return {
+      timeline,
+      disk: new SimDisk('n', { timeline, random: seededRandom(seed) }),
+      process: new SimProcess('n', timeline, perfect),
+    };
   }
 
   test('a write is on the disk when it is done, and readers get their own copy', async () => {
@@ -130,7 +147,13 @@ describe('disk', () => {
     const store = disk.open(process);
     const value = { bytes: Uint8Array.of(1, 2) };
     const done: (Error | null)[] = [];
-    store.write((transaction) => { transaction.put(key, value); }, { durable: true }, (error) => done.push(error));
+    store.write(
+      (transaction) => {
+        transaction.put(key, value);
+      },
+      { durable: true },
+      (error) => done.push(error),
+    );
     expect(done).toEqual([]);
     expect(disk.durable.get(key)).toBeUndefined();
     await timeline.runUntil(5);
@@ -145,10 +168,14 @@ describe('disk', () => {
   test('keys come in order, numbers before texts', async () => {
     const { timeline, disk, process } = opened();
     const store = disk.open(process);
-    store.write((transaction) => {
-      for (const part of ['b', 10, 'a', 2]) transaction.put(['data', 'd', part], part);
-      transaction.put(['data', 'e', 1], 'another');
-    }, { durable: true }, () => undefined);
+    store.write(
+      (transaction) => {
+        for (const part of ['b', 10, 'a', 2]) transaction.put(['data', 'd', part], part);
+        transaction.put(['data', 'e', 1], 'another');
+      },
+      { durable: true },
+      () => undefined,
+    );
     await timeline.runUntil(5);
     expect([...store.range(['data', 'd'])].map(({ value }) => value)).toEqual([2, 10, 'a', 'b']);
   });
@@ -159,10 +186,14 @@ describe('disk', () => {
       const { timeline, disk, process } = opened(seed);
       const store = disk.open(process);
       for (let index = 0; index < 3; index += 1) {
-        store.write((transaction) => {
-          transaction.put(['x', index], index);
-          transaction.put(['y', index], index);
-        }, { durable: index === 2 }, () => undefined);
+        store.write(
+          (transaction) => {
+            transaction.put(['x', index], index);
+            transaction.put(['y', index], index);
+          },
+          { durable: index === 2 },
+          () => undefined,
+        );
       }
       await timeline.runUntil(0.06);
       process.end();
@@ -182,9 +213,21 @@ describe('disk', () => {
       const store = disk.open(process);
       disk.failNext();
       const done: (string | undefined)[] = [];
-      store.write((transaction) => { transaction.put(key, 1); }, { durable: true }, (error) => done.push(error?.message));
+      store.write(
+        (transaction) => {
+          transaction.put(key, 1);
+        },
+        { durable: true },
+        (error) => done.push(error?.message),
+      );
       await timeline.runUntil(5);
-      store.write((transaction) => { transaction.put(['later'], 1); }, { durable: true }, (error) => done.push(error?.message));
+      store.write(
+        (transaction) => {
+          transaction.put(['later'], 1);
+        },
+        { durable: true },
+        (error) => done.push(error?.message),
+      );
       await timeline.runUntil(10);
       expect(done).toEqual(['fsync failed: input/output error', 'fsync failed: input/output error']);
       process.end();
@@ -200,10 +243,22 @@ describe('bulk', () => {
     for (let index = 0; index < 3; index += 1) yield Uint8Array.of(index);
   }
 
-  function hosts(): { readonly timeline: Timeline; readonly network: SimNetwork; readonly server: SimProcess; readonly client: SimProcess; readonly bulk: SimBulkNetwork } {
+  function hosts(): {
+    readonly timeline: Timeline;
+    readonly network: SimNetwork;
+    readonly server: SimProcess;
+    readonly client: SimProcess;
+    readonly bulk: SimBulkNetwork;
+  } {
     const timeline = new Timeline();
     const network = new SimNetwork({ timeline, random: seededRandom(1), maxDatagramBytes: 1432 });
-    return { timeline, network, bulk: new SimBulkNetwork({ timeline, network }), server: new SimProcess('a', timeline, perfect), client: new SimProcess('b', timeline, perfect) };
+    return {
+      timeline,
+      network,
+      bulk: new SimBulkNetwork({ timeline, network }),
+      server: new SimProcess('a', timeline, perfect),
+      client: new SimProcess('b', timeline, perfect),
+    };
   }
 
   async function collected(stream: AsyncIterable<Uint8Array>): Promise<string> {
@@ -248,7 +303,10 @@ describe('bulk', () => {
       const b = bulk.attach(client);
       const ended: (string | undefined)[] = [];
       a.offer('token', three, 1000, (error) => ended.push(error?.message));
-      const got = what === 'expiry' ? [] : settled(collected(b.fetch(`${host}:${a.port}`, 'token', new AbortController().signal)));
+      const got =
+        what === 'expiry'
+          ? []
+          : settled(collected(b.fetch(`${host}:${a.port}`, 'token', new AbortController().signal)));
       await timeline.runUntil(1);
       if (what === 'crash') server.end();
       if (what === 'cut') network.partition(['a'], ['b']);

@@ -70,7 +70,12 @@ export class Workload {
   #running = false;
   #vetoes = true;
 
-  constructor(options: { readonly world: World; readonly random: Random; readonly mix: WorkloadMix; readonly makeChange?: MakeChange }) {
+  constructor(options: {
+    readonly world: World;
+    readonly random: Random;
+    readonly mix: WorkloadMix;
+    readonly makeChange?: MakeChange;
+  }) {
     this.#world = options.world;
     this.#random = options.random;
     this.#mix = options.mix;
@@ -160,7 +165,8 @@ export class Workload {
   #drawOptions(): Partial<ReplicateOptions> {
     const random = this.#random;
     const mix = this.#mix;
-    const one = <Value>(values: readonly Value[], otherwise: Value): Value => values[random.below(values.length)] ?? otherwise;
+    const one = <Value>(values: readonly Value[], otherwise: Value): Value =>
+      values[random.below(values.length)] ?? otherwise;
     return {
       phases: random.chance(mix.twoPhase) ? 'two' : 'one',
       voters: one(mix.voters, 'live'),

@@ -75,7 +75,11 @@ export class World {
     this.random = seededRandom(options.seed);
     this.trace = new Trace({ keep: options.keepTrace ?? false });
     this.dataSet = dataSetNamed('counter');
-    this.network = new SimNetwork({ timeline: this.timeline, random: this.random.fork(), maxDatagramBytes: options.maxDatagramBytes ?? 1432 });
+    this.network = new SimNetwork({
+      timeline: this.timeline,
+      random: this.random.fork(),
+      maxDatagramBytes: options.maxDatagramBytes ?? 1432,
+    });
     this.bulk = new SimBulkNetwork({ timeline: this.timeline, network: this.network });
     this.oracle = new Oracle({
       dataSet: this.dataSet,
@@ -211,7 +215,14 @@ export class World {
     }
     for (const slave of this.slaves) {
       const view = slave.paused ? undefined : slave.service?.view();
-      if (view !== undefined) this.observe({ kind: 'slave', node: slave.name, view, backlogBytes: slave.backlogBytes, hasSlept: (slave.process?.sleptMs ?? 0) > 0 });
+      if (view !== undefined)
+        this.observe({
+          kind: 'slave',
+          node: slave.name,
+          view,
+          backlogBytes: slave.backlogBytes,
+          hasSlept: (slave.process?.sleptMs ?? 0) > 0,
+        });
     }
   }
 
@@ -226,14 +237,23 @@ export class World {
     const { masterLayer, defaults } = this.#options;
     const parts = this.#parts(name);
     const adoptFrom = takeOver ? nodeNamed('s1') : null;
-    const master = new SimMaster(parts, { makeLayer: masterLayer, defaults: defaults ?? {}, takeOver, adoptFrom, leaseMs: limits.leaseMs });
+    const master = new SimMaster(parts, {
+      makeLayer: masterLayer,
+      defaults: defaults ?? {},
+      takeOver,
+      adoptFrom,
+      leaseMs: limits.leaseMs,
+    });
     this.#nodes.set(name, master);
     return master;
   }
 
   #addSlave(name: string): SimSlave {
     const { slaveLayer, callbackMs } = this.#options;
-    const slave = new SimSlave(this.#parts(name), { makeLayer: slaveLayer, callbackMs: callbackMs ?? limits.callbackMs });
+    const slave = new SimSlave(this.#parts(name), {
+      makeLayer: slaveLayer,
+      callbackMs: callbackMs ?? limits.callbackMs,
+    });
     this.#nodes.set(name, slave);
     return slave;
   }
@@ -253,9 +273,14 @@ export class World {
       },
     });
     return {
-      name: nodeNamed(name), disk, random,
+      name: nodeNamed(name),
+      disk,
+      random,
       clockFault: this.#clockFault(random),
-      timeline: this.timeline, network: this.network, bulk: this.bulk, dataSet: this.dataSet,
+      timeline: this.timeline,
+      network: this.network,
+      bulk: this.bulk,
+      dataSet: this.dataSet,
       durability: this.#options.durability ?? 'disk',
       observe: (observation) => {
         this.observe(observation);
@@ -292,7 +317,11 @@ export class World {
         this.observe({ kind: 'received', node: node.name, role: node.role, corrupt: packet.corrupt });
       },
       dropped: (packet, why) => {
-        this.trace.line(this.nowMs, packet.toNode, `x ${packet.bytes.byteLength} bytes from ${packet.fromNode}: ${why}`);
+        this.trace.line(
+          this.nowMs,
+          packet.toNode,
+          `x ${packet.bytes.byteLength} bytes from ${packet.fromNode}: ${why}`,
+        );
       },
     });
   }

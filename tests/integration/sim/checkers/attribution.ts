@@ -17,6 +17,8 @@ export class Attribution {
     }
     if (observation.kind === 'received') this.#open.delete(observation.node);
     if (observation.kind === 'crashed') this.#open.delete(observation.node);
-    return observation.kind === 'called' || observation.kind === 'writing' ? (this.#open.get(observation.node) ?? null) : null;
+    return observation.kind === 'called' || observation.kind === 'writing'
+      ? (this.#open.get(observation.node) ?? null)
+      : null;
   }
 }

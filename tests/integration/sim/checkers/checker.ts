@@ -4,7 +4,22 @@ import type { StoreReader } from '../../../../shared/protocol/kernel/store.js';
 import type { Observation } from '../observation.js';
 import type { Truth } from '../truth.js';
 
-export const guaranteeIds = ['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8', 'G9', 'G10', 'G11', 'G12', 'G13', 'G14'] as const;
+export const guaranteeIds = [
+  'G1',
+  'G2',
+  'G3',
+  'G4',
+  'G5',
+  'G6',
+  'G7',
+  'G8',
+  'G9',
+  'G10',
+  'G11',
+  'G12',
+  'G13',
+  'G14',
+] as const;
 export type GuaranteeId = (typeof guaranteeIds)[number];
 
 /** What a checker may ask besides what it observes. */

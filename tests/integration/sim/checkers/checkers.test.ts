@@ -28,7 +28,12 @@ const otherContent = 'd'.repeat(32) as Digest;
 function after(prior: Tip | null, version: number, text = 'change'): Delta {
   const bytes = Buffer.from(text);
   const digest = digestOf(bytes);
-  return { from: prior, to: { epoch, version: version as Version, chain: chainAfter(prior, epoch, version as Version, digest) }, bytes, digest };
+  return {
+    from: prior,
+    to: { epoch, version: version as Version, chain: chainAfter(prior, epoch, version as Version, digest) },
+    bytes,
+    digest,
+  };
 }
 
 const first = after(null, 1);
@@ -37,18 +42,40 @@ const third = after(second.to, 3);
 const elsewhere = after(first.to, 2, 'another change');
 
 const masterView: MasterView = {
-  phase: 'leading', epoch, tip: null, mayCommit: true, queued: 0, openRounds: [], members: [], historyBytes: 0, oldestDelta: null,
+  phase: 'leading',
+  epoch,
+  tip: null,
+  mayCommit: true,
+  queued: 0,
+  openRounds: [],
+  members: [],
+  historyBytes: 0,
+  oldestDelta: null,
 };
 const slaveView: SlaveView = {
-  state: 'serving', tip: null, heardOf: null, promised: epoch, master: null, leaseUntilMs: 0, welcomed: true, inDoubt: [],
-  lastVote: null, reason: '', repairs: 0, snapshots: 0,
+  state: 'serving',
+  tip: null,
+  heardOf: null,
+  promised: epoch,
+  master: null,
+  leaseUntilMs: 0,
+  welcomed: true,
+  inDoubt: [],
+  lastVote: null,
+  reason: '',
+  repairs: 0,
+  snapshots: 0,
 };
 
 class Bench {
   readonly timeline = new Timeline();
   readonly disk = new SimDisk('s1', { timeline: this.timeline, random: seededRandom(1) });
   readonly oracle = new Oracle({
-    dataSet, durability: 'disk', leaseMs: 3000, takeOver: false, maxOpenRounds: 1,
+    dataSet,
+    durability: 'disk',
+    leaseMs: 3000,
+    takeOver: false,
+    maxOpenRounds: 1,
     nowMs: () => this.timeline.nowMs,
     durable: () => this.disk.durable,
   });
@@ -56,9 +83,13 @@ class Bench {
   async put(operation: StoreOperation): Promise<void> {
     const process = new SimProcess('s1', this.timeline, { offsetMs: 0, wallOffsetMs: 0, rate: 1 });
     const store = this.disk.open(process);
-    store.write((transaction) => {
-      if (operation.kind === 'put') transaction.put(operation.key, operation.value);
-    }, { durable: true }, () => undefined);
+    store.write(
+      (transaction) => {
+        if (operation.kind === 'put') transaction.put(operation.key, operation.value);
+      },
+      { durable: true },
+      () => undefined,
+    );
     await this.pass(calmDisk.maxFlushMs);
     process.end();
   }
@@ -76,7 +107,9 @@ class Bench {
   /** The master's disk holds these as committed. */
   committed(...changes: readonly Delta[]): this {
     for (const [index, delta] of changes.entries()) {
-      const operations: readonly StoreOperation[] = [{ kind: 'put', key: masterKeys.history(dataSet, index + 1), value: { ordinal: index + 1, delta } }];
+      const operations: readonly StoreOperation[] = [
+        { kind: 'put', key: masterKeys.history(dataSet, index + 1), value: { ordinal: index + 1, delta } },
+      ];
       this.see({ kind: 'durable', node: 'master', operations });
     }
     return this;
@@ -88,7 +121,12 @@ class Bench {
 }
 
 function sent(role: Role, message: Message): Observation {
-  return { kind: 'sent', node: role === 'master' ? 'master' : 's1', role, packet: { to: 'all', dataSet, epoch, message } };
+  return {
+    kind: 'sent',
+    node: role === 'master' ? 'master' : 's1',
+    role,
+    packet: { to: 'all', dataSet, epoch, message },
+  };
 }
 
 function exposed(change: Delta, how: 'commit' | 'install' | 'open' = 'commit', digest: Digest = content): Observation {
@@ -99,22 +137,56 @@ const round = { epoch, number: 1 };
 const yes: Message = { kind: 'vote', round, to: first.to, upToDate: true, canProcess: true, reason: '', refused: [] };
 const abort: Message = { kind: 'abort', round, to: first.to, lowestOpenRound: 2 };
 const commit: Message = { kind: 'commit', round, to: first.to, lowestOpenRound: 2 };
-const preparedRecord: StoreOperation = { kind: 'put', key: slaveKeys.prepared(dataSet, round), value: { round, from: null, change: first } };
+const preparedRecord: StoreOperation = {
+  kind: 'put',
+  key: slaveKeys.prepared(dataSet, round),
+  value: { round, from: null, change: first },
+};
 const heartbeat = (tip: Tip | null): Message => ({
-  kind: 'heartbeat', sequence: 1, sentMs: 0, tip, lowestOpenRound: 1, openRounds: [], recentDecisions: [], heal: 'nobody',
-  leaseMs: 3000, nextInMs: 100, acknowledged: [],
+  kind: 'heartbeat',
+  sequence: 1,
+  sentMs: 0,
+  tip,
+  lowestOpenRound: 1,
+  openRounds: [],
+  recentDecisions: [],
+  heal: 'nobody',
+  leaseMs: 3000,
+  nextInMs: 100,
+  acknowledged: [],
 });
-const called = (call: 'prepare' | 'commit' | 'abort'): Observation => ({ kind: 'called', node: 's1', call, from: null, to: first.to });
+const called = (call: 'prepare' | 'commit' | 'abort'): Observation => ({
+  kind: 'called',
+  node: 's1',
+  call,
+  from: null,
+  to: first.to,
+});
 
 function receiving(of: Epoch, corrupt: boolean, message: Message = commit): Observation {
-  const envelope: Envelope = { from: { node: 'master' as NodeId, incarnation: { storeId: 'e'.repeat(32), start: 1 } }, dataSet, epoch: of, message };
+  const envelope: Envelope = {
+    from: { node: 'master' as NodeId, incarnation: { storeId: 'e'.repeat(32), start: 1 } },
+    dataSet,
+    epoch: of,
+    message,
+  };
   return { kind: 'receiving', node: 's1', role: 'slave', corrupt, envelopes: [envelope] };
 }
 
 describe('each checker bites', () => {
   test('there is one for each guarantee, in order', () => {
     const bench = new Bench();
-    const context = { dataSet, durability: 'disk', leaseMs: 1, takeOver: false, maxOpenRounds: 1, truth: bench.oracle.truth, nowMs: () => 0, durable: () => null, fail: () => undefined } as const;
+    const context = {
+      dataSet,
+      durability: 'disk',
+      leaseMs: 1,
+      takeOver: false,
+      maxOpenRounds: 1,
+      truth: bench.oracle.truth,
+      nowMs: () => 0,
+      durable: () => null,
+      fail: () => undefined,
+    } as const;
     expect(checkers.map((make) => make(context).id)).toEqual([...guaranteeIds]);
   });
 
@@ -129,7 +201,9 @@ describe('each checker bites', () => {
 
   test('G1: an aborted version is exposed', () => {
     const bench = new Bench().see(sent('master', abort), exposed(first));
-    expect(bench.oracle.failures.map(({ text }) => text)).toContainEqual(expect.stringContaining('whose round aborted'));
+    expect(bench.oracle.failures.map(({ text }) => text)).toContainEqual(
+      expect.stringContaining('whose round aborted'),
+    );
     expect(bench.broken).toEqual(['G1']);
   });
 
@@ -151,12 +225,16 @@ describe('each checker bites', () => {
 
   test('G3: a commit, a heartbeat, an announce of what no disk holds', () => {
     const announce: Message = { kind: 'announce', from: null, to: first.to, content: { kind: 'version' } };
-    for (const message of [commit, announce, heartbeat(first.to)]) expect(new Bench().see(sent('master', message)).broken).toEqual(['G3']);
+    for (const message of [commit, announce, heartbeat(first.to)])
+      expect(new Bench().see(sent('master', message)).broken).toEqual(['G3']);
   });
 
   test('G4: after a restart the tip is there and the data is older', () => {
     const bench = new Bench().committed(first);
-    bench.see({ kind: 'decided', node: 'master', change: first, digest: content }, exposed(first, 'open', otherContent));
+    bench.see(
+      { kind: 'decided', node: 'master', change: first, digest: content },
+      exposed(first, 'open', otherContent),
+    );
     expect(bench.broken).toContain('G4');
   });
 
@@ -171,9 +249,13 @@ describe('each checker bites', () => {
   });
 
   test('G5: a snapshot after divergence is no step back, one to an ancestor is', () => {
-    const healed = new Bench().committed(first, second, elsewhere).see(exposed(first), exposed(elsewhere), exposed(second, 'install', otherContent));
+    const healed = new Bench()
+      .committed(first, second, elsewhere)
+      .see(exposed(first), exposed(elsewhere), exposed(second, 'install', otherContent));
     expect(healed.broken).toEqual([]);
-    const back = new Bench().committed(first, second).see(exposed(first), exposed(second, 'commit', otherContent), exposed(first, 'install'));
+    const back = new Bench()
+      .committed(first, second)
+      .see(exposed(first), exposed(second, 'commit', otherContent), exposed(first, 'install'));
     expect(back.broken).toEqual(['G5']);
   });
 
@@ -191,7 +273,12 @@ describe('each checker bites', () => {
   test('G7: an older epoch brings a callback about', async () => {
     const bench = new Bench();
     await bench.put({ kind: 'put', key: slaveKeys.record(dataSet), value: { promised: newer } });
-    bench.see(receiving(newer, false), called('commit'), { kind: 'received', node: 's1', role: 'slave', corrupt: false });
+    bench.see(receiving(newer, false), called('commit'), {
+      kind: 'received',
+      node: 's1',
+      role: 'slave',
+      corrupt: false,
+    });
     expect(bench.broken).toEqual([]);
     bench.see(receiving(epoch, false), called('commit'));
     expect(bench.broken).toEqual(['G7']);
@@ -199,7 +286,10 @@ describe('each checker bites', () => {
 
   test('G8: one chain id with two contents', () => {
     const bench = new Bench().committed(first);
-    bench.see({ kind: 'decided', node: 'master', change: first, digest: content }, exposed(first, 'commit', otherContent));
+    bench.see(
+      { kind: 'decided', node: 'master', change: first, digest: content },
+      exposed(first, 'commit', otherContent),
+    );
     expect(bench.broken).toEqual(['G8']);
   });
 
@@ -216,7 +306,11 @@ describe('each checker bites', () => {
 
   test('G10: more rounds than allowed, and a storm in quiet', async () => {
     const view = { round, version: 1, phase: 'preparing', ageMs: 0, voters: [], missing: [] } as const;
-    const rounds = new Bench().see({ kind: 'master', node: 'master', view: { ...masterView, openRounds: [view, view] } });
+    const rounds = new Bench().see({
+      kind: 'master',
+      node: 'master',
+      view: { ...masterView, openRounds: [view, view] },
+    });
     expect(rounds.broken).toEqual(['G10']);
     const storm = new Bench().see({ kind: 'healed' }, { kind: 'converged' });
     for (let count = 0; count < 500; count += 1) storm.see({ kind: 'datagram', node: 's1', bytes: 100 });
@@ -234,7 +328,13 @@ describe('each checker bites', () => {
 
   test('G12: current, although a change is older than a lease', async () => {
     const bench = new Bench().committed(first);
-    const current: Observation = { kind: 'slave', node: 's1', view: { ...slaveView, state: 'current' }, backlogBytes: 0, hasSlept: false };
+    const current: Observation = {
+      kind: 'slave',
+      node: 's1',
+      view: { ...slaveView, state: 'current' },
+      backlogBytes: 0,
+      hasSlept: false,
+    };
     await bench.pass(2000);
     expect(bench.see(current).broken).toEqual([]);
     await bench.pass(2000);
@@ -242,14 +342,26 @@ describe('each checker bites', () => {
   });
 
   test('G13: a master leads without what was acknowledged', () => {
-    const outcome = { kind: 'committed', tip: first.to, votes: { yes: 1, no: 0, silent: 0 }, durationMs: 1, durable: true } as const;
+    const outcome = {
+      kind: 'committed',
+      tip: first.to,
+      votes: { yes: 1, no: 0, silent: 0 },
+      durationMs: 1,
+      durable: true,
+    } as const;
     const bench = new Bench().committed(first).see({ kind: 'settled', node: 'master', version: 1, outcome });
     expect(bench.see(sent('master', heartbeat(first.to))).broken).toEqual([]);
     expect(bench.see(sent('master', heartbeat(null))).broken).toEqual(['G13']);
   });
 
   test('G14: what was acknowledged is on no disk, or missing at the end', () => {
-    const outcome = { kind: 'committed', tip: second.to, votes: { yes: 1, no: 0, silent: 0 }, durationMs: 1, durable: true } as const;
+    const outcome = {
+      kind: 'committed',
+      tip: second.to,
+      votes: { yes: 1, no: 0, silent: 0 },
+      durationMs: 1,
+      durable: true,
+    } as const;
     const settled: Observation = { kind: 'settled', node: 'master', version: 2, outcome };
     expect(new Bench().see(settled).broken).toEqual(['G14']);
     const lost = new Bench().committed(first, second).see(settled, exposed(first));

@@ -27,7 +27,11 @@ export const g1AllOrNone: CheckerFactory = ({ takeOver, truth, fail }) => {
         exposedBy.set(tipKey(tip), node);
         if (truth.isAborted(tip)) fail('G1', `${node} exposes ${showTip(tip)}, whose round aborted`);
         if (!truth.isCommitted(tip)) fail('G1', `${node} exposes ${showTip(tip)}, which nobody durably committed`);
-      } else if (observation.kind === 'sent' && observation.role === 'master' && observation.packet.message.kind === 'abort') {
+      } else if (
+        observation.kind === 'sent' &&
+        observation.role === 'master' &&
+        observation.packet.message.kind === 'abort'
+      ) {
         onAborted(observation.packet.message.to);
       } else if (observation.kind === 'sent' && observation.packet.message.kind === 'vote') {
         const { upToDate, canProcess, to } = observation.packet.message;

@@ -13,7 +13,10 @@ export const g11Corruption: CheckerFactory = ({ fail }) => {
       }
       const cause = attribution.causeOf(observation);
       if (cause === null || !cause.corrupt) return;
-      fail('G11', `${cause.node} ${observation.kind === 'called' ? `has its ${observation.call} called` : 'writes'} on a corrupt datagram`);
+      fail(
+        'G11',
+        `${cause.node} ${observation.kind === 'called' ? `has its ${observation.call} called` : 'writes'} on a corrupt datagram`,
+      );
     },
   };
 };

@@ -14,6 +14,9 @@ export const g12Current: CheckerFactory = ({ leaseMs, takeOver, truth, nowMs, fa
     if (truth.contains(observation.view.tip, committed)) return;
     // With `live` voters a master that was replaced may commit on its side of a cut: the guarantee is per chain then.
     if (takeOver && !truth.contains(committed, observation.view.tip)) return;
-    fail('G12', `${observation.node} calls itself current at ${showTip(observation.view.tip)}, and ${showTip(committed)} was committed more than a lease ago`);
+    fail(
+      'G12',
+      `${observation.node} calls itself current at ${showTip(observation.view.tip)}, and ${showTip(committed)} was committed more than a lease ago`,
+    );
   },
 });

@@ -12,7 +12,12 @@ export const g13StaleMaster: CheckerFactory = ({ takeOver, durability, truth, fa
       if (observation.kind === 'settled' && observation.outcome.kind === 'committed') {
         if (truth.contains(observation.outcome.tip, acknowledged)) acknowledged = observation.outcome.tip;
       }
-      if (observation.kind !== 'sent' || observation.role !== 'master' || observation.packet.message.kind !== 'heartbeat') return;
+      if (
+        observation.kind !== 'sent' ||
+        observation.role !== 'master' ||
+        observation.packet.message.kind !== 'heartbeat'
+      )
+        return;
       const { tip } = observation.packet.message;
       if (!truth.contains(tip, acknowledged)) {
         fail('G13', `${observation.node} leads at ${showTip(tip)}, although ${showTip(acknowledged)} was acknowledged`);

@@ -17,13 +17,15 @@ export const g14AcknowledgedStays: CheckerFactory = ({ durability, takeOver, tru
         }
       }
       if (observation.kind === 'exposed') final.set(observation.node, observation.tip);
-      if (observation.kind === 'master' && observation.view.phase === 'leading') final.set(observation.node, observation.view.tip);
+      if (observation.kind === 'master' && observation.view.phase === 'leading')
+        final.set(observation.node, observation.view.tip);
     },
     finish: () => {
       if (durability === 'memory' || takeOver) return;
       for (const [node, tip] of final) {
         const lost = acknowledged.find((change) => !truth.contains(tip, change));
-        if (lost !== undefined) fail('G14', `${node} ends at ${showTip(tip)} without ${showTip(lost)}, which was acknowledged`);
+        if (lost !== undefined)
+          fail('G14', `${node} ends at ${showTip(tip)} without ${showTip(lost)}, which was acknowledged`);
       }
     },
   };

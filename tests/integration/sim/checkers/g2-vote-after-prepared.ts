@@ -10,7 +10,8 @@ export const g2VoteAfterPrepared: CheckerFactory = ({ dataSet, durability, durab
     if (durability === 'memory' || observation.kind !== 'sent') return;
     const { message } = observation.packet;
     if (message.kind !== 'vote' || !message.upToDate || !message.canProcess) return;
-    const record = durable(observation.node)?.get(slaveKeys.prepared(dataSet, message.round)) as PreparedRecord | undefined;
+    const record = durable(observation.node)?.get(slaveKeys.prepared(dataSet, message.round)) as
+      PreparedRecord | undefined;
     if (record !== undefined && sameTip(record.change.to, message.to)) return;
     // The round is committed and applied, and its record gone: the vote repeats what is known already.
     if (truth.isCommitted(message.to)) return;

@@ -10,7 +10,10 @@ export const g3CommitAfterDecision: CheckerFactory = ({ durability, truth, fail 
     if (durability === 'memory' || observation.kind !== 'sent' || observation.role !== 'master') return;
     for (const tip of committedTips(observation.packet.message)) {
       if (truth.isCommitted(tip)) continue;
-      fail('G3', `${observation.node} says in a ${observation.packet.message.kind} that ${showTip(tip)} is committed, and its disk doesn't hold that`);
+      fail(
+        'G3',
+        `${observation.node} says in a ${observation.packet.message.kind} that ${showTip(tip)} is committed, and its disk doesn't hold that`,
+      );
     }
   },
 });
@@ -22,7 +25,10 @@ export function committedTips(message: Message): readonly (Tip | null)[] {
     case 'announce':
       return [message.to];
     case 'heartbeat':
-      return [message.tip, ...message.recentDecisions.filter(({ outcome }) => outcome === 'committed').map(({ to }) => to)];
+      return [
+        message.tip,
+        ...message.recentDecisions.filter(({ outcome }) => outcome === 'committed').map(({ to }) => to),
+      ];
     case 'resolution':
       return message.outcome === 'committed' ? [message.to] : [];
     case 'bulk-offer':

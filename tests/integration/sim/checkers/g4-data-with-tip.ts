@@ -12,11 +12,21 @@ export const g4DataWithTip: CheckerFactory = ({ durability, fail }) => {
     id: 'G4',
     observe: (observation) => {
       if (durability === 'memory') return;
-      if (observation.kind === 'decided' && observation.digest !== null) contents.set(tipKey(observation.change.to), observation.digest);
-      if (observation.kind !== 'exposed' || observation.how !== 'open' || observation.digest === null || observation.tip === null) return;
+      if (observation.kind === 'decided' && observation.digest !== null)
+        contents.set(tipKey(observation.change.to), observation.digest);
+      if (
+        observation.kind !== 'exposed' ||
+        observation.how !== 'open' ||
+        observation.digest === null ||
+        observation.tip === null
+      )
+        return;
       const expected = contents.get(tipKey(observation.tip));
       if (expected === undefined || expected === observation.digest) return;
-      fail('G4', `${observation.node} finds the tip ${showTip(observation.tip)} on its disk with data that isn't of that state`);
+      fail(
+        'G4',
+        `${observation.node} finds the tip ${showTip(observation.tip)} on its disk with data that isn't of that state`,
+      );
     },
   };
 };

@@ -19,7 +19,8 @@ export const g5TipsGoForward: CheckerFactory = ({ truth, durability, fail }) => 
       }
       if (truth.contains(tip, prior)) return;
       const healed = how === 'install' && !truth.contains(prior, tip);
-      if (!healed) fail('G5', `${node} goes from ${showTip(prior)} to ${showTip(tip)} by ${how}: back, or off the chain`);
+      if (!healed)
+        fail('G5', `${node} goes from ${showTip(prior)} to ${showTip(tip)} by ${how}: back, or off the chain`);
     },
   };
 };

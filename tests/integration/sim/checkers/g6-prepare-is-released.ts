@@ -28,7 +28,8 @@ export const g6PrepareIsReleased: CheckerFactory = ({ dataSet, durability, durab
     const copy = copyOf(node);
     const kept = new Set<string>();
     if (durability === 'disk') {
-      for (const { value } of durable(node)?.range(slaveKeys.prepareds(dataSet)) ?? []) kept.add(tipKey((value as PreparedRecord).change.to));
+      for (const { value } of durable(node)?.range(slaveKeys.prepareds(dataSet)) ?? [])
+        kept.add(tipKey((value as PreparedRecord).change.to));
     }
     for (const key of copy.prepared.keys()) if (!kept.has(key)) copy.prepared.delete(key);
   };
@@ -37,7 +38,8 @@ export const g6PrepareIsReleased: CheckerFactory = ({ dataSet, durability, durab
     id: 'G6',
     observe: (observation) => {
       if (observation.kind === 'started' && observation.role === 'slave') onRestart(observation.node);
-      if (observation.kind === 'voted' && observation.yes) copyOf(observation.node).prepared.set(tipKey(observation.to), observation.to);
+      if (observation.kind === 'voted' && observation.yes)
+        copyOf(observation.node).prepared.set(tipKey(observation.to), observation.to);
       if (observation.kind === 'exposed') {
         const copy = copyOf(observation.node);
         copy.tip = observation.tip;
@@ -45,12 +47,17 @@ export const g6PrepareIsReleased: CheckerFactory = ({ dataSet, durability, durab
       }
       if (observation.kind !== 'called' || observation.call !== 'abort') return;
       const copy = copyOf(observation.node);
-      if (sameTip(copy.tip, observation.to)) fail('G6', `${observation.node} is told to abort ${showTip(observation.to)}, which it committed`);
+      if (sameTip(copy.tip, observation.to))
+        fail('G6', `${observation.node} is told to abort ${showTip(observation.to)}, which it committed`);
       copy.prepared.delete(tipKey(observation.to));
     },
     finish: () => {
       for (const [node, copy] of copies) {
-        for (const tip of copy.prepared.values()) fail('G6', `${node} prepared ${showTip(tip)} and was told neither commit nor abort; it is at ${showTip(copy.tip)}`);
+        for (const tip of copy.prepared.values())
+          fail(
+            'G6',
+            `${node} prepared ${showTip(tip)} and was told neither commit nor abort; it is at ${showTip(copy.tip)}`,
+          );
         if (durability === 'memory') continue;
         const records = [...(durable(node)?.range(slaveKeys.prepareds(dataSet)) ?? [])];
         if (records.length > 0) fail('G6', `${node} ends with ${records.length} prepared records on its disk`);

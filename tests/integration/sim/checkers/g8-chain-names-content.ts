@@ -9,7 +9,8 @@ export const g8ChainNamesContent: CheckerFactory = ({ fail }) => {
     if (tip === null || digest === null) return;
     const known = contents.get(tip.chain);
     if (known === undefined) contents.set(tip.chain, { digest, node });
-    else if (known.digest !== digest) fail('G8', `${node} at ${showTip(tip)} holds another content than ${known.node} at the same chain id`);
+    else if (known.digest !== digest)
+      fail('G8', `${node} at ${showTip(tip)} holds another content than ${known.node} at the same chain id`);
   };
   return {
     id: 'G8',

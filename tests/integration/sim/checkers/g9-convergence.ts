@@ -19,15 +19,23 @@ export const g9Convergence: CheckerFactory = ({ nowMs, fail }) => {
       else if (observation.kind === 'master') masterTip = observation.view.tip;
       else if (observation.kind === 'slave') {
         const { tip, state, inDoubt, reason } = observation.view;
-        slaves.set(observation.node, { tip, facts: `${state}, in doubt ${inDoubt.length}${reason === '' ? '' : `, ${reason}`}` });
+        slaves.set(observation.node, {
+          tip,
+          facts: `${state}, in doubt ${inDoubt.length}${reason === '' ? '' : `, ${reason}`}`,
+        });
       }
     },
     finish: () => {
       if (healedMs === null) return;
       if (convergedMs !== null && convergedMs - healedMs <= convergenceBoundMs) return;
-      const behind = [...slaves].filter(([, slave]) => !sameTip(slave.tip, masterTip) || !slave.facts.startsWith('current'));
+      const behind = [...slaves].filter(
+        ([, slave]) => !sameTip(slave.tip, masterTip) || !slave.facts.startsWith('current'),
+      );
       const list = behind.map(([node, slave]) => `${node} at ${showTip(slave.tip)} (${slave.facts})`).join('; ');
-      fail('G9', `${convergenceBoundMs} ms after the faults ended the master is at ${showTip(masterTip)}, and not with it: ${list || 'the master itself does not lead'}`);
+      fail(
+        'G9',
+        `${convergenceBoundMs} ms after the faults ended the master is at ${showTip(masterTip)}, and not with it: ${list || 'the master itself does not lead'}`,
+      );
     },
   };
 };

@@ -16,7 +16,18 @@ import { g14AcknowledgedStays } from './g14-acknowledged-stays.js';
 
 /** One checker per guarantee, in their order. */
 export const checkers: readonly CheckerFactory[] = [
-  g1AllOrNone, g2VoteAfterPrepared, g3CommitAfterDecision, g4DataWithTip, g5TipsGoForward, g6PrepareIsReleased,
-  g7OlderEpochsChangeNothing, g8ChainNamesContent, g9Convergence, g10Bounds, g11Corruption, g12Current, g13StaleMaster,
+  g1AllOrNone,
+  g2VoteAfterPrepared,
+  g3CommitAfterDecision,
+  g4DataWithTip,
+  g5TipsGoForward,
+  g6PrepareIsReleased,
+  g7OlderEpochsChangeNothing,
+  g8ChainNamesContent,
+  g9Convergence,
+  g10Bounds,
+  g11Corruption,
+  g12Current,
+  g13StaleMaster,
   g14AcknowledgedStays,
 ];
