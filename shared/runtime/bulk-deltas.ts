@@ -45,13 +45,15 @@ export function* encodeDeltaStream(deltas: Iterable<Delta>): Iterable<Uint8Array
   if (bytes > 0) yield Buffer.concat(parts, bytes);
 }
 
-export type DeltaStreamResult = { readonly ok: true; readonly deltas: readonly Delta[] } | { readonly ok: false; readonly reason: string };
+export type DeltaStreamResult =
+  { readonly ok: true; readonly deltas: readonly Delta[] } | { readonly ok: false; readonly reason: string };
 
 /** Takes a stream apart as it comes, in whatever chunks. A peer's bytes never throw; each delta's digest is checked (G11). */
 export class DeltaStreamDecoder {
   #parts: Uint8Array[] = [];
   #buffered = 0;
-  #head: { readonly from: Tip | null; readonly to: Tip; readonly digest: Digest; readonly length: number } | null = null;
+  #head: { readonly from: Tip | null; readonly to: Tip; readonly digest: Digest; readonly length: number } | null =
+    null;
 
   /** After `ok: false` the stream is worthless. */
   push(chunk: Uint8Array): DeltaStreamResult {
@@ -117,7 +119,8 @@ function parseHead(bytes: Uint8Array): { from: Tip | null; to: Tip; digest: Dige
   const parsedTo = parseTip(to);
   const parsedFrom = from === null ? null : parseTip(from);
   if (parsedTo === null || (from !== null && parsedFrom === null) || !isHex128(digest)) return null;
-  if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0 || length > limits.maxChangeBytes) return null;
+  if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0 || length > limits.maxChangeBytes)
+    return null;
   return { from: parsedFrom, to: parsedTo, digest: digest as Digest, length };
 }
 

@@ -30,7 +30,10 @@ export function findInterface(address: string, option: string): InterfaceInfo {
   const family = isIP(address);
   const found = family === 0 ? null : lookUp(address);
   if ((family !== 4 && family !== 6) || found === null) {
-    throw new LockstepError('bad-option', `${option} '${address}' is no address of this machine; it has ${knownAddresses().join(', ')}`);
+    throw new LockstepError(
+      'bad-option',
+      `${option} '${address}' is no address of this machine; it has ${knownAddresses().join(', ')}`,
+    );
   }
   const fitting = (mtuBytes(found.name) ?? (found.isLoopback ? Infinity : usualMtuBytes)) - headerBytes[family];
   return { ...found, family, maxDatagramBytes: Math.min(fitting, largestPayingBytes) };
@@ -60,7 +63,9 @@ function covers(cidr: string, address: string): boolean {
 }
 
 function knownAddresses(): string[] {
-  return Object.entries(networkInterfaces()).flatMap(([name, addresses]) => (addresses ?? []).map((own) => `${own.address} (${name})`));
+  return Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
+    (addresses ?? []).map((own) => `${own.address} (${name})`),
+  );
 }
 
 /** Null where the system doesn't tell: Node has no call for it, Linux has a file. */

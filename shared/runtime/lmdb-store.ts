@@ -88,10 +88,16 @@ export class LmdbStore implements Store {
     for (const [key, packed] of layered.slice(next)) if (packed !== null) yield layeredRecord(key, packed);
   }
 
-  write(change: (transaction: StoreTransaction) => void, options: WriteOptions, done: (error: Error | null) => void): void {
+  write(
+    change: (transaction: StoreTransaction) => void,
+    options: WriteOptions,
+    done: (error: Error | null) => void,
+  ): void {
     const refusal = this.#closing === null ? this.#failure : closedError(this.#folder);
     const write: QueuedWrite =
-      refusal === null ? { ...collect(change), durable: options.durable, done } : { operations: [], error: refusal, durable: false, done };
+      refusal === null
+        ? { ...collect(change), durable: options.durable, done }
+        : { operations: [], error: refusal, durable: false, done };
     this.#queue.push(write);
     this.#running ??= this.#run();
   }

@@ -20,7 +20,10 @@ export function createLogger(options: LoggerOptions = {}): EventLog {
   const line = options.format === 'json' ? jsonLine : textLine;
   const logger = createWinston({
     level,
-    format: format.combine(format.timestamp(), format.printf((info) => line(info as unknown as LoggedEvent))),
+    format: format.combine(
+      format.timestamp(),
+      format.printf((info) => line(info as unknown as LoggedEvent)),
+    ),
     transports: [new transports.Stream({ stream })],
   });
   return {
@@ -64,5 +67,12 @@ function plain(_key: string, value: unknown): unknown {
 }
 
 function isPackedBuffer(value: unknown): value is { readonly data: readonly number[] } {
-  return typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer' && 'data' in value && Array.isArray(value.data);
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'type' in value &&
+    value.type === 'Buffer' &&
+    'data' in value &&
+    Array.isArray(value.data)
+  );
 }

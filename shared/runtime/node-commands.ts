@@ -1,6 +1,9 @@
 /** Commands that callers wait for, by the number that the core knows them by. */
 export class Commands<Result> {
-  readonly #pending = new Map<number, { readonly settle: (result: Result) => void; readonly cut: (error: Error) => void }>();
+  readonly #pending = new Map<
+    number,
+    { readonly settle: (result: Result) => void; readonly cut: (error: Error) => void }
+  >();
   #next = 1;
 
   get size(): number {
@@ -37,7 +40,11 @@ export class Commands<Result> {
 
 /** Callers that wait until something holds. Each leaves by the condition, its signal, its deadline, or the end. */
 export class Waiters<Value> {
-  readonly #waiting = new Set<{ readonly test: (value: Value) => boolean; readonly done: (value: Value) => void; readonly fail: (error: Error) => void }>();
+  readonly #waiting = new Set<{
+    readonly test: (value: Value) => boolean;
+    readonly done: (value: Value) => void;
+    readonly fail: (error: Error) => void;
+  }>();
 
   get size(): number {
     return this.#waiting.size;

@@ -36,7 +36,11 @@ export class EventHub implements EventLog {
       try {
         listener(event);
       } catch (error) {
-        this.#log.record({ name: 'listener-failed', level: 'error', fields: { event: event.name, reason: errorText(error) } });
+        this.#log.record({
+          name: 'listener-failed',
+          level: 'error',
+          fields: { event: event.name, reason: errorText(error) },
+        });
       }
     }
   }

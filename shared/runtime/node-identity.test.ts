@@ -24,8 +24,12 @@ describe('the identity of a store', () => {
     const first = raiseIncarnation(store, claim);
     store.complete();
     await first;
-    await expect(raiseIncarnation(store, { ...claim, node: 's2' as NodeId })).rejects.toMatchObject({ code: 'store-foreign' });
-    await expect(raiseIncarnation(store, { ...claim, role: 'master' })).rejects.toMatchObject({ code: 'store-foreign' });
+    await expect(raiseIncarnation(store, { ...claim, node: 's2' as NodeId })).rejects.toMatchObject({
+      code: 'store-foreign',
+    });
+    await expect(raiseIncarnation(store, { ...claim, role: 'master' })).rejects.toMatchObject({
+      code: 'store-foreign',
+    });
     expect(store.transactions).toHaveLength(1);
   });
 

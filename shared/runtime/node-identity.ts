@@ -38,7 +38,8 @@ export function raiseIncarnation(store: Store, claim: IdentityClaim): Promise<In
     };
     store.write(change, { durable: true }, (error) => {
       if (error === null) resolve(incarnation);
-      else reject(new LockstepError('store-unusable', `the store can't be written: ${error.message}`, { cause: error }));
+      else
+        reject(new LockstepError('store-unusable', `the store can't be written: ${error.message}`, { cause: error }));
     });
   });
 }

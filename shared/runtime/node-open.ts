@@ -36,7 +36,8 @@ export interface OpenedPorts {
 /** The real machine under a node. What was opened before a failure is closed again. */
 export async function openPorts(options: OpenPortsOptions): Promise<OpenedPorts> {
   const { name, role, log } = options;
-  if (typeof options.store !== 'string' || options.store === '') throw new LockstepError('bad-option', 'store: the folder of the store is missing');
+  if (typeof options.store !== 'string' || options.store === '')
+    throw new LockstepError('bad-option', 'store: the folder of the store is missing');
   const clock = new SystemClock();
   const random = systemRandom();
   // The socket comes first: a start that fails on its address counts no start of the store.

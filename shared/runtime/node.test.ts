@@ -45,7 +45,10 @@ describe('a node', () => {
   it('keeps one timer for all, and forgets no deadline of a participant that had nothing to do', () => {
     const { node, clock } = fakeNode('a');
     const woken: string[] = [];
-    const wakes = new Map([['x', 1010], ['y', 1030]]);
+    const wakes = new Map([
+      ['x', 1010],
+      ['y', 1030],
+    ]);
     for (const name of ['x', 'y']) {
       const waker = participant({
         nextWakeMs: () => wakes.get(name) ?? Infinity,
@@ -71,7 +74,11 @@ describe('a node', () => {
   it('does nothing more after stop: no timer, no answer, no packet', () => {
     const { node, clock, deliver, datagrams } = fakeNode('a');
     const heard: string[] = [];
-    const waker = participant({ nextWakeMs: () => 1010, onTick: () => void heard.push('tick'), onMessage: () => void heard.push('message') });
+    const waker = participant({
+      nextWakeMs: () => 1010,
+      onTick: () => void heard.push('tick'),
+      onMessage: () => void heard.push('message'),
+    });
     node.attach('x', waker);
     node.enter(() => {
       node.touch(waker);
@@ -117,21 +124,41 @@ describe('a driver', () => {
 describe('calls of a user layer', () => {
   function calls(): { run: UserCalls; ends: CallEnd<unknown>[]; clock: ReturnType<typeof fakeNode>['clock'] } {
     const { node, clock } = fakeNode('a');
-    return { run: new UserCalls(clock, (work) => { node.enter(work); }), ends: [], clock };
+    return {
+      run: new UserCalls(clock, (work) => {
+        node.enter(work);
+      }),
+      ends: [],
+      clock,
+    };
   }
 
   it('answer at once when the callback does', () => {
     const { run, ends } = calls();
     run.run({ name: 'prepare', limitMs: 10, call: () => 7 }, (end) => ends.push(end));
-    run.run({ name: 'prepare', limitMs: 10, call: () => { throw new Error('no disk'); } }, (end) => ends.push(end));
-    expect(ends).toEqual([{ ok: true, value: 7 }, { ok: false, reason: 'prepare threw: no disk', late: false }]);
+    run.run(
+      {
+        name: 'prepare',
+        limitMs: 10,
+        call: () => {
+          throw new Error('no disk');
+        },
+      },
+      (end) => ends.push(end),
+    );
+    expect(ends).toEqual([
+      { ok: true, value: 7 },
+      { ok: false, reason: 'prepare threw: no disk', late: false },
+    ]);
   });
 
   it('tell twice of a call past its time, and start no other before its real end', async () => {
     const { run, ends, clock } = calls();
     let release: (value: string) => void = () => undefined;
     const started: string[] = [];
-    const hanging = new Promise<string>((resolve) => { release = resolve; });
+    const hanging = new Promise<string>((resolve) => {
+      release = resolve;
+    });
     run.run({ name: 'commit', limitMs: 10, call: () => hanging }, (end) => ends.push(end));
     run.run({ name: 'delta', limitMs: null, call: () => started.push('delta') }, (end) => ends.push(end));
     clock.advance(11);
@@ -140,7 +167,10 @@ describe('calls of a user layer', () => {
     release('done');
     await hanging;
     await Promise.resolve();
-    expect(ends.slice(1)).toEqual([{ ok: true, value: 'done' }, { ok: true, value: 1 }]);
+    expect(ends.slice(1)).toEqual([
+      { ok: true, value: 'done' },
+      { ok: true, value: 1 },
+    ]);
     expect(run.busy).toBe(false);
   });
 
@@ -149,7 +179,9 @@ describe('calls of a user layer', () => {
     run.run({ name: 'commit', limitMs: null, call: () => new Promise(() => undefined) }, (end) => ends.push(end));
     run.run({ name: 'delta', limitMs: 10, call: () => 1 }, (end) => ends.push(end));
     clock.advance(11);
-    expect(ends).toEqual([{ ok: false, reason: "delta could not start: an earlier call hasn't returned", late: false }]);
+    expect(ends).toEqual([
+      { ok: false, reason: "delta could not start: an earlier call hasn't returned", late: false },
+    ]);
   });
 });
 
@@ -158,7 +190,9 @@ describe('events', () => {
     const log: string[] = [];
     const heard: string[] = [];
     const hub = new EventHub({ record: (event) => void log.push(event.name) });
-    hub.on('decided', () => { throw new Error('mine'); });
+    hub.on('decided', () => {
+      throw new Error('mine');
+    });
     const stop = hub.on('*', (event) => void heard.push(event.name));
     hub.record({ name: 'decided', level: 'info', fields: {} });
     stop();

@@ -23,6 +23,8 @@ export interface PacketEndpoint {
   send(packet: OutgoingPacket, nowMs: number): void;
   /** What may leave now; the rest waits for `nextWakeMs`. */
   takeDatagrams(nowMs: number): readonly { readonly to: Address | 'group'; readonly bytes: Uint8Array }[];
+  /** They have been handed to the transport: that takes long when they are many. */
+  datagramsLeft?(nowMs: number): void;
   receive(bytes: Uint8Array, from: Address, nowMs: number): readonly Envelope[];
   tick(nowMs: number): void;
   nextWakeMs(): number;
@@ -131,6 +133,7 @@ export class Node {
     for (const datagram of this.#endpoint.takeDatagrams(this.nowMs())) {
       this.ports.transport.send(datagram.bytes, datagram.to);
     }
+    this.#endpoint.datagramsLeft?.(this.nowMs());
   }
 
   /** The participant's next deadline may have moved: asked again at the end of this turn. */
@@ -170,7 +173,11 @@ export class Node {
   #fail(error: unknown): void {
     const participants = [...this.#participants.values()];
     this.stop();
-    this.ports.log.record({ name: 'node-failed', level: 'error', fields: { node: this.self.node, reason: errorText(error) } });
+    this.ports.log.record({
+      name: 'node-failed',
+      level: 'error',
+      fields: { node: this.self.node, reason: errorText(error) },
+    });
     for (const participant of participants) participant.onFailure?.(error);
   }
 

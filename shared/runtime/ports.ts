@@ -37,7 +37,12 @@ export interface Bulk {
   /** The port that fetchers connect to, at this node's unicast host. */
   readonly port: number;
   /** Offers one stream under a token, once, until it is fetched or `ttlMs` have passed. `ended` is called exactly once. */
-  offer(token: string, source: () => AsyncIterable<Uint8Array>, ttlMs: number, ended: (error: Error | null) => void): void;
+  offer(
+    token: string,
+    source: () => AsyncIterable<Uint8Array>,
+    ttlMs: number,
+    ended: (error: Error | null) => void,
+  ): void;
   /** Fetches; back-pressure reaches the source. Ends with an error when the stream was cut or the token is unknown. */
   fetch(address: Address, token: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
@@ -54,7 +59,11 @@ export interface Store extends StoreReader {
    * calls. `done(error)` is called once, later, never from inside `write`. After an error the store takes no more
    * writes: what is on disk is then known only to a new process that reads it.
    */
-  write(change: (transaction: StoreTransaction) => void, options: WriteOptions, done: (error: Error | null) => void): void;
+  write(
+    change: (transaction: StoreTransaction) => void,
+    options: WriteOptions,
+    done: (error: Error | null) => void,
+  ): void;
   close(): Promise<void>;
 }
 

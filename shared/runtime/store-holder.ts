@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 /**
- * Which process holds a store. It is written into the store itself, in the transaction that finds no living holder: the
- * store's own write lock, which the operating system frees when a process dies, makes that one step. What the record
+ * Which process holds a store. It is written into the store itself, in a transaction that fails when another process was
+ * faster: the store's own write lock, which the operating system frees when a process dies, makes that one step. What the record
  * can't tell is whether the process still lives; that is what is asked of the system here. A process killed with -9
  * leaves its record behind, and the next start finds it dead.
  *
@@ -37,7 +37,9 @@ export function isAlive(holder: StoreHolder): boolean {
 
 /** Null when `value` is no such record. */
 export function parseHolder(value: unknown): StoreHolder | null {
-  return typeof value === 'object' && value !== null && 'pid' in value && typeof value.pid === 'number' ? (value as StoreHolder) : null;
+  return typeof value === 'object' && value !== null && 'pid' in value && typeof value.pid === 'number'
+    ? (value as StoreHolder)
+    : null;
 }
 
 function bootId(): string | null {

@@ -10,8 +10,8 @@ import type { StoreKey } from '../protocol/kernel/store.js';
 import { LmdbStore, type BinaryDatabase } from './lmdb-store.js';
 import { identityKey, raiseIncarnation, whyForeign } from './node-identity.js';
 import type { Store } from './ports.js';
-import { isAlive, parseHolder, thisProcess, type StoreHolder } from './store-holder.js';
-import { encodeKey } from './store-keys.js';
+import { isAlive, parseHolder, thisProcess } from './store-holder.js';
+import { decodeKey, encodeKey, rangeUnder } from './store-keys.js';
 
 export interface OpenStoreOptions {
   /** Made when it isn't there. */
@@ -32,6 +32,9 @@ export const storeFormat = 1;
 
 const formatKey: StoreKey = ['meta', 'format'];
 const holderKey: StoreKey = ['meta', 'holder'];
+const turnKey: StoreKey = ['meta', 'turn'];
+/** A process that looked so many turns ago and claims now is told from one that looked just now. */
+const rememberedTurns = 16;
 const dataFileName = 'data.mdb';
 /** Address space, not disk space: the file grows with what is in it, and beyond this by remapping. */
 const mapBytes = 256 * 1024 * 1024;
@@ -76,8 +79,15 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenedStore>
 function openDatabase(folder: string): BinaryDatabase {
   try {
     return open<Buffer, Buffer>({
-      path: folder, noSubdir: false, overlappingSync: false, keyEncoding: 'binary', encoding: 'binary',
-      mapSize: mapBytes, cache: false, compression: false, eventTurnBatching: false,
+      path: folder,
+      noSubdir: false,
+      overlappingSync: false,
+      keyEncoding: 'binary',
+      encoding: 'binary',
+      mapSize: mapBytes,
+      cache: false,
+      compression: false,
+      eventTurnBatching: false,
     });
   } catch (error) {
     throw unusable(folder, error);
@@ -90,7 +100,10 @@ function assertOurs(database: BinaryDatabase, options: OpenStoreOptions): boolea
   const format = read(database, formatKey);
   if (format === undefined) {
     for (const _key of database.getKeys({ start: Buffer.of(0), limit: 1 })) {
-      throw new LockstepError('store-unusable', `${folder} holds a database that is no store of Lockstep's; give another folder; nothing was touched`);
+      throw new LockstepError(
+        'store-unusable',
+        `${folder} holds a database that is no store of Lockstep's; give another folder; nothing was touched`,
+      );
     }
     return true;
   }
@@ -103,17 +116,34 @@ function assertOurs(database: BinaryDatabase, options: OpenStoreOptions): boolea
   return false;
 }
 
-/** In one transaction: of two processes that start together one gets the store, the other finds it taken. */
+/**
+ * Of two processes that start together one gets the store: each claims the turn after the last one it saw, on condition
+ * that nobody has, and the condition is checked inside the write transaction. (A transaction with a callback would do,
+ * too, but opening the same database meanwhile would wait for it in the thread that the callback needs.)
+ */
 async function takeHold(database: BinaryDatabase, folder: string, isNew: boolean): Promise<void> {
-  const taken = await database.transaction((): StoreHolder | null => {
-    const holder = parseHolder(read(database, holderKey));
-    if (holder !== null && isAlive(holder)) return holder;
+  const holder = parseHolder(read(database, holderKey));
+  if (holder !== null && isAlive(holder)) throw inUse(folder, `process ${holder.pid}`);
+  const turn = lastTurn(database) + 1;
+  const isMine = await database.ifNoExists(encodeKey([...turnKey, turn]), () => {
     if (isNew) void database.put(encodeKey(formatKey), packr.pack(storeFormat));
+    void database.put(encodeKey([...turnKey, turn]), packr.pack(true));
     void database.put(encodeKey(holderKey), packr.pack(thisProcess()));
-    return null;
+    void database.remove(encodeKey([...turnKey, turn - rememberedTurns]));
   });
-  if (taken === null) return;
-  throw new LockstepError('store-unusable', `the store ${folder} is in use by process ${taken.pid}; stop it, or give another folder; nothing was touched`);
+  if (!isMine) throw inUse(folder, 'a process that started at the same moment');
+}
+
+function lastTurn(database: BinaryDatabase): number {
+  const { start, end } = rangeUnder(turnKey);
+  let last = 0;
+  for (const key of database.getKeys({ start, end })) last = Number(decodeKey(key).at(-1));
+  return last;
+}
+
+function inUse(folder: string, by: string): LockstepError {
+  const message = `the store ${folder} is in use by ${by}; stop it, or give another folder; nothing was touched`;
+  return new LockstepError('store-unusable', message);
 }
 
 function read(database: BinaryDatabase, key: StoreKey): unknown {
@@ -136,7 +166,10 @@ async function assertUsable(folder: string): Promise<void> {
   } catch (error) {
     throw unusable(folder, error);
   }
-  throw new LockstepError('store-unusable', `${join(folder, dataFileName)} is damaged, or no database; give another folder, or restore it; nothing was touched`);
+  throw new LockstepError(
+    'store-unusable',
+    `${join(folder, dataFileName)} is damaged, or no database; give another folder, or restore it; nothing was touched`,
+  );
 }
 
 /** The two head pages of the database, each with its magic number: opening anything else crashes the process. */
@@ -147,17 +180,26 @@ const smallestPage = 512;
 const largestPage = 65_536;
 
 async function isDatabaseOrNew(path: string): Promise<boolean> {
-  const size = await stat(path).then((found) => found.size, (error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 0;
-    throw error;
-  });
+  const size = await stat(path).then(
+    (found) => found.size,
+    (error: unknown) => {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 0;
+      throw error;
+    },
+  );
   if (size === 0) return true;
   const file = await openFile(path, 'r+');
   try {
     const head = Buffer.alloc(pageSizeOffset + 4);
     await file.read(head, 0, head.byteLength, 0);
     const pageBytes = head.readUInt32LE(pageSizeOffset);
-    if (head.readUInt32LE(magicOffset) !== magic || pageBytes < smallestPage || pageBytes > largestPage || size < 2 * pageBytes) return false;
+    if (
+      head.readUInt32LE(magicOffset) !== magic ||
+      pageBytes < smallestPage ||
+      pageBytes > largestPage ||
+      size < 2 * pageBytes
+    )
+      return false;
     await file.read(head, 0, head.byteLength, pageBytes);
     return head.readUInt32LE(magicOffset) === magic;
   } finally {
@@ -166,5 +208,9 @@ async function isDatabaseOrNew(path: string): Promise<boolean> {
 }
 
 function unusable(folder: string, error: unknown): LockstepError {
-  return new LockstepError('store-unusable', `the store ${folder} can't be used: ${errorText(error)}; give a folder that this user may write`, { cause: error });
+  return new LockstepError(
+    'store-unusable',
+    `the store ${folder} can't be used: ${errorText(error)}; give a folder that this user may write`,
+    { cause: error },
+  );
 }

@@ -57,7 +57,13 @@ async function until(condition: () => boolean, what: string): Promise<void> {
 
 describe('frames', () => {
   test('come out whole whatever the pieces', () => {
-    const bytes = Buffer.concat([frameHead('chunk', 5), Buffer.from('hello'), frameHead('chunk', 0), failedFrame('why'), frameHead('end', 0)]);
+    const bytes = Buffer.concat([
+      frameHead('chunk', 5),
+      Buffer.from('hello'),
+      frameHead('chunk', 0),
+      failedFrame('why'),
+      frameHead('end', 0),
+    ]);
     for (let size = 1; size <= bytes.byteLength; size += 1) {
       const reader = new FrameReader();
       const frames: unknown[] = [];
@@ -71,8 +77,14 @@ describe('frames', () => {
     }
   });
 
-  test('that can\'t be are refused before their bytes are waited for', () => {
-    for (const [kind, length] of [[9, 0], [0, 0], [frameKinds.chunk, 2 ** 31], [frameKinds.end, 1], [frameKinds.failed, 5000]] as const) {
+  test("that can't be are refused before their bytes are waited for", () => {
+    for (const [kind, length] of [
+      [9, 0],
+      [0, 0],
+      [frameKinds.chunk, 2 ** 31],
+      [frameKinds.end, 1],
+      [frameKinds.failed, 5000],
+    ] as const) {
       const head = Buffer.alloc(5);
       head.writeUInt8(kind, 0);
       head.writeUInt32BE(length, 1);
@@ -119,7 +131,14 @@ describe('serving', () => {
       return new Promise((resolve) => socket.on('close', resolve));
     });
     endless.write('x'.repeat(10_000));
-    server.offer('token', async function* () { yield Buffer.from('served'); }, 5000, () => undefined);
+    server.offer(
+      'token',
+      async function* () {
+        yield Buffer.from('served');
+      },
+      5000,
+      () => undefined,
+    );
     expect(await collect(client.fetch(`${host}:${server.port}`, 'token', signal()))).toBe('served');
     await Promise.all(dropped);
   });
@@ -128,12 +147,26 @@ describe('serving', () => {
     const server = await bulk({ idleMs: 100, transfers: 1 });
     const client = await bulk();
     const ended: (Error | null)[] = [];
-    server.offer('stuck', async function* () { for (;;) yield new Uint8Array(256 * 1024); }, 5000, (error) => ended.push(error));
+    server.offer(
+      'stuck',
+      async function* () {
+        for (;;) yield new Uint8Array(256 * 1024);
+      },
+      5000,
+      (error) => ended.push(error),
+    );
     const stuck = connect(server.port, host);
     stuck.on('error', () => undefined);
     stuck.write('stuck\n');
     stuck.pause();
-    server.offer('next', async function* () { yield Buffer.from('served'); }, 5000, () => undefined);
+    server.offer(
+      'next',
+      async function* () {
+        yield Buffer.from('served');
+      },
+      5000,
+      () => undefined,
+    );
     await until(() => ended.length === 1, 'the stuck one is given up');
     expect(ended[0]).toMatchObject({ code: 'timed-out' });
     expect(await collect(client.fetch(`${host}:${server.port}`, 'next', signal()))).toBe('served');
@@ -143,8 +176,11 @@ describe('serving', () => {
   test('an offer under a token that is none, or taken, ends with an error at once', async () => {
     const server = await bulk();
     const ended: unknown[] = [];
-    const source = async function* (): AsyncIterable<Uint8Array> { yield Buffer.from('x'); };
-    for (const token of ['', 'two\nlines', 'x'.repeat(300)]) server.offer(token, source, 5000, (error) => ended.push(error));
+    const source = async function* (): AsyncIterable<Uint8Array> {
+      yield Buffer.from('x');
+    };
+    for (const token of ['', 'two\nlines', 'x'.repeat(300)])
+      server.offer(token, source, 5000, (error) => ended.push(error));
     server.offer('token', source, 5000, () => undefined);
     server.offer('token', source, 5000, (error) => ended.push(error));
     expect(ended).toEqual([]);
@@ -154,14 +190,22 @@ describe('serving', () => {
 
   test('a port that is taken is an error of its own', async () => {
     const { port } = await bulk();
-    await expect(openTcpBulk({ host, port, clock: new SystemClock() })).rejects.toMatchObject({ code: 'address-in-use' });
-    await expect(openTcpBulk({ host: '203.0.113.7', clock: new SystemClock() })).rejects.toMatchObject({ code: 'bad-option' });
+    await expect(openTcpBulk({ host, port, clock: new SystemClock() })).rejects.toMatchObject({
+      code: 'address-in-use',
+    });
+    await expect(openTcpBulk({ host: '203.0.113.7', clock: new SystemClock() })).rejects.toMatchObject({
+      code: 'bad-option',
+    });
   });
 });
 
 describe('fetching', () => {
   const cases: readonly (readonly [string, (socket: Socket) => void, string])[] = [
-    ['a stream without an end frame', (socket) => socket.end(Buffer.concat([frameHead('chunk', 2), Buffer.from('ab')])), 'unreachable'],
+    [
+      'a stream without an end frame',
+      (socket) => socket.end(Buffer.concat([frameHead('chunk', 2), Buffer.from('ab')])),
+      'unreachable',
+    ],
     ['half a frame', (socket) => socket.end(Buffer.concat([frameHead('chunk', 20), Buffer.from('ab')])), 'unreachable'],
     ['a reset', (socket) => socket.resetAndDestroy(), 'unreachable'],
     ['another protocol', (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'), 'bad-input'],
@@ -181,8 +225,12 @@ describe('fetching', () => {
     const gone = await bulk();
     await gone.close();
     await expect(collect(client.fetch('nowhere', 'token', signal()))).rejects.toMatchObject({ code: 'bad-input' });
-    await expect(collect(client.fetch(`${host}:${gone.port}`, 'token', signal()))).rejects.toMatchObject({ code: 'unreachable' });
-    await expect(collect(gone.fetch(`${host}:${client.port}`, 'token', signal()))).rejects.toMatchObject({ code: 'closed' });
+    await expect(collect(client.fetch(`${host}:${gone.port}`, 'token', signal()))).rejects.toMatchObject({
+      code: 'unreachable',
+    });
+    await expect(collect(gone.fetch(`${host}:${client.port}`, 'token', signal()))).rejects.toMatchObject({
+      code: 'closed',
+    });
   });
 
   test('a node that closes ends its fetches; an aborted one says who it was', async () => {
@@ -192,7 +240,10 @@ describe('fetching', () => {
     const controller = new AbortController();
     const aborted = collect(client.fetch(address, 'token', controller.signal));
     controller.abort(new Error('enough'));
-    await expect(aborted).rejects.toMatchObject({ code: 'aborted-by-caller', message: expect.stringContaining('enough') as unknown });
+    await expect(aborted).rejects.toMatchObject({
+      code: 'aborted-by-caller',
+      message: expect.stringContaining('enough') as unknown,
+    });
     const rejected = expect(fetched).rejects.toMatchObject({ code: 'closed' });
     await client.close();
     await rejected;

@@ -77,7 +77,12 @@ export class TcpBulk implements Bulk {
     });
   }
 
-  offer(token: string, source: () => AsyncIterable<Uint8Array>, ttlMs: number, ended: (error: Error | null) => void): void {
+  offer(
+    token: string,
+    source: () => AsyncIterable<Uint8Array>,
+    ttlMs: number,
+    ended: (error: Error | null) => void,
+  ): void {
     const refusal = this.#whyNoOffer(token);
     if (refusal !== null) {
       queueMicrotask(() => {
@@ -126,7 +131,8 @@ export class TcpBulk implements Bulk {
       return new LockstepError('bad-input', `a token is one line of 1 to ${maxTokenBytes} bytes`);
     }
     if (this.#offers.has(token)) return new LockstepError('bad-input', 'this token is offered already');
-    if (this.#offers.size >= maxOffers) return new LockstepError('queue-full', `${maxOffers} streams are offered already`);
+    if (this.#offers.size >= maxOffers)
+      return new LockstepError('queue-full', `${maxOffers} streams are offered already`);
     return null;
   }
 
@@ -227,7 +233,10 @@ class FetcherConnection {
   async write(chunk: Uint8Array): Promise<void> {
     const { socket } = this;
     if (chunk.byteLength > maxChunkBytes) {
-      throw new LockstepError('change-too-large', `a chunk of ${chunk.byteLength} bytes is longer than ${maxChunkBytes}`);
+      throw new LockstepError(
+        'change-too-large',
+        `a chunk of ${chunk.byteLength} bytes is longer than ${maxChunkBytes}`,
+      );
     }
     if (socket.destroyed) throw this.cutError();
     socket.cork();

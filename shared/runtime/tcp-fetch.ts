@@ -19,7 +19,8 @@ export async function* fetchOverTcp(options: {
 }): AsyncGenerator<Uint8Array, void, undefined> {
   const { address, signal, closing } = options;
   const target = parseHostPort(address);
-  if (target === null || target.port === 0) throw new LockstepError('bad-input', `'${address}' is no address to fetch from`);
+  if (target === null || target.port === 0)
+    throw new LockstepError('bad-input', `'${address}' is no address to fetch from`);
   if (signal.aborted) throw abortedError(signal);
   const socket = connect({ host: target.host, port: target.port, noDelay: true });
   const breakOff = (): void => {
@@ -42,7 +43,10 @@ export async function* fetchOverTcp(options: {
   }
 }
 
-async function* frames(socket: Socket, options: { readonly address: Address; readonly idleMs: number }): AsyncGenerator<Uint8Array, void, undefined> {
+async function* frames(
+  socket: Socket,
+  options: { readonly address: Address; readonly idleMs: number },
+): AsyncGenerator<Uint8Array, void, undefined> {
   const { address, idleMs } = options;
   const reader = new FrameReader();
   socket.on('timeout', () => {
@@ -68,11 +72,16 @@ async function* frames(socket: Socket, options: { readonly address: Address; rea
 }
 
 /** Only the wait for the sender is limited: a consumer may take its time. */
-async function nextPiece(socket: Socket, pieces: AsyncIterator<Buffer>, options: { readonly address: Address; readonly idleMs: number }): Promise<Uint8Array> {
+async function nextPiece(
+  socket: Socket,
+  pieces: AsyncIterator<Buffer>,
+  options: { readonly address: Address; readonly idleMs: number },
+): Promise<Uint8Array> {
   socket.setTimeout(options.idleMs);
   try {
     const result = await pieces.next();
-    if (result.done === true) throw new LockstepError('unreachable', `${options.address} cut the stream before its end`);
+    if (result.done === true)
+      throw new LockstepError('unreachable', `${options.address} cut the stream before its end`);
     return new Uint8Array(result.value.buffer, result.value.byteOffset, result.value.byteLength);
   } catch (error) {
     throw asLockstepError(error, options.address);
@@ -97,5 +106,7 @@ function finished(socket: Socket): Promise<void> {
 }
 
 function abortedError(signal: AbortSignal): LockstepError {
-  return new LockstepError('aborted-by-caller', `the fetch was aborted: ${errorText(signal.reason)}`, { cause: signal.reason });
+  return new LockstepError('aborted-by-caller', `the fetch was aborted: ${errorText(signal.reason)}`, {
+    cause: signal.reason,
+  });
 }

@@ -88,5 +88,6 @@ export class FrameReader {
 function checkHead({ kind, length }: { readonly kind: number; readonly length: number }): void {
   const bound = kind === frameKinds.chunk ? maxChunkBytes : kind === frameKinds.failed ? maxReasonBytes : 0;
   const isKnown = kind === frameKinds.chunk || kind === frameKinds.end || kind === frameKinds.failed;
-  if (!isKnown || length > bound) throw new LockstepError('bad-input', 'what answers there speaks another protocol, or the stream is corrupt');
+  if (!isKnown || length > bound)
+    throw new LockstepError('bad-input', 'what answers there speaks another protocol, or the stream is corrupt');
 }

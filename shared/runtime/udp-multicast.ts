@@ -6,7 +6,13 @@ import { formatAddress, parseHostPort, type HostPort } from './addresses.js';
 import { findInterface } from './interfaces.js';
 import type { Address, EventLog, Transport } from './ports.js';
 import {
-  bindUdp, defaultReceiveBufferBytes, grantedReceiveBuffer, reportReceiveBuffer, UdpPort, type Receiver, type TransportCounters,
+  bindUdp,
+  defaultReceiveBufferBytes,
+  grantedReceiveBuffer,
+  reportReceiveBuffer,
+  UdpPort,
+  type Receiver,
+  type TransportCounters,
 } from './udp-socket.js';
 
 export interface UdpMulticastOptions {
@@ -32,7 +38,12 @@ export class UdpMulticast implements Transport {
   readonly #port: UdpPort;
   readonly #group: HostPort;
 
-  constructor(options: { readonly port: UdpPort; readonly group: HostPort; readonly maxDatagramBytes: number; readonly receiveBufferBytes: number }) {
+  constructor(options: {
+    readonly port: UdpPort;
+    readonly group: HostPort;
+    readonly maxDatagramBytes: number;
+    readonly receiveBufferBytes: number;
+  }) {
     this.#port = options.port;
     this.#group = options.group;
     this.maxDatagramBytes = options.maxDatagramBytes;
@@ -67,16 +78,31 @@ export async function openUdpMulticast(options: UdpMulticastOptions): Promise<Ud
   const group = parseGroup(options.group);
   const through = findInterface(interfaceAddress, 'interface');
   if (through.family !== 4) {
-    throw new LockstepError('bad-option', `interface '${interfaceAddress}': multicast runs over IPv4 here; use peers for IPv6`);
+    throw new LockstepError(
+      'bad-option',
+      `interface '${interfaceAddress}': multicast runs over IPv4 here; use peers for IPv6`,
+    );
   }
   const own = await bindUdp({
-    family: 4, host: interfaceAddress, port: options.port ?? 0, shared: false, receiveBufferBytes, option: 'port',
+    family: 4,
+    host: interfaceAddress,
+    port: options.port ?? 0,
+    shared: false,
+    receiveBufferBytes,
+    option: 'port',
   });
   let shared: Socket | null = null;
   try {
     // Bound to the group's address, so that other groups on this port stay away; Windows can't.
     const sharedHost = platform() === 'win32' ? '0.0.0.0' : group.host;
-    shared = await bindUdp({ family: 4, host: sharedHost, port: group.port, shared: true, receiveBufferBytes, option: 'group' });
+    shared = await bindUdp({
+      family: 4,
+      host: sharedHost,
+      port: group.port,
+      shared: true,
+      receiveBufferBytes,
+      option: 'group',
+    });
     joinGroup({ own, shared, group, interfaceAddress, isLoopback: through.isLoopback });
   } catch (error) {
     own.close();
@@ -94,7 +120,10 @@ function parseGroup(text: string): HostPort {
   const group = parseHostPort(text);
   const first = Number(group?.host.split('.')[0]);
   if (group === null || group.port === 0 || !isIPv4(group.host) || first < 224 || first > 239) {
-    throw new LockstepError('bad-option', `group '${text}' is no IPv4 multicast address with a port; an example is 239.255.42.1:7401`);
+    throw new LockstepError(
+      'bad-option',
+      `group '${text}' is no IPv4 multicast address with a port; an example is 239.255.42.1:7401`,
+    );
   }
   return group;
 }

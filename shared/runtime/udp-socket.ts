@@ -79,7 +79,9 @@ function bindError(error: unknown, { host, port, option }: BindOptions): Lockste
     const message = `${option} ${address}: another program uses this UDP port; choose another, or stop that program`;
     return new LockstepError('address-in-use', message, { cause: error });
   }
-  return new LockstepError('bad-option', `${option} ${address}: can't be bound (${errorText(error)})`, { cause: error });
+  return new LockstepError('bad-option', `${option} ${address}: can't be bound (${errorText(error)})`, {
+    cause: error,
+  });
 }
 
 /** The receive buffer as granted, in bytes that the caller asked in: Linux reports double, to count its own overhead. */
@@ -148,8 +150,12 @@ export class UdpPort {
 
   get counters(): TransportCounters {
     return {
-      sentDatagrams: this.#sent, receivedDatagrams: this.#received, sendErrors: this.#sendErrors,
-      oversizeRefused: this.#oversize, badAddressRefused: this.#badAddress, queueFullDropped: this.#queueFull,
+      sentDatagrams: this.#sent,
+      receivedDatagrams: this.#received,
+      sendErrors: this.#sendErrors,
+      oversizeRefused: this.#oversize,
+      badAddressRefused: this.#badAddress,
+      queueFullDropped: this.#queueFull,
       receiveErrors: this.#receiveErrors,
     };
   }

@@ -6,7 +6,13 @@ import { formatAddress, parseHostPort } from './addresses.js';
 import { findInterface } from './interfaces.js';
 import type { Address, Clock, EventLog, Transport } from './ports.js';
 import {
-  bindUdp, defaultReceiveBufferBytes, grantedReceiveBuffer, reportReceiveBuffer, UdpPort, type Receiver, type TransportCounters,
+  bindUdp,
+  defaultReceiveBufferBytes,
+  grantedReceiveBuffer,
+  reportReceiveBuffer,
+  UdpPort,
+  type Receiver,
+  type TransportCounters,
 } from './udp-socket.js';
 
 export interface UdpUnicastOptions {
@@ -71,7 +77,12 @@ export class UdpUnicast implements Transport {
   readonly #port: UdpPort;
   readonly #peers: PeerTable;
 
-  constructor(options: { readonly port: UdpPort; readonly peers: PeerTable; readonly maxDatagramBytes: number; readonly receiveBufferBytes: number }) {
+  constructor(options: {
+    readonly port: UdpPort;
+    readonly peers: PeerTable;
+    readonly maxDatagramBytes: number;
+    readonly receiveBufferBytes: number;
+  }) {
     this.#port = options.port;
     this.#peers = options.peers;
     this.maxDatagramBytes = options.maxDatagramBytes;
@@ -119,7 +130,12 @@ export async function openUdpUnicast(options: UdpUnicastOptions): Promise<UdpUni
   }
   const addresses = await Promise.all(options.peers.map((peer) => resolvePeer(peer, family)));
   const socket = await bindUdp({
-    family, host: interfaceAddress, port: options.port ?? 0, shared: false, receiveBufferBytes, option: 'port',
+    family,
+    host: interfaceAddress,
+    port: options.port ?? 0,
+    shared: false,
+    receiveBufferBytes,
+    option: 'port',
   });
   const grantedBytes = grantedReceiveBuffer([socket]);
   reportReceiveBuffer(options.log, receiveBufferBytes, grantedBytes);
@@ -140,7 +156,8 @@ async function resolvePeer(peer: string, family: 4 | 6): Promise<Address> {
   }
   const literal = isIP(parsed.host);
   if (literal === family) return formatAddress(parsed.host, parsed.port);
-  if (literal !== 0) throw new LockstepError('bad-option', `peers: '${peer}' is of IPv${literal}, the interface of IPv${family}`);
+  if (literal !== 0)
+    throw new LockstepError('bad-option', `peers: '${peer}' is of IPv${literal}, the interface of IPv${family}`);
   try {
     const { address } = await lookup(parsed.host, { family });
     return formatAddress(address, parsed.port);

@@ -45,27 +45,46 @@ const fixedClock = (nowMs: () => number): Clock => ({ monotonicMs: nowMs, wallMs
 
 describe('opening multicast', () => {
   test('a group that is none is named', async () => {
-    for (const group of ['239.255.42.1', '10.0.0.1:7401', '239.255.42.1:0', '[ff12::1]:7401', 'group:1', '240.0.0.1:1']) {
-      await expect(openUdpMulticast({ group, interfaceAddress, log })).rejects.toMatchObject({ code: 'bad-option', message: expect.stringContaining(`'${group}'`) as unknown });
+    for (const group of [
+      '239.255.42.1',
+      '10.0.0.1:7401',
+      '239.255.42.1:0',
+      '[ff12::1]:7401',
+      'group:1',
+      '240.0.0.1:1',
+    ]) {
+      await expect(openUdpMulticast({ group, interfaceAddress, log })).rejects.toMatchObject({
+        code: 'bad-option',
+        message: expect.stringContaining(`'${group}'`) as unknown,
+      });
     }
   });
 
-  test('an interface that isn\'t here is named, with those that are', async () => {
+  test("an interface that isn't here is named, with those that are", async () => {
     for (const address of ['203.0.113.9', 'eth9', '']) {
       const opening = openUdpMulticast({ group: '239.255.42.1:7401', interfaceAddress: address, log });
-      await expect(opening).rejects.toMatchObject({ code: 'bad-option', message: expect.stringMatching(new RegExp(`interface '${address}'.*127\\.0\\.0\\.1 \\(lo`)) as unknown });
+      await expect(opening).rejects.toMatchObject({
+        code: 'bad-option',
+        message: expect.stringMatching(new RegExp(`interface '${address}'.*127\\.0\\.0\\.1 \\(lo`)) as unknown,
+      });
     }
   });
 
-  test('a port that is taken is an error of its own, for the group\'s and for the node\'s', async () => {
+  test("a port that is taken is an error of its own, for the group's and for the node's", async () => {
     const group = '239.255.42.77';
     const taken = await socketAt(group);
     const { port } = taken.address();
     const opening = openUdpMulticast({ group: `${group}:${port}`, interfaceAddress, log });
-    await expect(opening).rejects.toMatchObject({ code: 'address-in-use', message: expect.stringContaining(`group ${group}:${port}`) as unknown });
+    await expect(opening).rejects.toMatchObject({
+      code: 'address-in-use',
+      message: expect.stringContaining(`group ${group}:${port}`) as unknown,
+    });
     const own = (await socketAt()).address().port;
     const second = openUdpMulticast({ group: `${group}:${port}`, interfaceAddress, port: own, log });
-    await expect(second).rejects.toMatchObject({ code: 'address-in-use', message: expect.stringContaining(`port 127.0.0.1:${own}`) as unknown });
+    await expect(second).rejects.toMatchObject({
+      code: 'address-in-use',
+      message: expect.stringContaining(`port 127.0.0.1:${own}`) as unknown,
+    });
     // Nothing stayed open: the same options work once the port is free.
     await new Promise<void>((resolve) => taken.close(resolve));
     open.splice(open.indexOf(taken), 1);
@@ -76,25 +95,49 @@ describe('opening multicast', () => {
     const events: EventRecord[] = [];
     const recording = { record: (event: EventRecord) => events.push(event) };
     const port = (await socketAt()).address().port;
-    const small = keep(await openUdpMulticast({ group: `239.255.42.78:${port}`, interfaceAddress, receiveBufferBytes: 65_536, log: recording }));
+    const small = keep(
+      await openUdpMulticast({
+        group: `239.255.42.78:${port}`,
+        interfaceAddress,
+        receiveBufferBytes: 65_536,
+        log: recording,
+      }),
+    );
     expect(small.receiveBufferBytes).toBe(65_536);
     expect(events).toEqual([]);
     const asked = 2 ** 30;
-    const large = keep(await openUdpMulticast({ group: `239.255.42.78:${port}`, interfaceAddress, receiveBufferBytes: asked, log: recording }));
-    expect(events).toEqual([{
-      name: 'receive-buffer-clamped', level: 'warn',
-      fields: { requestedBytes: asked, grantedBytes: large.receiveBufferBytes, remedy: expect.stringContaining(String(asked)) as unknown },
-    }]);
+    const large = keep(
+      await openUdpMulticast({
+        group: `239.255.42.78:${port}`,
+        interfaceAddress,
+        receiveBufferBytes: asked,
+        log: recording,
+      }),
+    );
+    expect(events).toEqual([
+      {
+        name: 'receive-buffer-clamped',
+        level: 'warn',
+        fields: {
+          requestedBytes: asked,
+          grantedBytes: large.receiveBufferBytes,
+          remedy: expect.stringContaining(String(asked)) as unknown,
+        },
+      },
+    ]);
   });
 });
 
 describe('datagram size', () => {
-  test('follows the interface\'s MTU, up to what pays', () => {
+  test("follows the interface's MTU, up to what pays", () => {
     for (const [name, addresses] of Object.entries(networkInterfaces())) {
       for (const { address, family } of addresses ?? []) {
         if (address.startsWith('fe80')) continue;
         const mtu = Number(readFileSync(`/sys/class/net/${name}/mtu`, 'utf8'));
-        expect(findInterface(address, 'interface')).toMatchObject({ name, maxDatagramBytes: Math.min(8192, mtu - (family === 'IPv4' ? 28 : 48)) });
+        expect(findInterface(address, 'interface')).toMatchObject({
+          name,
+          maxDatagramBytes: Math.min(8192, mtu - (family === 'IPv4' ? 28 : 48)),
+        });
       }
     }
     expect(findInterface('127.8.9.10', 'interface')).toMatchObject({ isLoopback: true, maxDatagramBytes: 8192 });
@@ -105,15 +148,27 @@ describe('unicast fan-out', () => {
   test('what is no peer is named', async () => {
     const clock = fixedClock(() => 0);
     for (const peer of ['nobody', '127.0.0.1:0', '127.0.0.1:x', '[::1]:5']) {
-      await expect(openUdpUnicast({ interfaceAddress, peers: [peer], log, clock })).rejects.toMatchObject({ code: 'bad-option', message: expect.stringContaining(`'${peer}'`) as unknown });
+      await expect(openUdpUnicast({ interfaceAddress, peers: [peer], log, clock })).rejects.toMatchObject({
+        code: 'bad-option',
+        message: expect.stringContaining(`'${peer}'`) as unknown,
+      });
     }
     const tooMany = new Array<string>(limits.maxMembers + 1).fill('127.0.0.1:9');
-    await expect(openUdpUnicast({ interfaceAddress, peers: tooMany, log, clock })).rejects.toMatchObject({ code: 'bad-option' });
+    await expect(openUdpUnicast({ interfaceAddress, peers: tooMany, log, clock })).rejects.toMatchObject({
+      code: 'bad-option',
+    });
   });
 
   test('a name is looked up', async () => {
     const peer = await socketAt();
-    const node = keep(await openUdpUnicast({ interfaceAddress, peers: [`localhost:${peer.address().port}`], log, clock: fixedClock(() => 0) }));
+    const node = keep(
+      await openUdpUnicast({
+        interfaceAddress,
+        peers: [`localhost:${peer.address().port}`],
+        log,
+        clock: fixedClock(() => 0),
+      }),
+    );
     const heard = once(peer, 'message');
     node.send(Buffer.from('hello'), 'group');
     expect(String((await heard)[0])).toBe('hello');
@@ -123,7 +178,14 @@ describe('unicast fan-out', () => {
     let nowMs = 0;
     const configured = await socketAt();
     const stranger = await socketAt();
-    const node = keep(await openUdpUnicast({ interfaceAddress, peers: [formatAddress('127.0.0.1', configured.address().port)], log, clock: fixedClock(() => nowMs) }));
+    const node = keep(
+      await openUdpUnicast({
+        interfaceAddress,
+        peers: [formatAddress('127.0.0.1', configured.address().port)],
+        log,
+        clock: fixedClock(() => nowMs),
+      }),
+    );
     const heard = { configured: 0, stranger: 0 };
     configured.on('message', () => (heard.configured += 1));
     stranger.on('message', () => (heard.stranger += 1));
@@ -147,7 +209,7 @@ describe('unicast fan-out', () => {
     expect(node.counters.sentDatagrams).toBe(7);
   });
 
-  test('what can\'t be sent is counted', async () => {
+  test("what can't be sent is counted", async () => {
     const node = keep(await openUdpUnicast({ interfaceAddress, peers: [], log, clock: fixedClock(() => 0) }));
     node.send(new Uint8Array(node.maxDatagramBytes + 1), '127.0.0.1:9');
     node.send(new Uint8Array(1), 'nowhere');

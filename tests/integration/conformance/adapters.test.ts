@@ -57,7 +57,12 @@ for (const host of ['127.0.0.1', '::1'] as const) {
     return {
       time: realTime,
       async node() {
-        const node = await openUdpUnicast({ interfaceAddress: host, peers: nodes.map(({ address }) => address), log, clock });
+        const node = await openUdpUnicast({
+          interfaceAddress: host,
+          peers: nodes.map(({ address }) => address),
+          log,
+          clock,
+        });
         for (const earlier of nodes) earlier.addPeer(node.address);
         nodes.push(node);
         return node;

@@ -52,7 +52,11 @@ export function bulkConformance(name: string, makeHarness: () => Promise<BulkHar
       const [server, client] = [await harness.node(), await harness.node()];
       const sizes = [1, 0, 5, 100_000, 3, 1_000_000];
       server.bulk.offer('token', () => chunks(sizes), 5000, onEnd);
-      const got = await settled(harness.time, collect(client.bulk.fetch(server.address, 'token', unaborted())), 'the stream');
+      const got = await settled(
+        harness.time,
+        collect(client.bulk.fetch(server.address, 'token', unaborted())),
+        'the stream',
+      );
       expect(got.map((one) => one.byteLength)).toEqual(sizes);
       for (const [index, one] of got.entries()) expect(Buffer.compare(one, chunk(index, one.byteLength))).toBe(0);
       await harness.time.until(() => ended.length > 0, 'the end at the server');
@@ -62,7 +66,9 @@ export function bulkConformance(name: string, makeHarness: () => Promise<BulkHar
     test('an empty stream is an end, not an error', async () => {
       const [server, client] = [await harness.node(), await harness.node()];
       server.bulk.offer('token', () => chunks([]), 5000, onEnd);
-      expect(await settled(harness.time, collect(client.bulk.fetch(server.address, 'token', unaborted())), 'the stream')).toEqual([]);
+      expect(
+        await settled(harness.time, collect(client.bulk.fetch(server.address, 'token', unaborted())), 'the stream'),
+      ).toEqual([]);
       await harness.time.until(() => ended.length > 0, 'the end at the server');
       expect(ended).toEqual([null]);
     });
@@ -149,7 +155,11 @@ export function bulkConformance(name: string, makeHarness: () => Promise<BulkHar
       expect(ended).toEqual([expect.any(Error)]);
       const early = new AbortController();
       early.abort();
-      await failure(harness.time, collect(client.bulk.fetch(server.address, 'token', early.signal)), 'a fetch aborted before');
+      await failure(
+        harness.time,
+        collect(client.bulk.fetch(server.address, 'token', early.signal)),
+        'a fetch aborted before',
+      );
     });
 
     test('a consumer that breaks off ends the source', async () => {

@@ -55,7 +55,9 @@ export function clockConformance(name: string, makeHarness: () => Promise<ClockH
     test('a time far beyond what a system timer can hold, and never, do not come at once', async () => {
       const { clock, time } = await makeHarness();
       let calls = 0;
-      const cancels = [2 ** 31, 2 ** 40, Infinity].map((afterMs) => clock.at(clock.monotonicMs() + afterMs, () => (calls += 1)));
+      const cancels = [2 ** 31, 2 ** 40, Infinity].map((afterMs) =>
+        clock.at(clock.monotonicMs() + afterMs, () => (calls += 1)),
+      );
       await time.pass(30);
       for (const cancel of cancels) cancel();
       expect(calls).toBe(0);

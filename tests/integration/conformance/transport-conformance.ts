@@ -58,20 +58,25 @@ export function transportConformance(name: string, makeHarness: () => Promise<Tr
       await harness.time.pass(20);
       for (const [index, one] of heard.entries()) {
         expect(texts(one).sort()).toEqual([0, 1, 2].filter((other) => other !== index).map((other) => `from ${other}`));
-        for (const { bytes, from } of one) expect(from).toBe(nodes[Number(Buffer.from(bytes).toString().slice(5))]?.address);
+        for (const { bytes, from } of one)
+          expect(from).toBe(nodes[Number(Buffer.from(bytes).toString().slice(5))]?.address);
       }
     });
 
-    test('datagrams of any size up to the largest arrive as they were; the bytes are the receiver\'s to keep', async () => {
+    test("datagrams of any size up to the largest arrive as they were; the bytes are the receiver's to keep", async () => {
       const [a, b] = [await harness.node(), await harness.node()];
       const heard = listen(b);
-      const sizes = [1, 2, 255, 1400, a.maxDatagramBytes - 1, a.maxDatagramBytes].filter((size) => size <= a.maxDatagramBytes);
+      const sizes = [1, 2, 255, 1400, a.maxDatagramBytes - 1, a.maxDatagramBytes].filter(
+        (size) => size <= a.maxDatagramBytes,
+      );
       const sent = sizes.map((size, index) => Uint8Array.from({ length: size }, (_, at) => (at * 7 + index) % 256));
       for (const bytes of sent) a.send(bytes, b.address);
       for (const bytes of sent) a.send(bytes, 'group');
       await harness.time.until(() => heard.length >= 2 * sent.length, 'all datagrams');
       const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-      expect(heard.map(({ bytes }) => hex(bytes)).sort()).toEqual(sent.flatMap((bytes) => [hex(bytes), hex(bytes)]).sort());
+      expect(heard.map(({ bytes }) => hex(bytes)).sort()).toEqual(
+        sent.flatMap((bytes) => [hex(bytes), hex(bytes)]).sort(),
+      );
     });
 
     test('what is too long, or goes to no address, is not sent and throws nothing', async () => {
@@ -79,7 +84,8 @@ export function transportConformance(name: string, makeHarness: () => Promise<Tr
       const heard = listen(b);
       a.send(new Uint8Array(a.maxDatagramBytes + 1), b.address);
       a.send(new Uint8Array(a.maxDatagramBytes + 1), 'group');
-      for (const address of ['', 'nonsense', 'host:', ':1', '1.2.3.4:99999', '[::1', 'no.such.host:1']) a.send(Buffer.from('lost'), address);
+      for (const address of ['', 'nonsense', 'host:', ':1', '1.2.3.4:99999', '[::1', 'no.such.host:1'])
+        a.send(Buffer.from('lost'), address);
       a.send(Buffer.from('good'), b.address);
       await harness.time.until(() => heard.length > 0, 'the good one');
       await harness.time.pass(20);

@@ -7,7 +7,7 @@ import { SimNetwork } from '../sim/network.js';
 import { bulkConformance } from './bulk-conformance.js';
 import { clockConformance } from './clock-conformance.js';
 import { defaultDeadlineMs, type ConformanceTime } from './harness.js';
-import { storeConformance } from './store-conformance.js';
+import { storeConformance, storeCrashConformance, type CrashingStoreHarness } from './store-conformance.js';
 import { transportConformance } from './transport-conformance.js';
 
 const perfect = { offsetMs: 0, wallOffsetMs: 0, rate: 1 };
@@ -66,7 +66,7 @@ bulkConformance('simulated', async () => {
   };
 });
 
-storeConformance('simulated', async () => {
+async function simulatedStore(): Promise<CrashingStoreHarness> {
   const timeline = new Timeline();
   const disk = new SimDisk('n', { timeline, random: seededRandom(1) });
   let process: SimProcess | null = null;
@@ -82,4 +82,7 @@ storeConformance('simulated', async () => {
     },
     close: async () => undefined,
   };
-});
+}
+
+storeConformance('simulated', simulatedStore);
+storeCrashConformance('simulated', simulatedStore);
