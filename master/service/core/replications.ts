@@ -193,13 +193,11 @@ export class Replications {
       return;
     }
     if (replication.prior !== undefined && replication.prior !== versionOf(prior)) {
-      this.context.settle(
-        next.command,
-        rejected(
-          'prior-not-current',
-          `the change starts from version ${replication.prior}, and the newest is ${versionOf(prior)}: the one between was aborted`,
-        ),
-      );
+      const text = `the change starts from version ${replication.prior}, and the newest is ${versionOf(prior)}: the one between was aborted`;
+      // The host has changed its original already: it goes back, too.
+      this.restore(prior, [replication.version], () => {
+        this.context.settle(next.command, rejected('prior-not-current', text));
+      });
       return;
     }
     this.#highestStarted = version;
@@ -282,19 +280,17 @@ export class Replications {
   // ── ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Changes were aborted: nothing starts before the original is back. What waits behind them without bytes of its own was
-   * made on top of them, and what the user layer would say of it now isn't what its caller meant: it ends with them.
+   * Changes were aborted: nothing starts before the original is back. What waits and was made on top of them (it names
+   * one of them as its prior, or has no bytes of its own, so that the user layer would be asked about a state that is
+   * gone) ends with them. What remains is asked about again: the state that was fetched for it held what was aborted.
    */
   restore(to: Tip | null, versions: readonly number[], settle: () => void): void {
-    const lowest = Math.min(...versions);
-    const onTop = this.#waiting
-      .filter(({ replication }) => replication.version > lowest && replication.delta === undefined)
-      .reverse();
-    this.#waiting = this.#waiting.filter((each) => !onTop.includes(each));
+    const onTop = this.#takeOnTop(versions);
     const dropped = [...onTop.map(({ replication }) => replication.version), ...versions];
     this.#restoring += 1;
     this.context.callUser({ name: 'restore', to, dropped }, (answer: UserAnswer) => {
       this.#restoring -= 1;
+      for (const waiting of this.#waiting) waiting.state = null;
       settle();
       for (const { command, sinceMs } of onTop) {
         this.context.settle(command, {
@@ -311,6 +307,22 @@ export class Replications {
       }
       this.advance();
     });
+  }
+
+  /** Takes out of the queue, newest first, what was made on top of the given versions. */
+  #takeOnTop(versions: readonly number[]): Waiting[] {
+    const lowest = Math.min(...versions);
+    const gone = new Set<number>(versions);
+    const onTop: Waiting[] = [];
+    for (const waiting of this.#waiting) {
+      const { version, prior, delta } = waiting.replication;
+      const isMadeOnThem = (delta === undefined && version > lowest) || (prior !== undefined && gone.has(prior));
+      if (!isMadeOnThem) continue;
+      gone.add(version);
+      onTop.unshift(waiting);
+    }
+    this.#waiting = this.#waiting.filter((waiting) => !onTop.includes(waiting));
+    return onTop;
   }
 
   rollBack(command: Token, version: number): void {

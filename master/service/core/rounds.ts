@@ -92,7 +92,9 @@ export class Rounds {
       voters: voters.length,
     });
     this.#sendPrepare(round, 'all', content);
-    const patienceMs = change.bytes.byteLength / patientBytesPerMs;
+    // All that is under way has to arrive before its votes can: a retry before that only adds to it.
+    const bytes = this.open.reduce((sum, each) => sum + each.change.bytes.byteLength, 0);
+    const patienceMs = bytes / patientBytesPerMs;
     round.retryDelayMs =
       Math.max(limits.retryMinMs, 2 * this.members.slowestRoundTripMs(), 3 * this.#voteMs) + patienceMs;
     round.retryMs = nowMs + round.retryDelayMs;

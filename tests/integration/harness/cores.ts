@@ -88,6 +88,8 @@ export class CoreGroup {
   nowMs = 0;
   readonly trace: string[] = [];
   readonly slaves: SlaveNode[] = [];
+  /** What the master's user layer was told to take back, call by call. */
+  readonly restored: (readonly number[])[] = [];
   readonly otherMasters: MasterNode[] = [];
   /** Every packet, in order. */
   readonly sent: Packet[] = [];
@@ -389,6 +391,7 @@ export class CoreGroup {
       else {
         if (effect.call.name === 'restore')
           this.restores.push({ to: effect.call.to?.version ?? 0, dropped: effect.call.dropped });
+        if (effect.call.name === 'restore') this.restored.push(effect.call.dropped);
         if (effect.call.name === 'recover')
           master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.call.committed }]);
         later({ kind: 'answered', token: effect.token, answer: { kind: 'done' } });

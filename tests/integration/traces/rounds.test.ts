@@ -214,3 +214,27 @@ describe('a two-phase round', () => {
     await expect(`${group.trace.slice(before).join('\n')}\n`).toMatchFileSnapshot('a-commit-and-a-veto.trace.txt');
   });
 });
+
+describe('what waits behind a round that aborts', () => {
+  it('ends with it when it was made on top of it, and the user layer is told of all of them', () => {
+    const group = leading(['a'], { maxOpenRounds: 1 });
+    group.slave('a').veto = (version) => (version === 1 ? { kind: 'refused', reason: 'no', refused: [] } : null);
+    group.passes = (packet) => packet.message.kind !== 'vote';
+    const commands = [
+      group.replicate(1),
+      group.replicate(2, { prior: 1 }),
+      group.replicate(3, { prior: 2 }),
+      group.replicate(4),
+    ];
+    group.passes = () => true;
+    group.run(500);
+    expect(commands.map((command) => group.results.get(command))).toMatchObject([
+      { kind: 'aborted', reason: 'refused' },
+      { kind: 'aborted', reason: 'prior aborted' },
+      { kind: 'aborted', reason: 'prior aborted' },
+      { kind: 'committed' },
+    ]);
+    expect(group.restored).toEqual([[3, 2, 1]]);
+    expect(group.slave('a').applied).toEqual([4]);
+  });
+});

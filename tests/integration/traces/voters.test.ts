@@ -30,7 +30,7 @@ describe('under "live", a member', () => {
     const command = group.replicate(version);
     expect(group.results.get(command), 'at once, without waiting for anybody').toMatchObject({ kind: 'committed', votes: { yes: 2, silent: 0 } });
     group.run(3000);
-    expect(group.slave('c').core.view(group.nowMs)).toMatchObject({ state: 'catching up', leaseUntilMs: expect.any(Number) });
+    expect(group.slave('c').core.view(group.nowMs)).toMatchObject({ state: 'catching up', leaseUntilMs: expect.any(Number) as number });
     expect(group.slave('c').core.view(group.nowMs).leaseUntilMs).toBeLessThan(group.nowMs);
     expect(group.slave('c').core.view(group.nowMs).reason).toContain('behind');
     group.passes = () => true;
