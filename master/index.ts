@@ -3,18 +3,50 @@ export { Master } from './master.js';
 export type { MasterStatus } from './master.js';
 export { keyValue } from './user/key-value.js';
 export type {
-  DataSetDefaults, GroupOptions, MasterDataSet, MasterKind, MasterKindContext, MasterKindParts, MasterOptions, ReplicateOptions,
+  DataSetDefaults,
+  GroupOptions,
+  MasterDataSet,
+  MasterKind,
+  MasterKindContext,
+  MasterKindParts,
+  MasterOptions,
+  ReplicateOptions,
 } from './types.js';
 export type { MasterUserLayer } from './user/contract.js';
-export type { ChangeOptions, ChangeOutcome, ChangeRefusal, ConditionFailure, MasterKeyValue } from './user/key-value-types.js';
+export type {
+  ChangeOptions,
+  ChangeOutcome,
+  ChangeRefusal,
+  ConditionFailure,
+  MasterKeyValue,
+} from './user/key-value-types.js';
 export type { MasterPhase, MasterView, MemberView, RoundView } from './service/core/view.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';
 export { digestOf } from '../shared/protocol/kernel/digest.js';
 export { sameTip, showTip, tipKey, versionOf } from '../shared/protocol/kernel/ids.js';
-export type { ChainId, DataSetId, Delta, Digest, Epoch, Incarnation, NodeId, RoundId, Tip, Version } from '../shared/protocol/kernel/ids.js';
 export type {
-  AbortReason, ContentChoice, DeliveryMode, Durability, NodeRefusal, Outcome, Phases, VoterPolicy, VoteTally,
+  ChainId,
+  DataSetId,
+  Delta,
+  Digest,
+  Epoch,
+  Incarnation,
+  NodeId,
+  RoundId,
+  Tip,
+  Version,
+} from '../shared/protocol/kernel/ids.js';
+export type {
+  AbortReason,
+  ContentChoice,
+  DeliveryMode,
+  Durability,
+  NodeRefusal,
+  Outcome,
+  Phases,
+  VoterPolicy,
+  VoteTally,
 } from '../shared/protocol/kernel/outcome.js';
 export type { StoreKey, StoreReader, StoreTransaction, StoreValue } from '../shared/protocol/kernel/store.js';
 export type { DeleteOperation, Entry, Json, Operation, PutOperation } from '../shared/protocol/key-value/operations.js';

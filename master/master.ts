@@ -117,7 +117,13 @@ export class Master implements AsyncDisposable {
       return service;
     }
     const { durability } = this.#foundation.settings;
-    const parts = layerOrKind.create({ dataSet, durability, store: this.#node.ports.store, defaults, clock: this.#node.ports.clock });
+    const parts = layerOrKind.create({
+      dataSet,
+      durability,
+      store: this.#node.ports.store,
+      defaults,
+      clock: this.#node.ports.clock,
+    });
     const service = this.#attach(dataSet, parts.layer, defaults);
     // Made before the layer is open: a handle may take part in what the layer is told.
     const handle = parts.handle(service);
@@ -176,9 +182,13 @@ export class Master implements AsyncDisposable {
     if (this.#closing !== null) throw new LockstepError('closed', 'this master is closed');
     const dataSet = parseDataSetId(name);
     if (dataSet === null) {
-      throw new LockstepError('bad-option', `'${name}' can't name a data set: 1 to 64 bytes, no slash, no control characters`);
+      throw new LockstepError(
+        'bad-option',
+        `'${name}' can't name a data set: 1 to 64 bytes, no slash, no control characters`,
+      );
     }
-    if (this.#services.has(name)) throw new LockstepError('data-set-registered', `the data set '${name}' is registered already`);
+    if (this.#services.has(name))
+      throw new LockstepError('data-set-registered', `the data set '${name}' is registered already`);
     return dataSet;
   }
 
@@ -203,7 +213,10 @@ export class Master implements AsyncDisposable {
 function parseName(text: string, option: string): NodeId {
   const node = parseNodeId(text);
   if (node !== null) return node;
-  throw new LockstepError('bad-option', `${option} '${text}' can't name a node: 1 to 64 bytes, no slash, no control characters`);
+  throw new LockstepError(
+    'bad-option',
+    `${option} '${text}' can't name a node: 1 to 64 bytes, no slash, no control characters`,
+  );
 }
 
 function leaseOf(leaseMs: number = limits.leaseMs): number {

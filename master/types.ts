@@ -1,5 +1,12 @@
 import type { Tip } from '../shared/protocol/kernel/ids.js';
-import type { ContentChoice, DeliveryMode, Durability, Outcome, Phases, VoterPolicy } from '../shared/protocol/kernel/outcome.js';
+import type {
+  ContentChoice,
+  DeliveryMode,
+  Durability,
+  Outcome,
+  Phases,
+  VoterPolicy,
+} from '../shared/protocol/kernel/outcome.js';
 import type { CrashPoint } from '../shared/runtime/crash-points.js';
 import type { EventLog } from '../shared/runtime/ports.js';
 import type { MemberView, MasterView } from './service/core/view.js';

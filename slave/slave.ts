@@ -73,7 +73,10 @@ export class Slave implements AsyncDisposable {
   static async open(options: SlaveOptions): Promise<Slave> {
     const name = parseNodeId(options.name);
     if (name === null) {
-      throw new LockstepError('bad-option', `name '${options.name}' can't name a node: 1 to 64 bytes, no slash, no control characters`);
+      throw new LockstepError(
+        'bad-option',
+        `name '${options.name}' can't name a node: 1 to 64 bytes, no slash, no control characters`,
+      );
     }
     const opened = await openPorts({ ...options, name, role: 'slave', log: options.log ?? silentLog });
     const settings: SlaveSettings = {
@@ -113,7 +116,11 @@ export class Slave implements AsyncDisposable {
       await service.opened;
       return service;
     }
-    const parts = layerOrKind.create({ dataSet, durability: this.#foundation.settings.durability, store: this.#node.ports.store });
+    const parts = layerOrKind.create({
+      dataSet,
+      durability: this.#foundation.settings.durability,
+      store: this.#node.ports.store,
+    });
     const service = this.#attach(dataSet, parts.layer, options);
     // Made before the layer is open: a handle may take part in what the layer is told.
     const handle = parts.handle(service);
@@ -172,9 +179,13 @@ export class Slave implements AsyncDisposable {
     if (this.#closing !== null) throw new LockstepError('closed', 'this slave is closed');
     const dataSet = parseDataSetId(name);
     if (dataSet === null) {
-      throw new LockstepError('bad-option', `'${name}' can't name a data set: 1 to 64 bytes, no slash, no control characters`);
+      throw new LockstepError(
+        'bad-option',
+        `'${name}' can't name a data set: 1 to 64 bytes, no slash, no control characters`,
+      );
     }
-    if (this.#services.has(name)) throw new LockstepError('data-set-registered', `the data set '${name}' is registered already`);
+    if (this.#services.has(name))
+      throw new LockstepError('data-set-registered', `the data set '${name}' is registered already`);
     return dataSet;
   }
 

@@ -1,3 +1,4 @@
+import type { Tip } from '../../shared/protocol/kernel/ids.js';
 import type { Outcome } from '../../shared/protocol/kernel/outcome.js';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import { keyValueBounds as bounds } from '../../shared/protocol/key-value/bounds.js';
@@ -21,6 +22,10 @@ export interface ChangeQueueParts {
   readonly replicate: (options: ReplicateOptions) => Promise<Outcome>;
   /** The committed version; 0 when there is none. */
   readonly committedVersion: () => number;
+  /** The tip that already shows all that the change asks for; null when the change changes something. */
+  readonly shownBy: (change: WaitingChange) => Tip | null;
+  /** False under `durability: memory`. */
+  readonly durable: boolean;
   /** The version that last touched a committed key; null when there is no such key. */
   readonly versionOfKey: (key: string) => number | null;
   readonly clock: Clock;
@@ -69,9 +74,24 @@ export class ChangeQueue {
       const waiting = `${this.#waiting.length} changes of ${this.#waitingBytes} bytes`;
       throw new LockstepError('queue-full', `${waiting} wait already; let some of them settle first`);
     }
+    if (this.#settledByWhatIs(change)) return;
     this.#enqueue(change);
     if (this.#rounds.length === 0) this.#startRounds();
     else this.#schedule();
+  }
+
+  /**
+   * Data that doesn't change gets no new version. Known only while nothing is on its way: what is in flight may still
+   * abort, and a change that undoes it is one.
+   */
+  #settledByWhatIs(change: WaitingChange): boolean {
+    if (this.#rounds.length > 0 || this.#waiting.length > 0 || change.conditions.length > 0) return false;
+    const tip = this.#parts.shownBy(change);
+    if (tip === null) return false;
+    const votes = { yes: 0, no: 0, silent: 0 };
+    const { operations } = change;
+    change.settle({ kind: 'committed', tip, votes, durationMs: 0, durable: this.#parts.durable, operations });
+    return true;
   }
 
   /** The caller's signal fired: a waiting change is taken out, a round of its own is aborted. */

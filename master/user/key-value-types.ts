@@ -11,7 +11,7 @@ export interface ChangeOptions {
   readonly abortBy?: DeliveryMode;
   /** Default `decided`. */
   readonly wait?: 'decided' | 'exposed';
-  /** The same key again within the day settles with the same outcome and changes nothing. At most 200 bytes. */
+  /** The same key again settles with the same outcome and changes nothing, while it is among the newest 10,000. At most 200 bytes. */
   readonly idempotencyKey?: string;
   readonly signal?: AbortSignal;
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Delta, Digest, Tip } from '../../shared/protocol/kernel/ids.js';
 import { sameTip, showTip, versionOf } from '../../shared/protocol/kernel/ids.js';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
@@ -178,6 +179,8 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
     this.#queue = new ChangeQueue({
       replicate: (options) => dataSet.replicate(options),
       committedVersion: () => versionOf(state.tip),
+      shownBy: (change) => (changesNothing(state, change.columns) ? state.tip : null),
+      durable: context.durability === 'disk',
       versionOfKey: (key) => state.entry(key)?.version ?? null,
       clock: context.clock,
     });
@@ -314,4 +317,17 @@ function checkOptions(options: ChangeOptions): void {
       `idempotencyKey must have 1 to ${bounds.maxIdempotencyKeyBytes} bytes, not ${bytes}`,
     );
   }
+}
+
+/** Each put finds its value there already, and each delete finds nothing: the first one that doesn't ends the search. */
+function changesNothing<Value>(state: KeyValueState<Value>, { keys, values, deletes }: Columns): boolean {
+  let nextDelete = 0;
+  return keys.every((key, position) => {
+    const entry = state.entry(key);
+    if (deletes[nextDelete] !== position) {
+      return entry !== undefined && isDeepStrictEqual(entry.value, values[position]);
+    }
+    nextDelete += 1;
+    return entry === undefined;
+  });
 }

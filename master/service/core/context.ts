@@ -10,7 +10,7 @@ import type { HaltCode, MasterConfig, MasterEffect, MasterEvent, MasterUserCall,
 import type { MasterPhase } from './view.js';
 
 export type MasterTimer =
-  'survey' | 'claim' | 'claim again' | 'heartbeat' | 'retry' | 'deadline' | 'leases' | 'exposed';
+  'survey' | 'claim' | 'claim again' | 'heartbeat' | 'retry' | 'deadline' | 'leases' | 'exposed' | 'gathering';
 
 /** What the parts of a master's core share: the facts about its reign, and the way out for effects. */
 export class MasterContext {

@@ -140,6 +140,7 @@ export class MasterCore {
     this.#leadership.onTick();
     this.#delivery.onTick();
     this.#rounds.onTick();
+    this.#replications.onTick();
     this.#heartbeats.onTick();
   }
 
@@ -292,6 +293,7 @@ export class MasterCore {
     this.#members.onStatus(member, status);
     this.#delivery.onStatus(member);
     this.#serving.onPrepared(from, status.prepared);
+    this.#replications.onStatus();
   }
 }
 

@@ -83,6 +83,11 @@ export class Members {
     return this.context.nowMs < member.leaseEndsMs || !this.#isFarBehind(member);
   }
 
+  /** Somebody who promised this reign hasn't given an account of itself yet: it is alive, and about to join. */
+  get isGathering(): boolean {
+    return this.all.some((member) => member.promised && (!member.welcomed || member.status === null));
+  }
+
   #isFarBehind(member: Member): boolean {
     if (member.status === null || member.status.state !== 'catching up') return false;
     return (this.history.distance(member.status.tip) ?? Infinity) > limits.voterLagVersions;

@@ -38,6 +38,8 @@ export class Replications {
   #announcing: Announcing[] = [];
   /** The highest version started in this epoch: a version is never started twice in one reign. */
   #highestStarted = 0;
+  /** Until then, two-phase rounds wait for those who promised this reign. */
+  #gatheringUntilMs = 0;
   /** Calls of `restore` that haven't ended. */
   #restoring = 0;
   /** `unregister` and shutdown let nothing new in. */
@@ -66,6 +68,17 @@ export class Replications {
 
   onNewReign(): void {
     this.#highestStarted = 0;
+    this.#gatheringUntilMs = this.context.nowMs + this.context.config.surveyMs;
+    this.context.timers.set('gathering', this.#gatheringUntilMs);
+  }
+
+  onTick(): void {
+    if (this.context.timers.takeDue('gathering', this.context.nowMs)) this.advance();
+  }
+
+  /** A member gave an account of itself: perhaps the last one that the first round of a reign waits for. */
+  onStatus(): void {
+    if (this.context.nowMs < this.#gatheringUntilMs) this.advance();
   }
 
   /** Called with the queue's own checks only; what is wrong is refused before anything was sent. */
@@ -141,6 +154,8 @@ export class Replications {
   #mustWait(next: Waiting): boolean {
     if (this.#restoring > 0) return true;
     if (next.replication.phases === 'one') return this.rounds.open.length > 0;
+    // A reign begins: who promised it is about to join, and must not lose its veto to the speed of a waiting change.
+    if (this.context.nowMs < this.#gatheringUntilMs && this.members.isGathering) return true;
     return this.#announcing.length > 0 || this.rounds.open.length >= this.context.config.maxOpenRounds;
   }
 

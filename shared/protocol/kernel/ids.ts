@@ -113,7 +113,7 @@ const maxNameBytes = 64;
 
 function isName(text: string): boolean {
   const bytes = Buffer.byteLength(text, 'utf8');
-   
+
   return bytes >= 1 && bytes <= maxNameBytes && !/[\u0000-\u001f\u007f/]/.test(text);
 }
 

@@ -22,9 +22,7 @@ export const limits = {
   recentDecisions: 16,
   /** Settled rounds that a slave remembers beyond "all below n are settled". */
   rememberedRounds: 1024,
-  /** Deltas that wait at a slave for its user layer; beyond it the slave drops them and asks again when idle. */
-  maxPendingSteps: 8192,
-  /** Bytes of those. */
+  /** Bytes of committed changes that wait at a slave for its user layer; beyond it the slave drops them and asks again. */
   maxPendingBytes: 128 * 1024 * 1024,
   /** Tips that the master can name as its own; a prepared round below them is answered "superseded". */
   chainTips: 100_000,
@@ -51,8 +49,6 @@ export const limits = {
   /** Retry of delta requests and inquiries. */
   repairMinMs: 20,
   repairMaxMs: 500,
-  /** Unanswered delta requests before a slave turns to TCP. */
-  repairsBeforeBulk: 5,
   /** Time that a callback of the user layer may take by default. */
   callbackMs: 10_000,
   /** Default deadline of a round. */

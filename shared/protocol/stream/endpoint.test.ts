@@ -1,73 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../kernel/digest.js';
 import { LockstepError } from '../kernel/errors.js';
-import type { ChainId, Delta, Epoch, NodeId, Peer, Tip, Version } from '../kernel/ids.js';
-import { seededRandom } from '../kernel/random.js';
-import { copyBody } from '../wire/body.js';
+import type { Peer } from '../kernel/ids.js';
 import { encodeBody } from '../wire/codec.js';
-import { fragmentCount } from '../wire/datagram.js';
-import type { Envelope, Message } from '../wire/messages.js';
-import { messageOrdinals } from '../wire/registry.js';
+import type { Envelope } from '../wire/messages.js';
 import { Endpoint } from './endpoint.js';
-import { Packer, type EncodedMessage } from './packer.js';
-import { VirtualWire, type Node } from '../../../tests/integration/vectors/virtual-wire.js';
+import { Packer } from './packer.js';
 
-const epoch: Epoch = { number: 3, claimant: 'ab'.repeat(16) };
-const options = { maxDatagramBytes: 1400, windowBytes: 4 * 1024 * 1024 };
-
-function peer(name: string, start = 1): Peer {
-  return { node: name as NodeId, incarnation: { storeId: Buffer.from(name).toString('hex').padEnd(32, '0'), start } };
-}
-
-function tip(version: number): Tip {
-  return { epoch, version: version as Version, chain: version.toString(16).padStart(32, '0') as ChainId };
-}
-
-function announce(version: number, size: number): Message {
-  const bytes = Uint8Array.from({ length: size }, (_, at) => (at * 31 + version) & 0xff);
-  const change: Delta = { from: tip(version), to: tip(version + 1), bytes, digest: digestOf(bytes) };
-  return { kind: 'announce', from: change.from, to: change.to, content: { kind: 'change', change } };
-}
-
-const leave: Message = { kind: 'leave' };
-
-function status(windowBytes: number): Message {
-  return {
-    kind: 'status',
-    sequence: 1,
-    tip: null,
-    prepared: [],
-    state: 'current',
-    echo: null,
-    windowBytes,
-    repairs: 0,
-    snapshots: 0,
-  };
-}
-
-/** What arrived, in short: version and whether the bytes are those sent. */
-function arrived(node: Node): { version: number; intact: boolean }[] {
-  return node.received.flatMap(({ message }) => {
-    if (message.kind !== 'announce' || message.content.kind !== 'change') return [];
-    const { change } = message.content;
-    return [{ version: change.to.version, intact: digestOf(change.bytes) === change.digest }];
-  });
-}
-
-function sendAll(wire: VirtualWire, from: Node, message: Message, dataSet = 'prices'): void {
-  from.endpoint.send({ to: 'all', dataSet, epoch, message }, wire.nowMs);
-}
-
-/** A master and slaves that have heard each other. */
-function group(slaves: number, seed = 1, more: object = {}): { wire: VirtualWire; master: Node; slaves: Node[] } {
-  const wire = new VirtualWire(seededRandom(seed));
-  const master = wire.add(peer('master'), { ...options, ...more });
-  const others = Array.from({ length: slaves }, (_, index) => wire.add(peer(`s${index}`), { ...options, ...more }));
-  for (const node of wire.nodes) sendAll(wire, node, leave);
-  wire.run(1);
-  for (const node of wire.nodes) node.received.length = 0;
-  return { wire, master, slaves: others };
-}
+import { announce, arrived, epoch, group, leave, options, peer, sendAll } from '../../../tests/support/stream-group.js';
 
 describe('small messages', () => {
   test('go to the group in one datagram, and come with sender, data set and epoch', () => {
@@ -352,6 +292,7 @@ describe('fragments', () => {
     const restarted = wire.add(peer('master', 2), options);
     wire.tap = (to) => to === master.address;
     const requests: Uint8Array[] = [];
+    slave.endpoint.tick(wire.nowMs + 10);
     for (const { bytes } of slave.endpoint.takeDatagrams(wire.nowMs + 10)) requests.push(bytes);
     expect(requests).toHaveLength(1);
     for (const bytes of requests) expect(restarted.endpoint.receive(bytes, slave.address, wire.nowMs)).toEqual([]);
@@ -360,192 +301,79 @@ describe('fragments', () => {
   });
 });
 
-describe('pace', () => {
-  test('a burst stays within its share of the smallest window that a status told', () => {
-    const {
-      wire,
-      master,
-      slaves: [slave],
-    } = group(1);
-    if (slave === undefined) throw new Error('no slave');
-    sendAll(wire, slave, status(128 * 1024));
-    wire.run(5);
-    sendAll(wire, master, announce(1, 1_000_000));
-    const burst = master.endpoint.takeDatagrams(wire.nowMs).reduce((sum, { bytes }) => sum + bytes.length, 0);
-    expect(burst).toBeGreaterThan(50 * 1024);
-    expect(burst).toBeLessThanOrEqual(64 * 1024);
-    const wake = master.endpoint.nextWakeMs();
-    expect(wake).toBeGreaterThan(wire.nowMs);
-    expect(master.endpoint.takeDatagrams(wake).length).toBeGreaterThan(0);
-  });
-
-  test('no status makes the sender crawl', () => {
-    const {
-      wire,
-      master,
-      slaves: [slave],
-    } = group(1);
-    if (slave === undefined) throw new Error('no slave');
-    sendAll(wire, slave, status(1));
-    wire.run(5);
-    sendAll(wire, master, announce(1, 1_000_000));
-    expect(master.endpoint.takeDatagrams(wire.nowMs).length).toBeGreaterThan(10);
-  });
-
-  test('reported loss halves the rate, quiet raises it again', () => {
-    const {
-      wire,
-      master,
-      slaves: [slave],
-    } = group(1);
-    if (slave === undefined) throw new Error('no slave');
-    const before = master.endpoint.held.bytesPerMs;
-    wire.fate = { loss: 0.1, duplication: 0, delayMs: [0.1, 0.1] };
-    for (let version = 1; version <= 10; version += 1) {
-      sendAll(wire, master, announce(version, 200_000));
-      wire.run(wire.nowMs + 60);
-    }
-    const after = master.endpoint.held.bytesPerMs;
-    expect(after).toBeLessThan(before / 2);
-    wire.fate = { loss: 0, duplication: 0, delayMs: [0.1, 0.1] };
-    for (let step = 0; step < 20; step += 1) {
-      wire.run(wire.nowMs + 150);
-      sendAll(wire, master, announce(20 + step, 10_000));
-    }
-    expect(master.endpoint.held.bytesPerMs).toBeGreaterThan(after * 2);
-  });
-});
-
-describe('bounds (G10)', () => {
-  /** First fragments of many messages, none ever completed. */
-  function beginnings(from: Peer, count: number, size: number): Uint8Array[] {
-    const packer = new Packer(from, 1400);
-    const context = packer.context('prices', epoch);
-    const body = encodeBody(announce(1, size));
-    return Array.from({ length: count }, (_, id) => {
-      const message: EncodedMessage = {
-        id,
-        ordinal: messageOrdinals.announce,
-        context,
-        body,
-        fragmentCount: fragmentCount(body.length, packer.capacity(context)),
-      };
-      return packer.fragment(message, 0);
-    });
+describe('an end that is asked for by a receiver that is slow', () => {
+  /** A message of which the receiver has read the first ten fragments when its patience ends. */
+  function slowReceiver(): {
+    master: Endpoint;
+    slave: Endpoint;
+    datagrams: readonly Uint8Array[];
+    request: Uint8Array;
+  } {
+    const master = new Endpoint({ self: peer('master'), ...options });
+    const slave = new Endpoint({ self: peer('slave'), ...options });
+    slave.receive(greeting(master), 'm:1', 0);
+    master.receive(greeting(slave), 's:1', 0);
+    master.send({ to: 'all', dataSet: 'prices', epoch, message: announce(1, 40_000) }, 0);
+    const datagrams = master.takeDatagrams(0).map(({ bytes }) => bytes);
+    for (const bytes of datagrams.slice(0, 10)) slave.receive(bytes, 'm:1', 1);
+    return { master, slave, datagrams, request: requestAt(slave, 6) };
   }
 
-  test('partial messages of one sender, and of all, are bounded in bytes and number; others keep theirs', () => {
-    const limits = {
-      reassemblyBytes: 4_000_000,
-      reassemblyBytesPerSender: 3_000_000,
-      maxPartials: 50,
-      maxPartialsPerSender: 20,
-      maxSenders: 8,
-    };
-    const slave = new Endpoint({ self: peer('slave'), ...options, limits });
-    const good = beginnings(peer('good'), 1, 20_000);
-    for (const bytes of good) slave.receive(bytes, '127.0.0.1:1', 0);
-    for (let sender = 0; sender < 6; sender += 1) {
-      for (const bytes of beginnings(peer(`flood${sender}`), 40, 900_000)) slave.receive(bytes, '127.0.0.1:2', 0);
-      expect(slave.held.reassemblyBytes).toBeLessThanOrEqual(limits.reassemblyBytes);
-    }
-    expect(slave.counters.reassembliesEvicted).toBeGreaterThan(200);
-    // The one of the quiet sender is still wanted: its request is among those that come due.
-    expect(slave.held.reassemblyBytes).toBeGreaterThan(20_000);
-    const requested = slave.takeDatagrams(20).map(({ to }) => to);
-    expect(requested).toContain('127.0.0.1:1');
-    slave.tick(5000);
-    expect(slave.held.reassemblyBytes).toBe(0);
+  function greeting(from: Endpoint): Uint8Array {
+    from.send({ to: 'all', dataSet: 'prices', epoch, message: leave }, 0);
+    return from.takeDatagrams(0)[0]?.bytes ?? new Uint8Array();
+  }
+
+  function requestAt(slave: Endpoint, nowMs: number): Uint8Array {
+    slave.tick(nowMs);
+    const [request, ...more] = slave.takeDatagrams(nowMs);
+    expect(more).toEqual([]);
+    if (request === undefined) throw new Error('nothing is asked for');
+    return request.bytes;
+  }
+
+  function answerAt(master: Endpoint, nowMs: number): { readonly to: string; readonly bytes: Uint8Array }[] {
+    master.tick(nowMs);
+    return master.takeDatagrams(nowMs);
+  }
+
+  test('costs one fragment to the group and no speed; what was only late completes the message', () => {
+    const { master, slave, datagrams, request } = slowReceiver();
+    const rate = master.held.bytesPerMs;
+    master.receive(request, 's:1', 60);
+    const answer = answerAt(master, 62);
+    expect(answer.map(({ to }) => to)).toEqual(['group']);
+    const rest = [...datagrams.slice(10), ...answer.map(({ bytes }) => bytes)];
+    const envelopes = rest.flatMap((bytes) => slave.receive(bytes, 'm:1', 63));
+    expect(envelopes).toHaveLength(1);
+    expect(slave.counters.repairsRequested).toBe(1);
+    master.tick(400);
+    expect(master.held.bytesPerMs).toBeGreaterThanOrEqual(rate);
   });
 
-  test('what waits and what is kept for repairs are bounded', () => {
-    const limits = { maxQueuedBytes: 1_000_000, resendBytes: 500_000, resendAgeMs: 1000 };
-    const { wire, master } = group(1, 1, { limits });
-    for (let version = 1; version <= 30; version += 1) sendAll(wire, master, announce(version, 100_000));
-    expect(master.endpoint.held.queuedBytes).toBeLessThanOrEqual(limits.maxQueuedBytes);
-    expect(master.endpoint.held.resendBytes).toBeLessThanOrEqual(limits.resendBytes + 101_000);
-    expect(master.endpoint.counters.queueFull).toBeGreaterThan(15);
-    wire.run(5000);
-    expect(master.endpoint.held.queuedBytes).toBe(0);
-    expect(master.endpoint.held.resendBytes).toBe(0);
-    expect(master.endpoint.nextWakeMs()).toBe(Infinity);
+  test('costs nothing while the message is still leaving', () => {
+    const { master, request } = slowReceiver();
+    master.datagramsLeft(58);
+    master.receive(request, 's:1', 60);
+    expect(answerAt(master, 62)).toEqual([]);
   });
 
-  test('a message larger than the wire allows is counted and dropped', () => {
-    const { wire, master } = group(1);
-    sendAll(wire, master, announce(1, 9 * 1024 * 1024));
-    expect(master.endpoint.counters.oversized).toBe(1);
-    expect(master.endpoint.takeDatagrams(wire.nowMs)).toEqual([]);
+  test('is sent whole when it is asked for again without any progress', () => {
+    const { master, slave, datagrams, request } = slowReceiver();
+    master.receive(request, 's:1', 8);
+    answerAt(master, 10);
+    master.receive(requestAt(slave, 20), 's:1', 21);
+    const answer = answerAt(master, 23);
+    expect(answer).toHaveLength(datagrams.length - 10);
+    expect(answer.flatMap(({ bytes }) => slave.receive(bytes, 'm:1', 24))).toHaveLength(1);
   });
 
-  test('a flood of requests for the same fragments is answered once', () => {
-    const {
-      wire,
-      master,
-      slaves: [slave],
-    } = group(1);
-    if (slave === undefined) throw new Error('no slave');
-    let seen = 0;
-    let request: Uint8Array | null = null;
-    wire.tap = (to, bytes) => {
-      if (to === master.address) request = Uint8Array.from(bytes);
-      return to === 'group' && (seen += 1) !== 2;
-    };
-    sendAll(wire, master, announce(1, 20_000));
-    wire.run(10);
-    if (request === null) throw new Error('nothing was asked for');
-    for (let copy = 0; copy < 1000; copy += 1) master.endpoint.receive(request, slave.address, wire.nowMs);
-    expect(master.endpoint.takeDatagrams(wire.nowMs + 2)).toHaveLength(1);
-    for (let copy = 0; copy < 1000; copy += 1) master.endpoint.receive(request, slave.address, wire.nowMs + 3);
-    expect(master.endpoint.takeDatagrams(wire.nowMs + 4)).toEqual([]);
-  });
-});
-
-describe('what is refused (G11)', () => {
-  test('is counted by reason, and never reaches a core', () => {
-    const {
-      wire,
-      master,
-      slaves: [slave],
-    } = group(1);
-    if (slave === undefined) throw new Error('no slave');
-    sendAll(wire, master, announce(1, 300));
-    const [datagram] = master.endpoint.takeDatagrams(wire.nowMs);
-    if (datagram === undefined) throw new Error('nothing was sent');
-    const flipped = Uint8Array.from(datagram.bytes);
-    flipped[200] = (flipped[200] ?? 0) ^ 1;
-    const from = master.address;
-    for (const bytes of [
-      flipped,
-      datagram.bytes.subarray(0, 40),
-      Buffer.from('hello, is anybody there?'),
-      new Uint8Array(0),
-    ]) {
-      expect(slave.endpoint.receive(bytes, from, wire.nowMs)).toEqual([]);
-    }
-    expect(slave.endpoint.counters.rejected).toMatchObject({ 'bad-checksum': 1, truncated: 2, 'bad-magic': 1 });
-  });
-
-  test('fragments that contradict each other, and a whole that is no message', () => {
-    const slave = new Endpoint({ self: peer('slave'), ...options });
-    const packer = new Packer(peer('odd'), 1400);
-    const context = packer.context('prices', epoch);
-    const body = encodeBody(announce(1, 2000));
-    const bytes = new Uint8Array(body.length);
-    copyBody(body, { from: 0, length: body.length }, bytes, 0);
-    bytes[0] = 0xc1;
-    const broken: EncodedMessage = {
-      id: 5,
-      ordinal: messageOrdinals.announce,
-      context,
-      body: { parts: [bytes], length: bytes.length },
-      fragmentCount: 2,
-    };
-    slave.receive(packer.fragment(broken, 0), 'a:1', 0);
-    expect(slave.receive(packer.fragment({ ...broken, ordinal: messageOrdinals.prepare }, 1), 'a:1', 0)).toEqual([]);
-    expect(slave.counters.rejected['bad-frame']).toBe(1);
-    expect(slave.receive(packer.fragment(broken, 1), 'a:1', 0)).toEqual([]);
-    expect(slave.counters.rejected['bad-body']).toBe(1);
-    expect(slave.held.reassemblyBytes).toBe(0);
+  test('is not asked for in the turn of another datagram, since more may wait in the sockets', () => {
+    const { master, slave, datagrams } = slowReceiver();
+    const before = slave.counters.repairsRequested;
+    slave.receive(greeting(master), 'm:1', 200);
+    expect(slave.takeDatagrams(200)).toEqual([]);
+    expect(slave.counters.repairsRequested).toBe(before);
+    expect(datagrams.slice(10).flatMap((bytes) => slave.receive(bytes, 'm:1', 200))).toHaveLength(1);
   });
 });

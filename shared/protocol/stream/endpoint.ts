@@ -14,7 +14,7 @@ import { Pacer } from './pacer.js';
 import { Packer, type EncodedMessage } from './packer.js';
 import { peerKey, PeerTable } from './peers.js';
 import { Reassembler } from './reassembler.js';
-import { ResendBuffer } from './resend-buffer.js';
+import { ResendBuffer, type SentMessage } from './resend-buffer.js';
 import { streamLimits, type StreamLimits } from './stream-limits.js';
 import type { Address, Datagram, EndpointOptions, Outgoing } from './types.js';
 
@@ -45,6 +45,8 @@ export class Endpoint {
   #smallSinceMs = Infinity;
   #pacedAtMs = Infinity;
   #nextMessageId = 0;
+  /** Messages of which fragments were taken and not reported as gone. */
+  #leaving: SentMessage[] = [];
 
   /** Throws `bad-option` when the datagram size is out of the wire's range. */
   constructor(options: EndpointOptions) {
@@ -91,11 +93,22 @@ export class Endpoint {
 
   /** All datagrams that may leave now. The rest comes when `nextWakeMs` says. */
   takeDatagrams(nowMs: number): Datagram[] {
-    this.tick(nowMs);
+    this.#answerRequests(nowMs);
+    this.#leaving = [];
     const datagrams: Datagram[] = [];
     this.#takeSmall(datagrams, nowMs);
     this.#takePaced(datagrams, nowMs);
     return datagrams;
+  }
+
+  /**
+   * Optional after `takeDatagrams`: all that was taken has been handed to the system. Sending many takes long, and longer
+   * when the process is kept from running meanwhile; a request that comes then is about what hadn't left yet.
+   */
+  datagramsLeft(nowMs: number): void {
+    if (this.#leaving.length === 0) return;
+    for (const sent of this.#leaving) sent.lastSentMs = nowMs;
+    this.#leaving = [];
   }
 
   /** What came for the cores in this datagram; nothing when it was refused, which the counters tell. Never throws. */
@@ -129,7 +142,11 @@ export class Endpoint {
     return envelopes;
   }
 
-  /** Does what has come due: asks for missing fragments, answers such requests, drops what is too old. */
+  /**
+   * Does what has come due: asks for missing fragments, answers such requests, drops what is too old. Only a timer's turn
+   * may ask, since by then everything that waited in the sockets has been read; in a datagram's own turn the next ones
+   * may still wait there.
+   */
   tick(nowMs: number): void {
     for (const lack of this.#reassembler.takeDue(nowMs)) {
       const to = this.#peers.addressOf(lack.of);
@@ -148,11 +165,15 @@ export class Endpoint {
       );
       this.counters.repairsRequested += 1;
     }
+    this.#answerRequests(nowMs);
+    this.#resends.expire(nowMs);
+  }
+
+  #answerRequests(nowMs: number): void {
     for (const repair of this.#resends.takeDue(nowMs)) {
       this.#paced.addRepair(repair.to, repair.sent, repair.indexes);
       this.#pacedAtMs = nowMs;
     }
-    this.#resends.expire(nowMs);
   }
 
   /** When to call `tick` and `takeDatagrams` next, on the clock of `nowMs`; in the past when something waits to be taken. */
@@ -255,6 +276,7 @@ export class Endpoint {
       this.#paced.shift();
       if (next.sent === null) continue;
       next.sent.lastSentMs = nowMs;
+      if (this.#leaving.at(-1) !== next.sent) this.#leaving.push(next.sent);
       if (next.again) {
         next.sent.underWay.delete(next.index);
         this.counters.fragmentsResent += 1;

@@ -5,7 +5,8 @@ const roundingBytes = 16;
 
 /**
  * A token bucket over what leaves in bulk. Its burst is a share of the smallest receive window, so that a burst fits
- * in everybody's buffer; its rate halves when fragments are reported lost and rises while all is quiet.
+ * in everybody's buffer; its rate halves when more fragments are reported lost than the threshold allows, and rises
+ * while fewer are.
  */
 export class Pacer {
   readonly #limits: StreamLimits;
@@ -14,6 +15,7 @@ export class Pacer {
   #tokens: number;
   #filledMs = -Infinity;
   #quietSinceMs = -Infinity;
+  #halvedMs = -Infinity;
   #sampleSinceMs = -Infinity;
   #sampleSent = 0;
   readonly #sampleLost = new Map<string, number>();
@@ -70,19 +72,25 @@ export class Pacer {
   noteLost(peer: string, fragments: number, nowMs: number): void {
     if (this.#sampleSent === 0 && this.#sampleLost.size === 0) this.#sampleSinceMs = nowMs;
     this.#sampleLost.set(peer, (this.#sampleLost.get(peer) ?? 0) + fragments);
-    this.#quietSinceMs = nowMs;
     this.#judge(nowMs);
   }
 
   /** The peer that lost most decides: its share of what was sent in this sample. */
   #judge(nowMs: number): void {
     const elapsedMs = nowMs - this.#sampleSinceMs;
-    const { lossSampleFragments, lossSampleMs, lossSampleMaxMs, lossThreshold, minRate } = this.#limits;
+    const { lossSampleFragments, lossSampleMs, lossSampleMaxMs, lossThreshold, minRate, quietMs } = this.#limits;
     const enough = elapsedMs >= lossSampleMs && this.#sampleSent >= lossSampleFragments;
     if (!enough && elapsedMs < lossSampleMaxMs) return;
     let lost = 0;
     for (const count of this.#sampleLost.values()) if (count > lost) lost = count;
-    if (lost > this.#sampleSent * lossThreshold) this.#rate = Math.max(this.#rate / 2, minRate);
+    if (lost > this.#sampleSent * lossThreshold) {
+      // One overflow is reported over several samples; it halves the rate once.
+      if (nowMs - this.#halvedMs >= quietMs) {
+        this.#rate = Math.max(this.#rate / 2, minRate);
+        this.#halvedMs = nowMs;
+      }
+      this.#quietSinceMs = nowMs;
+    }
     this.#sampleSent = 0;
     this.#sampleLost.clear();
   }

@@ -161,12 +161,12 @@ export class Reassembler {
     return Math.min(partial.progressMs + this.#limits.giveUpMs, partial.firstMs + this.#limits.maxPartialAgeMs);
   }
 
-  /** A hole may be reordering for a moment; a missing end may be pacing for longer. Once asked, the back-off rules. */
+  /** A hole may be reordering for a moment; a missing end may be pacing for longer, and isn't late while more comes. Progress ends the back-off. */
   #schedule(partial: PartialMessage, nowMs: number): void {
-    if (partial.requests > 0) return;
     const { reorderMs, repairMinMs } = this.#limits;
+    partial.backoffMs = repairMinMs;
     if (partial.completeTo > partial.highest) partial.requestAtMs = nowMs + repairMinMs;
-    else partial.requestAtMs = Math.min(partial.requestAtMs, nowMs + reorderMs);
+    else if (partial.requests === 0) partial.requestAtMs = Math.min(partial.requestAtMs, nowMs + reorderMs);
   }
 
   #begin(sender: Sender, frame: FragmentFrame, sequence: number, nowMs: number): PartialMessage {

@@ -17,6 +17,10 @@ export interface SentMessage {
   dueMs: number;
   /** The last answer: a request that crosses with it isn't answered again. */
   lastRepair: { readonly atMs: number; readonly to: 'group' | Address; readonly indexes: ReadonlySet<number> } | null;
+  /** The answer goes to the group: what it is to tell, only the order among the group's datagrams tells. */
+  toGroup: boolean;
+  /** By peer: where the end began that it asked for, and when. */
+  readonly askedEnds: Map<string, { readonly first: number; readonly atMs: number }>;
   /** By peer: fragments below this index were asked for already, so they are no new loss. */
   readonly askedUpTo: Map<string, number>;
 }
@@ -64,6 +68,8 @@ export class ResendBuffer {
       dueMs: Infinity,
       lastRepair: null,
       askedUpTo: new Map(),
+      toGroup: false,
+      askedEnds: new Map(),
     };
     this.#drop(message.id);
     this.#sent.set(message.id, sent);
@@ -93,6 +99,19 @@ export class ResendBuffer {
     let highest = asked;
     let adds = false;
     for (const range of request.ranges) {
+      const isEnd = range.first + range.count >= sent.message.fragmentCount;
+      if (isEnd) {
+        const verdict = this.#judgeEnd(sent, request.peer, range.first, nowMs);
+        if (verdict === 'under way') continue;
+        if (verdict === 'probe') {
+          const last = sent.message.fragmentCount - 1;
+          if (underWay.has(last) || crossed?.has(last) === true) continue;
+          wanted.add(last);
+          sent.toGroup = true;
+          adds = true;
+          continue;
+        }
+      }
       const end = Math.min(range.first + range.count, sent.sentUpTo);
       for (let index = range.first; index < end; index += 1) {
         if (index >= asked) newlyLost += 1;
@@ -112,6 +131,21 @@ export class ResendBuffer {
     return { held: true, newlyLost };
   }
 
+  /**
+   * A hole was seen by what came behind it; an end that is missing may just not have been read yet, by a receiver that is
+   * kept from running or by this node that reads the request late. While the message is leaving, what leaves next will
+   * tell. Afterwards its last fragment goes to the group once more: whoever lost the others sees a hole then, and whoever
+   * was slow has lost nothing. Only an end that is asked for again without any progress is sent whole.
+   */
+  #judgeEnd(sent: SentMessage, peer: string, first: number, nowMs: number): 'under way' | 'probe' | 'lost' {
+    const { inFlightMs, maxPeers } = this.#limits;
+    if (sent.sentUpTo < sent.message.fragmentCount || nowMs - sent.lastSentMs < inFlightMs) return 'under way';
+    const before = sent.askedEnds.get(peer);
+    if (before?.first === first) return nowMs - before.atMs < inFlightMs ? 'under way' : 'lost';
+    if (before !== undefined || sent.askedEnds.size < maxPeers) sent.askedEnds.set(peer, { first, atMs: nowMs });
+    return 'probe';
+  }
+
   /** The answers whose time has come. */
   takeDue(nowMs: number): Repair[] {
     const repairs: Repair[] = [];
@@ -124,7 +158,8 @@ export class ResendBuffer {
       sent.wanted.clear();
       sent.dueMs = Infinity;
       if (first === undefined || indexes.length === 0) continue;
-      const to = others.length > 0 ? 'group' : first;
+      const to = others.length > 0 || sent.toGroup ? 'group' : first;
+      sent.toGroup = false;
       sent.lastRepair = { atMs: nowMs, to, indexes: new Set(indexes) };
       for (const index of indexes) sent.underWay.add(index);
       repairs.push({ to, sent, indexes });

@@ -11,6 +11,8 @@ export interface StreamLimits {
   readonly gatherMs: number;
   /** A request that crosses with the answer just sent isn't answered again. */
   readonly repairHoldMs: number;
+  /** What left more recently than this is on its way. Below `repairMinMs`, so that no request for a lost end is in vain. */
+  readonly inFlightMs: number;
   /** Memory for partial messages: a whole node, and of one sender, so that none can use it up for the others. */
   readonly reassemblyBytes: number;
   readonly reassemblyBytesPerSender: number;
@@ -56,6 +58,7 @@ export const streamLimits: StreamLimits = {
   resendAgeMs: 5000,
   gatherMs: 1,
   repairHoldMs: 3,
+  inFlightMs: 4,
   reassemblyBytes: 64 * mebibyte,
   reassemblyBytesPerSender: 32 * mebibyte,
   maxPartials: 1024,

@@ -267,7 +267,8 @@ export interface SnapshotRequest {
   readonly request: number;
 }
 
-export type SessionMessage = Survey | Report | Claim | EpochPromise | Join | Welcome | Refusal | Leave | Status | Heartbeat;
+export type SessionMessage =
+  Survey | Report | Claim | EpochPromise | Join | Welcome | Refusal | Leave | Status | Heartbeat;
 export type ReplicationMessage = Announce | Prepare | Vote | Commit | Abort | Inquiry | Resolution;
 export type DeltaMessage = DeltaRequest | Deltas | TooOld | BulkOffer | SnapshotRequest;
 export type Message = SessionMessage | ReplicationMessage | DeltaMessage;

@@ -13,7 +13,10 @@ interface Price {
 
 /** A slave votes from its first status on. */
 async function joined(dataSet: MasterDataSet, count: number): Promise<void> {
-  await until(() => dataSet.members().filter(({ live, state }) => live && state !== null).length === count, `${count} members with a status`);
+  await until(
+    () => dataSet.members().filter(({ live, state }) => live && state !== null).length === count,
+    `${count} members with a status`,
+  );
 }
 
 describe('a key-value data set', () => {
@@ -31,7 +34,11 @@ describe('a key-value data set', () => {
     expect(outcome).toMatchObject({ votes: { yes: 2, no: 0, silent: 0 }, durable: true });
     await one.reached(outcome.tip.version, { timeoutMs: 3000 });
     await two.reached(outcome.tip.version, { timeoutMs: 3000 });
-    expect([one.get('sku-1'), two.get('sku-1'), prices.get('sku-1')]).toEqual([{ cents: 999 }, { cents: 999 }, { cents: 999 }]);
+    expect([one.get('sku-1'), two.get('sku-1'), prices.get('sku-1')]).toEqual([
+      { cents: 999 },
+      { cents: 999 },
+      { cents: 999 },
+    ]);
     expect([one.tip, two.tip]).toEqual([prices.tip, prices.tip]);
     expect((await seen.next()).value).toEqual({ tip: outcome.tip, skipped: 0 });
     await until(() => one.state === 'current', 's1 is current');
@@ -41,14 +48,22 @@ describe('a key-value data set', () => {
     await using group = await Loopback.start();
     const prices = await (await group.master()).register('prices', originals<Price>());
     const lenient = await (await group.slave('s1')).register('prices', copies<Price>());
-    const strict = await (await group.slave('s2')).register(
+    const strict = await (
+      await group.slave('s2')
+    ).register(
       'prices',
-      copies<Price>({ validate: (operation) => ('put' in operation && operation.put[1].cents <= 0 ? 'cents must be positive' : true) }),
+      copies<Price>({
+        validate: (operation) => ('put' in operation && operation.put[1].cents <= 0 ? 'cents must be positive' : true),
+      }),
     );
     await joined(prices.dataSet, 2);
 
     const vetoed = await prices.change([{ put: ['sku-1', { cents: -5 }] }]);
-    expect(vetoed).toMatchObject({ kind: 'aborted', reason: 'refused', refusals: [{ node: 's2', reason: expect.stringContaining('cents must be positive') as string }] });
+    expect(vetoed).toMatchObject({
+      kind: 'aborted',
+      reason: 'refused',
+      refusals: [{ node: 's2', reason: expect.stringContaining('cents must be positive') as string }],
+    });
     const fine = await prices.change([{ put: ['sku-2', { cents: 5 }] }]);
     if (fine.kind !== 'committed') throw new Error(JSON.stringify(fine));
     for (const copy of [lenient, strict]) {
@@ -60,7 +75,8 @@ describe('a key-value data set', () => {
   it('reaches a slave that joins late', async () => {
     await using group = await Loopback.start();
     const prices = await (await group.master()).register('prices', originals<Price>());
-    for (const cents of [1, 2, 3]) expect(await prices.change([{ put: [`sku-${cents}`, { cents }] }])).toMatchObject({ kind: 'committed' });
+    for (const cents of [1, 2, 3])
+      expect(await prices.change([{ put: [`sku-${cents}`, { cents }] }])).toMatchObject({ kind: 'committed' });
     const late = await (await group.slave('s1')).register('prices', copies<Price>());
     await late.reached(prices.tip?.version ?? 0, { timeoutMs: 8000 });
     expect(late.list()).toEqual(prices.list());
@@ -73,12 +89,16 @@ describe('a key-value data set', () => {
     const slave = await group.slave('s1');
     const names = ['prices', 'routes', 'flags'];
     const pairs = await Promise.all(
-      names.map(async (name) => ({ original: await master.register(name, originals<string>()), copy: await slave.register(name, copies<string>()) })),
+      names.map(async (name) => ({
+        original: await master.register(name, originals<string>()),
+        copy: await slave.register(name, copies<string>()),
+      })),
     );
     for (const { original } of pairs) await joined(original.dataSet, 1);
     await Promise.all(
       pairs.map(async ({ original, copy }, index) => {
-        for (let count = 0; count <= index; count += 1) await original.change([{ put: ['own', `${names[index] ?? ''} ${count}`] }]);
+        for (let count = 0; count <= index; count += 1)
+          await original.change([{ put: ['own', `${names[index] ?? ''} ${count}`] }]);
         await copy.reached(original.tip?.version ?? 0, { timeoutMs: 3000 });
       }),
     );
@@ -122,7 +142,9 @@ describe('a key-value data set', () => {
 });
 
 describe('a user layer of the host', () => {
-  async function pair(group: Loopback): Promise<{ original: TextOriginal; copy: TextCopy; dataSet: MasterDataSet; slave: SlaveDataSet }> {
+  async function pair(
+    group: Loopback,
+  ): Promise<{ original: TextOriginal; copy: TextCopy; dataSet: MasterDataSet; slave: SlaveDataSet }> {
     const original = new TextOriginal();
     const copy = new TextCopy();
     const dataSet = await (await group.master()).register('text', original);
@@ -134,18 +156,30 @@ describe('a user layer of the host', () => {
   it('replicates in one phase and in two; deltas are given, or asked for', async () => {
     await using group = await Loopback.start();
     const { original, copy, dataSet, slave } = await pair(group);
-    expect(await dataSet.replicate({ version: 10, delta: Buffer.from('a') })).toMatchObject({ kind: 'committed', votes: { yes: 1 } });
+    expect(await dataSet.replicate({ version: 10, delta: Buffer.from('a') })).toMatchObject({
+      kind: 'committed',
+      votes: { yes: 1 },
+    });
     // Within its lease it votes even when it hasn't acknowledged the newest state yet.
     await until(() => slave.state === 'current', 's1 is current');
-    expect(await dataSet.replicate({ version: 20, prior: 10, delta: Buffer.from('b'), phases: 'one' })).toMatchObject({ kind: 'committed' });
+    expect(await dataSet.replicate({ version: 20, prior: 10, delta: Buffer.from('b'), phases: 'one' })).toMatchObject({
+      kind: 'committed',
+    });
     expect(original.deltasAsked).toBe(0);
     original.append(21, 'c');
-    expect(await dataSet.replicate({ version: 21, wait: 'exposed' })).toMatchObject({ kind: 'committed', votes: { yes: 1 } });
+    expect(await dataSet.replicate({ version: 21, wait: 'exposed' })).toMatchObject({
+      kind: 'committed',
+      votes: { yes: 1 },
+    });
     expect(original.deltasAsked).toBeGreaterThan(0);
     expect([original.text, copy.text, copy.versions]).toEqual(['abc', 'abc', [10, 20, 21]]);
     expect(copy.tip).toEqual(dataSet.tip);
-    await expect(dataSet.replicate({ version: 21, delta: Buffer.from('d') })).rejects.toMatchObject({ code: 'version-not-greater' });
-    await expect(dataSet.replicate({ version: 22, prior: 20, delta: Buffer.from('d') })).rejects.toMatchObject({ code: 'prior-not-current' });
+    await expect(dataSet.replicate({ version: 21, delta: Buffer.from('d') })).rejects.toMatchObject({
+      code: 'version-not-greater',
+    });
+    await expect(dataSet.replicate({ version: 22, prior: 20, delta: Buffer.from('d') })).rejects.toMatchObject({
+      code: 'prior-not-current',
+    });
   });
 
   it('whose prepare hangs: the round ends by its deadline, by roll-back, by the caller, or by unregistering, each typed', async () => {
@@ -153,7 +187,12 @@ describe('a user layer of the host', () => {
     const { copy, original, dataSet } = await pair(group);
     let release: () => void = () => undefined;
     const hang = (): void => {
-      copy.onPrepare = () => new Promise((resolve) => { release = () => { resolve({ ok: true }); }; });
+      copy.onPrepare = () =>
+        new Promise((resolve) => {
+          release = () => {
+            resolve({ ok: true });
+          };
+        });
     };
     const asked = async (version: number): Promise<void> => {
       await until(() => copy.seen.includes(`prepare ${version}`), `prepare ${version}`);
@@ -166,7 +205,9 @@ describe('a user layer of the host', () => {
 
     hang();
     expect(await dataSet.replicate({ version: 1, delta: Buffer.from('x'), timeoutMs: 200 })).toMatchObject({
-      kind: 'aborted', reason: 'timeout', refusals: [{ node: 's1' }],
+      kind: 'aborted',
+      reason: 'timeout',
+      refusals: [{ node: 's1' }],
     });
     await settled(1);
 
@@ -185,7 +226,9 @@ describe('a user layer of the host', () => {
     expect(await cancelled).toMatchObject({ kind: 'aborted', reason: 'cancelled' });
     await settled(3);
 
-    expect(await dataSet.replicate({ version: 4, delta: Buffer.from('kept'), wait: 'exposed' })).toMatchObject({ kind: 'committed' });
+    expect(await dataSet.replicate({ version: 4, delta: Buffer.from('kept'), wait: 'exposed' })).toMatchObject({
+      kind: 'committed',
+    });
     expect([copy.text, original.text]).toEqual(['kept', 'kept']);
     await expect(dataSet.rollBack(4)).rejects.toMatchObject({ code: 'already-decided' });
 
@@ -203,8 +246,12 @@ describe('a user layer of the host', () => {
     await using group = await Loopback.start();
     const { copy, original, dataSet } = await pair(group);
     const large = 'x'.repeat(700_000);
-    expect(await dataSet.replicate({ version: 1, delta: Buffer.from(large), wait: 'exposed', timeoutMs: 10_000 })).toMatchObject({ kind: 'committed' });
-    expect(await dataSet.replicate({ version: 2, delta: Buffer.from('end'), wait: 'exposed' })).toMatchObject({ kind: 'committed' });
+    expect(
+      await dataSet.replicate({ version: 1, delta: Buffer.from(large), wait: 'exposed', timeoutMs: 10_000 }),
+    ).toMatchObject({ kind: 'committed' });
+    expect(await dataSet.replicate({ version: 2, delta: Buffer.from('end'), wait: 'exposed' })).toMatchObject({
+      kind: 'committed',
+    });
     expect(copy.text).toBe(`${large}end`);
     expect(original.text).toBe(copy.text);
   });
@@ -214,7 +261,9 @@ describe('a user layer of the host', () => {
     const original = new TextOriginal();
     const dataSet = await (await group.master()).register('text', original, { historyBytes: 0 });
     for (const version of [1, 2, 3]) {
-      expect(await dataSet.replicate({ version, delta: Buffer.from(`${version} `), voters: 'live' })).toMatchObject({ kind: 'committed' });
+      expect(await dataSet.replicate({ version, delta: Buffer.from(`${version} `), voters: 'live' })).toMatchObject({
+        kind: 'committed',
+      });
     }
     const copy = new TextCopy();
     const late = await (await group.slave('s1')).register('text', copy);
@@ -225,7 +274,7 @@ describe('a user layer of the host', () => {
 });
 
 describe('opening and closing', () => {
-  it('refuses a name twice, an unusable name, another node\'s store, and everything after the close', async () => {
+  it("refuses a name twice, an unusable name, another node's store, and everything after the close", async () => {
     await using group = await Loopback.start();
     const master = await group.master();
     await master.register('prices', originals<Price>());

@@ -65,7 +65,11 @@ export class FakeStore implements Store {
     }
   }
 
-  write(change: (transaction: StoreTransaction) => void, options: WriteOptions, done: (error: Error | null) => void): void {
+  write(
+    change: (transaction: StoreTransaction) => void,
+    options: WriteOptions,
+    done: (error: Error | null) => void,
+  ): void {
     const puts: string[] = [];
     change({
       put: (key, value) => {
@@ -99,9 +103,18 @@ export class FakeStore implements Store {
 export class FakeBulk implements Bulk {
   readonly port = 9000;
   readonly streams = new Map<string, AsyncIterable<Uint8Array>>();
-  readonly offers: { readonly token: string; readonly source: () => AsyncIterable<Uint8Array>; readonly ended: (error: Error | null) => void }[] = [];
+  readonly offers: {
+    readonly token: string;
+    readonly source: () => AsyncIterable<Uint8Array>;
+    readonly ended: (error: Error | null) => void;
+  }[] = [];
 
-  offer(token: string, source: () => AsyncIterable<Uint8Array>, _ttlMs: number, ended: (error: Error | null) => void): void {
+  offer(
+    token: string,
+    source: () => AsyncIterable<Uint8Array>,
+    _ttlMs: number,
+    ended: (error: Error | null) => void,
+  ): void {
     this.offers.push({ token, source, ended });
   }
 

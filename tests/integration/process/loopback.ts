@@ -126,7 +126,8 @@ export class TextCopy implements SlaveUserLayer {
 
   commit(change: Delta): void {
     if (sameTip(change.to, this.tip)) return;
-    if (change.from !== null && !sameTip(change.from, this.tip)) throw new Error(`a change from v${versionOf(change.from)} on v${versionOf(this.tip)}`);
+    if (change.from !== null && !sameTip(change.from, this.tip))
+      throw new Error(`a change from v${versionOf(change.from)} on v${versionOf(this.tip)}`);
     this.seen.push(`commit ${change.to.version}`);
     this.versions.push(change.to.version);
     this.text = change.from === null ? textOf(change) : this.text + textOf(change);

@@ -154,8 +154,8 @@ export class CounterMaster implements MasterUserLayer {
     return chunksOf(entry?.state ?? this.#state);
   }
 
-  restore(to: Tip | null): void {
-    for (const version of this.#staged.keys()) if (version > versionOf(to)) this.#staged.delete(version);
+  restore(_to: Tip | null, dropped: readonly number[]): void {
+    for (const version of dropped) this.#staged.delete(version);
   }
 
   async committed(change: Delta): Promise<void> {

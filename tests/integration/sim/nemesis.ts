@@ -1,5 +1,6 @@
 import type { Tip } from '../../../shared/protocol/kernel/ids.js';
 import { sameTip } from '../../../shared/protocol/kernel/ids.js';
+import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
 import type { World } from './world.js';
 
@@ -94,7 +95,8 @@ export class Nemesis {
       const kind = this.kinds[this.#random.below(this.kinds.length)];
       // An empty master can't know of a group that it doesn't hear, so it is left to meet the group undisturbed.
       if (kind !== undefined && this.#putBack === null) this.#bring(kind);
-      if (this.#putBack === null && this.#random.chance(0.1)) this.#backUp();
+      const backUpChance = this.kinds.includes('stale-master') ? 0.4 : 0;
+      if (this.#putBack === null && this.#random.chance(backUpChance)) this.#backUp();
       this.#next();
     });
   }
@@ -241,7 +243,8 @@ export class Nemesis {
         this.#strangers();
         return;
       case 'stale-master':
-        this.#staleMaster(forMs + 2000);
+        // Often as long as it takes an unknown master to lead: the slaves' leases, a survey, and then some.
+        this.#staleMaster(random.chance(0.3) ? forMs : forMs + limits.maxLeaseMs + 2 * limits.surveyMs);
         return;
       case 'take-over':
         this.#takeOver();
@@ -308,8 +311,7 @@ export class Nemesis {
     });
   }
 
-  #pause(kind: 'pause' | 'suspend', forMs: number): void {
-    const { process } = this.#someNode();
+  #pause(kind: 'pause' | 'suspend', forMs: number, { process } = this.#someNode()): void {
     process?.pause(kind);
     this.#later(forMs, () => {
       process?.resume();
@@ -364,9 +366,17 @@ export class Nemesis {
   }
 
   #takeOver(): void {
+    const { master } = this.#world;
     const second = this.#world.masters[1];
     if (second === undefined) return;
-    if (second.alive) this.#crash(second.name);
-    else second.start();
+    if (second.alive) {
+      this.#crash(second.name);
+      return;
+    }
+    // Mostly it is a master that hangs which is replaced: it wakes up in a group that has a newer one. One that goes on
+    // committing is ahead of the copy that was adopted, and the newer one then refuses.
+    if (second.starts === 0 && this.#random.chance(0.7))
+      this.#pause('pause', 3500 + this.#random.next() * 1500, master);
+    second.start();
   }
 }

@@ -1,14 +1,38 @@
 import { describe, expect, test } from 'vitest';
+import type { SimOptions } from './index.js';
 import { describeFailures, runSeed, simulate } from './index.js';
+import { defaultFaults } from './nemesis.js';
+import type { FaultKind } from './nemesis.js';
 
-/** Seeds of all kinds of faults; `npm run sim` runs many more. A seed that once failed is added here when it is mended. */
-const seeds = [1, 2, 3, 4, 5, 6, 7, 8];
+const takeOver: readonly FaultKind[] = [...defaultFaults, 'take-over'];
+
+/** Seeds of all kinds of faults; `npm run sim` runs many more. */
+const seeds = [1, 2, 3, 4, 6];
+
+/**
+ * Seeds that failed once, and what they found then. They go on as good seeds like any other: a change of the workload or
+ * of the faults changes what a seed draws.
+ */
+const regressions: readonly { readonly seed: number; readonly found: string; readonly options?: SimOptions }[] = [
+  { seed: 5, found: 'a chain of one step more than the wire allows', options: { faults: 'none' } },
+  { seed: 32, found: 'a whole state that held changes whose prior had been aborted' },
+  { seed: 99, found: 'a queued version rolled back, and those before it with it' },
+  { seed: 1267, found: 'a lease that outlived a short sleep' },
+  { seed: 2108, found: 'a copy called diverged for a late heartbeat of an empty master' },
+  { seed: 17, found: 'a master that leads unheard, and fences copies that hold more', options: { faults: takeOver } },
+  { seed: 32, found: 'a take-over by a copy that the live master is ahead of', options: { faults: takeOver } },
+  { seed: 76, found: 'an empty master that leads a group it cannot hear', options: { faults: takeOver } },
+];
 
 describe('simulation', () => {
   test.each(seeds)('seed %i holds every guarantee', async (seed) => {
     const result = await runSeed(seed);
     expect(describeFailures(result)).toBe('');
     expect(result.stats.convergedInMs).not.toBeNull();
+  });
+
+  test.each(regressions)('seed $seed holds every guarantee; it once found $found', async ({ seed, options }) => {
+    expect(describeFailures(await runSeed(seed, options))).toBe('');
   });
 
   test('a calm group commits nearly everything, and converges', async () => {

@@ -65,6 +65,11 @@ export class Truth {
     return this.#order[low - 1]?.tip ?? null;
   }
 
+  /** The committed states in the order of becoming durable; null beyond the last. */
+  commitNumber(index: number): Tip | null {
+    return this.#order[index]?.tip ?? null;
+  }
+
   get commits(): number {
     return this.#order.length;
   }

@@ -99,12 +99,13 @@ export class Workload {
     if (leader === null || service === null || layer === null) return null;
     this.#version = Math.max(this.#version, service.view().tip?.version ?? 0) + 1 + this.#random.below(3);
     const version = this.#version;
-    const base = layer instanceof CounterMaster ? this.#baseOf(layer, options) : {};
+    const base = layer instanceof CounterMaster ? this.#baseOf(layer) : {};
     const delta = this.#makeChange({ layer, version, random: this.#random });
-    const isGiven = delta !== undefined && (base.prior === undefined || this.#random.chance(this.#mix.giveDelta));
+    const isGiven = delta !== undefined && this.#random.chance(this.#mix.giveDelta);
     const given = { ...base, ...(isGiven ? { delta } : {}) };
     const { process } = leader;
     this.#open += 1;
+    this.#world.observe({ kind: 'replicating', node: leader.name, version, voters: options.voters ?? 'live' });
     try {
       const outcome = await untilEnd(process, this.#watched(service, { ...options, ...given, version }));
       if (outcome === null || process?.alive !== true) return null;
@@ -130,12 +131,9 @@ export class Workload {
     return this.replicate({ phases: 'two', voters: 'all', timeoutMs: 3000 });
   }
 
-  /**
-   * Counters can be added to whatever state: a caller may leave the prior open, if it gives the delta. Everything else
-   * is about one prior state, and is to be refused when an abort has taken that away.
-   */
-  #baseOf(layer: CounterMaster, options: Partial<ReplicateOptions>): { readonly prior?: number } {
-    if (options.content !== 'state' && this.#random.chance(this.#mix.openPrior)) return {};
+  /** Counters can be added to whatever state: a caller may leave the prior open, to go on top of whatever is newest. */
+  #baseOf(layer: CounterMaster): { readonly prior?: number } {
+    if (this.#random.chance(this.#mix.openPrior)) return {};
     return layer.newest === 0 ? {} : { prior: layer.newest };
   }
 
@@ -153,10 +151,7 @@ export class Workload {
     if (!this.#running) return;
     this.#world.timeline.after(this.#random.next() * 2 * this.#mix.meanGapMs, () => {
       if (this.#running && this.#open < maxOpenReplications) {
-        const options = this.#drawOptions();
-        // Which whole state a queued version stands for is open until those before it are settled.
-        const isQueued = this.#open > 0 && options.content === 'state';
-        void this.replicate(isQueued ? { ...options, content: 'change' } : options);
+        void this.replicate(this.#drawOptions());
       }
       this.#next();
     });

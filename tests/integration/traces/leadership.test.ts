@@ -246,3 +246,30 @@ describe('a master that led unheard', () => {
     expect(group.slave('a').calls).toEqual(['prepare 1', 'commit 1']);
   });
 });
+
+describe('the first round of a reign', () => {
+  it('waits for the members that promised it: a change that was queued loses nobody its veto', () => {
+    const group = leading(['a', 'b']);
+    group.replicate(1);
+    group.run(100);
+    group.restartMaster();
+    group.slave('b').veto = () => ({ kind: 'refused', reason: 'not on my watch', refused: [] });
+    const command = group.replicate(2);
+    group.run(1500);
+    expect(group.results.get(command)).toMatchObject({
+      kind: 'aborted',
+      refusals: [{ node: 'b', reason: 'not on my watch' }],
+    });
+  });
+
+  it('waits for nobody that stays away', () => {
+    const group = leading(['a', 'b']);
+    group.master.alive = false;
+    group.restartMaster();
+    group.slave('b').alive = false; // it promised, and died
+    group.run(50);
+    const command = group.replicate(1, { timeoutMs: 6000 });
+    group.run(9000);
+    expect(group.results.get(command)).toMatchObject({ kind: 'committed', votes: { yes: 1 } });
+  });
+});

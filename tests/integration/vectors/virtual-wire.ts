@@ -65,6 +65,7 @@ export class VirtualWire {
   }
 
   #flush(node: Node): void {
+    if (node.endpoint.nextWakeMs() <= this.nowMs) node.endpoint.tick(this.nowMs);
     for (const { to, bytes } of node.endpoint.takeDatagrams(this.nowMs)) {
       if (!this.tap(to, bytes)) continue;
       // The group loops back to its sender, as on a real host.

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { chainAfter, digestOf } from '../../../../shared/protocol/kernel/digest.js';
 import type { DataSetId, Delta, Digest, Epoch, NodeId, Tip, Version } from '../../../../shared/protocol/kernel/ids.js';
 import { noEpoch } from '../../../../shared/protocol/kernel/ids.js';
+import { bitmapOf } from '../../../../shared/protocol/kernel/bitmap.js';
+import type { VoterPolicy } from '../../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation } from '../../../../shared/protocol/kernel/store.js';
 import type { Envelope, Message } from '../../../../shared/protocol/wire/messages.js';
 import { masterKeys } from '../../../../master/service/core/records.js';
@@ -219,6 +221,48 @@ describe('each checker bites', () => {
     expect(bench.broken).toContain('G1');
   });
 
+  describe('G1: a decision', () => {
+    const welcome = (node: string, slot: number): Observation => {
+      const incarnation = { storeId: 'f'.repeat(32), start: 1 };
+      const message: Message = { kind: 'welcome', slot, leaseMs: 3000 };
+      const packet = { to: { node: node as NodeId, incarnation }, dataSet, epoch, message };
+      return { kind: 'sent', node: 'master', role: 'master', packet };
+    };
+    const prepare: Message = {
+      kind: 'prepare',
+      round: 1,
+      from: null,
+      to: first.to,
+      content: { kind: 'change', change: first },
+      voters: bitmapOf([0, 1]),
+      lowestOpenRound: 1,
+    };
+    const voteOf = (node: string): Observation => {
+      const from = { node: node as NodeId, incarnation: { storeId: 'f'.repeat(32), start: 1 } };
+      const envelopes = [{ from, dataSet, epoch, message: yes }];
+      return { kind: 'receiving', node: 'master', role: 'master', corrupt: false, envelopes };
+    };
+    const asked = (voters: VoterPolicy): Bench =>
+      new Bench().see(
+        welcome('s1', 0),
+        welcome('s2', 1),
+        { kind: 'replicating', node: 'master', version: 1, voters },
+        sent('master', prepare),
+        voteOf('s1'),
+        voteOf('s1'),
+        voteOf('a stranger'),
+      );
+
+    test.each<VoterPolicy>(['all', 'live', 2])('without the yes of one that is needed, voters: %s', (voters) => {
+      expect(asked(voters).committed(first).broken).toEqual(['G1']);
+    });
+
+    test('with all that are needed', () => {
+      expect(asked('live').see(voteOf('s2')).committed(first).broken).toEqual([]);
+      expect(asked(1).committed(first).broken).toEqual([]);
+    });
+  });
+
   test('G2: a vote without a prepared record', () => {
     expect(new Bench().see(sent('slave', yes)).broken).toEqual(['G2']);
   });
@@ -352,6 +396,13 @@ describe('each checker bites', () => {
     const bench = new Bench().committed(first).see({ kind: 'settled', node: 'master', version: 1, outcome });
     expect(bench.see(sent('master', heartbeat(first.to))).broken).toEqual([]);
     expect(bench.see(sent('master', heartbeat(null))).broken).toEqual(['G13']);
+  });
+
+  test('G13: a copy of what was committed is fenced', () => {
+    const view: SlaveView = { ...slaveView, state: 'diverged', tip: first.to };
+    const bench = new Bench().committed(first);
+    bench.see({ kind: 'slave', node: 's1', view, backlogBytes: 0, hasSlept: false });
+    expect(bench.broken).toEqual(['G13']);
   });
 
   test('G14: what was acknowledged is on no disk, or missing at the end', () => {

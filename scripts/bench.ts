@@ -1,0 +1,112 @@
+import { resolve } from 'node:path';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { errorText } from '../shared/protocol/kernel/errors.js';
+import { compileForBench } from './bench/compile.js';
+import { BenchGroup, RawGroup, type BenchOptions } from './bench/group.js';
+import {
+  batch,
+  callers,
+  measureLatency,
+  measureMemory,
+  measureRaw,
+  measureThroughput,
+  repeats,
+} from './bench/measure.js';
+import { figuresOf, figuresText, machine, memoryText, missedTargets, type Results } from './bench/report.js';
+import { workload } from './bench/tasks.js';
+
+/**
+ * `npm run bench [-- throughput|latency|raw|memory] [--seconds N] [--updates N] [--json] [--profile FOLDER]`. Exit code 0
+ * when it measured, whatever the figures; with `--strict` 3 when one misses its target.
+ */
+const parts = ['throughput', 'latency', 'raw', 'memory'] as const;
+type Part = (typeof parts)[number];
+
+interface Flags {
+  readonly seconds: number;
+  readonly updates: number;
+  readonly json?: true;
+  readonly strict?: true;
+  readonly profile?: string;
+}
+
+const exitOfMissedTarget = 3;
+
+const command = new Command('bench')
+  .description('Measures one master and three slaves, each a process of its own, on loopback multicast, in memory.')
+  .addArgument(new Argument('[part]', 'what to measure; all of it when left out').choices(parts))
+  .addOption(new Option('--seconds <n>', 'of each repeat').default(3).argParser(within(0.1, 60)))
+  .addOption(new Option('--updates <n>', 'of the memory run').default(3_000_000).argParser(within(10_000, 100_000_000)))
+  .option('--json', 'print one JSON document, and nothing else')
+  .option('--strict', `exit with ${exitOfMissedTarget} when a figure misses its target`)
+  .option('--profile <folder>', 'write a CPU profile of each process there')
+  .parse();
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
+const chosen = parts.find((part) => part === command.args[0]);
+try {
+  process.exit(await run(chosen === undefined ? parts : [chosen], command.opts<Flags>()));
+} catch (error) {
+  process.stderr.write(`bench: ${errorText(error)}\n`);
+  process.exit(1);
+}
+
+async function run(chosenParts: readonly Part[], flags: Flags): Promise<number> {
+  const say = (text: string): void => {
+    if (flags.json !== true) process.stdout.write(`${text}\n`);
+  };
+  const compiled = await compileForBench();
+  const options = { compiled, ...(flags.profile === undefined ? {} : { profileFolder: resolve(flags.profile) }) };
+  const { cpu, cores, memoryGiB, node } = machine();
+  say(`${cores} × ${cpu}, ${memoryGiB} GiB, Node ${node}`);
+  say(
+    `values of ${workload.valueBytes} B, ${workload.keys.toLocaleString('en')} keys, batches of ${batch.toLocaleString('en')} from ${callers} callers, ${repeats} repeats of ${flags.seconds} s\n`,
+  );
+  let results: Results = {};
+  for (const part of chosenParts) results = { ...results, ...(await measure(part, options, flags)) };
+  const figures = figuresOf(results);
+  if (flags.json === true)
+    process.stdout.write(`${JSON.stringify({ machine: machine(), workload, figures, results })}\n`);
+  else {
+    say(figuresText(figures));
+    if (results.memory !== undefined) say(`\n${memoryText(results.memory)}`);
+  }
+  return flags.strict === true && missedTargets(figures).length > 0 ? exitOfMissedTarget : 0;
+}
+
+/** Each part on processes of its own, so that none inherits what another left. */
+async function measure(part: Part, options: BenchOptions, { seconds, updates }: Flags): Promise<Results> {
+  if (part === 'raw') {
+    const raw = await RawGroup.start(options);
+    const result = await measureRaw(raw, seconds);
+    await raw.end();
+    return { raw: result };
+  }
+  const bench = await BenchGroup.start(options);
+  const result = await measureGroup(part, bench, { seconds, updates });
+  await bench.end();
+  return result;
+}
+
+async function measureGroup(
+  part: Exclude<Part, 'raw'>,
+  bench: BenchGroup,
+  { seconds, updates }: { readonly seconds: number; readonly updates: number },
+): Promise<Results> {
+  switch (part) {
+    case 'throughput':
+      return { throughput: await measureThroughput(bench, seconds) };
+    case 'latency':
+      return { latency: await measureLatency(bench, seconds) };
+    case 'memory':
+      return { memory: await measureMemory(bench, updates) };
+  }
+}
+
+function within(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isFinite(value) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`give a number from ${least} to ${most}`);
+  };
+}

@@ -1,0 +1,35 @@
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+const folders = ['master', 'slave', 'shared', 'scripts/bench'];
+
+/**
+ * Translates what the measured processes run, as the published package is translated: a loader that translates while
+ * they run would be measured as well. Returns the folder; below the installed packages, so that imports find them.
+ */
+export async function compileForBench(): Promise<string> {
+  const target = join(project, 'node_modules', '.cache', 'lockstep-bench');
+  await rm(target, { recursive: true, force: true });
+  await mkdir(target, { recursive: true });
+  await writeFile(join(target, 'package.json'), '{"type":"module"}\n');
+  for (const folder of folders) {
+    const entries = await readdir(join(project, folder), { recursive: true });
+    const sources = entries.filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
+    await Promise.all(sources.map((name) => compileFile(join(folder, name), target)));
+  }
+  return target;
+}
+
+async function compileFile(path: string, target: string): Promise<void> {
+  const text = await readFile(join(project, path), 'utf8');
+  const { outputText } = ts.transpileModule(text, {
+    compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true },
+    fileName: path,
+  });
+  const to = join(target, path.replace(/\.ts$/, '.js'));
+  await mkdir(dirname(to), { recursive: true });
+  await writeFile(to, outputText);
+}

@@ -1,0 +1,157 @@
+import { cpus, totalmem } from 'node:os';
+import { tableText } from '../../cli/table.js';
+import {
+  spreadOf,
+  type Figure,
+  type LatencyResult,
+  type MemoryResult,
+  type RawResult,
+  type ThroughputResult,
+} from './measure.js';
+import type { Sample } from './tasks.js';
+
+/** The promises that the figures are held against. */
+const targets = { updatesPerSecond: 200_000, singleP50Us: 400 } as const;
+
+export interface Results {
+  readonly throughput?: ThroughputResult;
+  readonly latency?: LatencyResult;
+  readonly raw?: RawResult;
+  readonly memory?: MemoryResult;
+}
+
+export function figuresOf({ throughput, latency, raw, memory }: Results): readonly Figure[] {
+  const figures: Figure[] = [];
+  if (throughput !== undefined) {
+    figures.push({
+      name: 'two-phase updates, exposed at all three',
+      unit: 'updates/s',
+      spread: spreadOf(throughput.updatesPerSecond),
+      target: { kind: 'at least', value: targets.updatesPerSecond },
+      ...(throughput.aborted > 0 ? { note: `${throughput.aborted} changes aborted` } : {}),
+    });
+  }
+  if (raw !== undefined) {
+    const loss = raw.lostShare > 0 ? `, ${(raw.lostShare * 100).toFixed(2)} % lost` : '';
+    figures.push({
+      name: 'the same bytes as plain datagrams',
+      unit: 'updates/s',
+      spread: spreadOf(raw.updatesPerSecond),
+      note: `${Math.round(spreadOf(raw.datagramsPerSecond).median).toLocaleString('en')} datagrams/s of ${raw.datagramBytes} B${loss}`,
+    });
+  }
+  if (throughput !== undefined && raw !== undefined) {
+    figures.push(
+      ratio(
+        'share of the plain rate',
+        spreadOf(throughput.updatesPerSecond).median / spreadOf(raw.updatesPerSecond).median,
+      ),
+    );
+  }
+  if (latency !== undefined) {
+    figures.push(
+      {
+        name: 'one update, two-phase, decided: p50',
+        unit: 'µs',
+        spread: spreadOf(latency.decidedP50Us),
+        target: { kind: 'at most', value: targets.singleP50Us },
+      },
+      { name: '… p99', unit: 'µs', spread: spreadOf(latency.decidedP99Us) },
+      { name: 'one update, two-phase, exposed at all three: p50', unit: 'µs', spread: spreadOf(latency.exposedP50Us) },
+      { name: '… p99', unit: 'µs', spread: spreadOf(latency.exposedP99Us) },
+    );
+  }
+  if (raw !== undefined) {
+    figures.push(
+      {
+        name: 'one plain datagram to three, one back from each: p50',
+        unit: 'µs',
+        spread: spreadOf(raw.roundTripP50Us),
+      },
+      { name: '… p99', unit: 'µs', spread: spreadOf(raw.roundTripP99Us) },
+    );
+  }
+  if (latency !== undefined && raw !== undefined) {
+    figures.push(
+      ratio(
+        'decided ÷ plain round trip, p50',
+        spreadOf(latency.decidedP50Us).median / spreadOf(raw.roundTripP50Us).median,
+      ),
+    );
+  }
+  if (memory !== undefined) figures.push(...memoryFigures(memory));
+  return figures;
+}
+
+export function figuresText(figures: readonly Figure[]): string {
+  const rows = figures.map(({ name, unit, spread, target, note }) => {
+    const shown = (value: number): string => numberText(value, unit);
+    const single = unit === 'ratio';
+    const verdict =
+      target === undefined ? '' : `${isMet(spread.median, target) ? '✓' : '✗'} ${target.kind} ${shown(target.value)}`;
+    return [
+      name,
+      single ? '' : shown(spread.min),
+      shown(spread.median),
+      single ? '' : shown(spread.max),
+      single ? '' : unit,
+      [verdict, note ?? ''].filter((part) => part !== '').join(' · '),
+    ];
+  });
+  return tableText(['', 'min', 'median', 'max', '', ''], rows);
+}
+
+export function memoryText({ updates, updatesPerSecond, start, middle, end }: MemoryResult): string {
+  const row = (name: string, sample: Sample): readonly string[] => [
+    name,
+    mebibytes(sample.rssBytes),
+    mebibytes(sample.heapBytes),
+    mebibytes(sample.externalBytes),
+  ];
+  const head = [`master over ${updates.toLocaleString('en')} updates`, 'RSS MiB', 'heap MiB', 'buffers MiB'];
+  const table = tableText(head, [row('start', start), row('middle', middle), row('end', end)]);
+  return `${table}\n(start: after a twentieth of them; each after a collection; ${Math.round(updatesPerSecond).toLocaleString('en')} updates/s)`;
+}
+
+export function machine(): {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly node: string;
+} {
+  const all = cpus();
+  return {
+    cpu: all[0]?.model.trim() ?? 'unknown',
+    cores: all.length,
+    memoryGiB: Math.round(totalmem() / 1024 ** 3),
+    node: process.version,
+  };
+}
+
+/** A promise that the median doesn't hold. */
+export function missedTargets(figures: readonly Figure[]): readonly Figure[] {
+  return figures.filter(({ spread, target }) => target !== undefined && !isMet(spread.median, target));
+}
+
+function memoryFigures({ middle, end }: MemoryResult): readonly Figure[] {
+  const held = (sample: Sample): number => sample.heapBytes + sample.externalBytes;
+  // Flat: what is held after a collection doesn't grow from the first half to the second by more than a tenth.
+  const target = { kind: 'at most', value: 1.1 } as const;
+  return [{ ...ratio("what the master's memory holds, end ÷ middle", held(end) / held(middle)), target }];
+}
+
+function ratio(name: string, value: number): Figure {
+  return { name, unit: 'ratio', spread: spreadOf([value]) };
+}
+
+function isMet(value: number, target: NonNullable<Figure['target']>): boolean {
+  return target.kind === 'at least' ? value >= target.value : value <= target.value;
+}
+
+function numberText(value: number, unit: Figure['unit']): string {
+  return unit === 'ratio' ? value.toFixed(2) : Math.round(value).toLocaleString('en');
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 1024 ** 2).toFixed(0);
+}

@@ -1,0 +1,93 @@
+/** What the bench asks of its processes, one at a time each, and what they answer. */
+
+export interface Sample {
+  readonly rssBytes: number;
+  readonly heapBytes: number;
+  /** Buffers outside of the heap. */
+  readonly externalBytes: number;
+}
+
+export interface MasterTasks {
+  open: { readonly ask: { readonly store: string; readonly group: string }; readonly answer: null };
+  /** Waits until so many slaves are live, and puts every key once. */
+  fill: { readonly ask: { readonly slaves: number }; readonly answer: { readonly version: number } };
+  /** Batches from several callers, until the time is over or so many updates are decided. */
+  put: {
+    readonly ask: {
+      readonly callers: number;
+      readonly batch: number;
+      readonly seconds: number;
+      readonly updates: number;
+    };
+    readonly answer: { readonly updates: number; readonly version: number; readonly aborted: number };
+  };
+  /** One update at a time. */
+  single: {
+    readonly ask: { readonly seconds: number; readonly wait: 'decided' | 'exposed'; readonly most?: number };
+    readonly answer: Latencies;
+  };
+  memory: { readonly ask: null; readonly answer: Sample };
+  /** What went through the sockets since the last time, and the digest of the state. */
+  account: { readonly ask: null; readonly answer: Account };
+}
+
+export interface Account {
+  readonly digest: string;
+  readonly counters: object;
+  /** Processor time of this process since it started, microseconds. */
+  readonly cpuUs: number;
+}
+
+export interface SlaveTasks {
+  open: {
+    readonly ask: { readonly name: string; readonly store: string; readonly group: string };
+    readonly answer: null;
+  };
+  /** Answers when this copy exposes the version. */
+  reached: { readonly ask: { readonly version: number; readonly timeoutMs: number }; readonly answer: null };
+  memory: { readonly ask: null; readonly answer: Sample };
+  account: {
+    readonly ask: null;
+    readonly answer: Account;
+  };
+}
+
+export interface RawSenderTasks {
+  open: { readonly ask: { readonly group: string }; readonly answer: null };
+  /** As many datagrams as the receivers take. */
+  flood: {
+    readonly ask: { readonly seconds: number; readonly receivers: number; readonly messageBytes: number };
+    readonly answer: RawFlood;
+  };
+  /** One datagram to all, one back from each. */
+  roundTrips: {
+    readonly ask: { readonly seconds: number; readonly receivers: number; readonly bytes: number };
+    readonly answer: Latencies;
+  };
+}
+
+export interface RawReceiverTasks {
+  open: { readonly ask: { readonly group: string }; readonly answer: null };
+}
+
+export interface RawFlood {
+  readonly datagrams: number;
+  readonly datagramBytes: number;
+  /** Whole messages that every receiver got. */
+  readonly messages: number;
+  readonly lost: number;
+  readonly seconds: number;
+}
+
+export interface Latencies {
+  readonly count: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+export type Tasks<Table> = { readonly [Name in keyof Table]: { readonly ask: unknown; readonly answer: unknown } };
+export type Ask<Table extends Tasks<Table>, Name extends keyof Table> = Table[Name]['ask'];
+export type Answer<Table extends Tasks<Table>, Name extends keyof Table> = Table[Name]['answer'];
+
+/** The work that everything is measured with. */
+export const workload = { keys: 10_000, valueBytes: 256, dataSet: 'bench' } as const;

@@ -1,0 +1,172 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createProgram } from '../../../cli/program.js';
+import type { Shell } from '../../../cli/shell.js';
+import { keyValue as originals } from '../../../master/index.js';
+import type { Outcome } from '../../../shared/protocol/kernel/outcome.js';
+import { keyValue as copies } from '../../../slave/index.js';
+import { RouteTable } from '../../../master/user/route-table.example.js';
+import { Loopback } from '../process/loopback.js';
+import { blocksOf, callable, typeProblems } from './code.js';
+
+/** Code in documents is a promise: it compiles against the real API, and does what the text around it says. */
+
+const readme = await blocksOf('README.md', 'ts');
+const userLayer = await blocksOf('docs/user-layer.md', 'ts');
+
+/** What a block without imports of its own takes for granted. */
+const granted = `
+import { keyValue, type Master, type MasterDataSet, type PutOperation } from 'lockstep/master';
+import { keyValue as copies, type Slave } from 'lockstep/slave';
+interface Price { readonly cents: number }
+declare const master: Master;
+declare const slave: Slave;
+declare function isPrice(operation: unknown): boolean;
+export type { MasterDataSet, PutOperation };
+void keyValue; void copies;
+`;
+
+function blockWith(blocks: readonly { readonly code: string }[], text: string): string {
+  const found = blocks.filter(({ code }) => code.includes(text));
+  if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} blocks contain ${text}`);
+  return found[0].code;
+}
+
+describe('the code in README.md', () => {
+  test('and in docs/ compiles against the real API', async () => {
+    const blocks = [...readme, ...userLayer].map(({ document, line, code }) => {
+      const own = /^import /m.test(code);
+      const missing =
+        /new RouteTable/.test(code) && !/class RouteTable/.test(code)
+          ? "import { RouteTable } from '../master/user/route-table.example.js';\n"
+          : '';
+      // Two sides in one block, as the text says in a comment: each has a keyValue of its own.
+      const sides = code.replaceAll(/(slave\.register\('prices', )keyValue/g, '$1copies');
+      return { name: `${document.replaceAll(/\W/g, '-')}-${line}`, code: own ? code : `${granted}${missing}${sides}` };
+    });
+    expect(readme.length).toBeGreaterThanOrEqual(2);
+    expect(userLayer.length).toBeGreaterThanOrEqual(4);
+    const wrong = {
+      name: 'wrong',
+      code: "import { Master } from 'lockstep/master';\nawait Master.open({ stores: 1 });\nexport {};",
+    };
+    const problems = typeProblems([...blocks, wrong]);
+    expect(problems.filter((problem) => !problem.startsWith('wrong.ts'))).toEqual([]);
+    expect(problems, 'the check bites').toHaveLength(1);
+  }, 120_000);
+
+  test('runs: the slave shows what the master changed', async () => {
+    await using group = await Loopback.start();
+    const logged: unknown[][] = [];
+    let shown: (value: unknown) => void = () => undefined;
+    const seen = new Promise<unknown>((resolve) => {
+      shown = resolve;
+    });
+    const slave = callable(
+      blockWith(readme, "from 'lockstep/slave'"),
+      {
+        Slave: { open: ({ name }: { readonly name: string }) => group.slave(name) },
+        keyValue: copies,
+        console: { log: (...values: unknown[]) => void logged.push(values) },
+        shown,
+      },
+      "await prices.reached(1, { timeoutMs: 20000 }); shown(prices.get('sku-1'));",
+    );
+    const master = callable(
+      blockWith(readme, "from 'lockstep/master'"),
+      { Master: { open: () => group.master() }, keyValue: originals, seen },
+      "return { outcome, value: await seen, again: await prices.change([{ put: ['sku-2', { cents: -1 }] }], { voters: 1 }) };",
+    );
+    const [ended] = await Promise.all([
+      master() as Promise<{ outcome: Outcome; value: unknown; again: Outcome }>,
+      slave(),
+    ]);
+    expect(ended.outcome.kind).toBe('committed');
+    expect(ended.value).toEqual({ cents: 999 });
+    expect(logged).toHaveLength(1);
+    // The second change is put to a slave that has left by now, or that vetoes it: it never commits.
+    expect(ended.again.kind).toBe('aborted');
+  });
+
+  test('names commands that there are', async () => {
+    const shell: Shell = {
+      out: () => undefined,
+      err: () => undefined,
+      isInteractive: false,
+      fetch,
+      input: (async function* () {})(),
+      exitCode: 0,
+    };
+    const commands = createProgram(shell).commands.map((command) => command.name());
+    const used = (await blocksOf('README.md', 'console')).flatMap(({ code }) =>
+      [...code.matchAll(/(?:npx lockstep|npm run lockstep --) (\w+)/g)].map(([, name]) => name ?? ''),
+    );
+    expect(used.length).toBeGreaterThanOrEqual(5);
+    for (const name of used) expect(commands).toContain(name);
+  });
+});
+
+describe('the code in docs/user-layer.md', () => {
+  test('runs: key-value on both sides', async () => {
+    await using group = await Loopback.start();
+    const run = callable(
+      blockWith(userLayer, 'const copy = await').replace(
+        "slave.register('prices', keyValue",
+        "slave.register('prices', copies",
+      ),
+      {
+        master: await group.master(),
+        slave: await group.slave('s1'),
+        keyValue: originals,
+        copies,
+        isPrice: () => true,
+      },
+      "await copy.reached(1, { timeoutMs: 20000 }); return copy.get('sku-1');",
+    );
+    expect(await run()).toEqual({ cents: 999 });
+  });
+
+  test('runs: the table of routes', async () => {
+    await using group = await Loopback.start();
+    const folder = await mkdtemp(join(tmpdir(), 'lockstep-routes-'));
+    try {
+      const run = callable(
+        blockWith(userLayer, 'new RouteTable'),
+        {
+          master: await group.master(),
+          RouteTable: class extends RouteTable {
+            constructor(file: string) {
+              super(join(folder, file));
+            }
+          },
+        },
+        'return { outcome, routes: table.routes };',
+      );
+      expect(await run()).toMatchObject({ outcome: { kind: 'committed' }, routes: { '10.0.0.0/8': '192.0.2.1' } });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+describe('the validator in docs/cli.md', () => {
+  test('accepts and refuses as it says', async () => {
+    const [block] = await blocksOf('docs/cli.md', 'js');
+    const module = (await import(`data:text/javascript,${encodeURIComponent(block?.code ?? '')}`)) as {
+      validate: (operation: object, context: { readonly current?: unknown; readonly dataSet: string }) => unknown;
+    };
+    expect(module.validate({ put: ['sku-1', { cents: 5 }] }, { dataSet: 'default' })).toBe(true);
+    expect(module.validate({ put: ['sku-1', { cents: 0 }] }, { dataSet: 'default' })).toBe('cents must be positive');
+    expect(module.validate({ delete: 'sku-1' }, { dataSet: 'default' })).toBe(true);
+  });
+});
+
+describe('the JSON in docs/http.md', () => {
+  test('is JSON', async () => {
+    const blocks = await blocksOf('docs/http.md', 'json');
+    expect(blocks.length).toBeGreaterThan(0);
+    for (const { code } of blocks) expect(() => JSON.parse(code) as unknown).not.toThrow();
+  });
+});
