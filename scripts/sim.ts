@@ -17,6 +17,9 @@ interface SimFlags {
   readonly trace: boolean;
   readonly takeOver: boolean;
   readonly worker: boolean;
+  /** Stop at the first seed in which this guarantee fails. */
+  readonly until?: string;
+  readonly processes?: number;
 }
 
 /** Below this many seeds one process is soonest done. */
@@ -26,6 +29,9 @@ const seedsWorthProcesses = 20;
 interface SeedLine {
   readonly seed: number;
   readonly ok: boolean;
+  /** What failed. */
+  readonly guarantees: readonly string[];
+  readonly virtualMs: number;
   readonly text: string;
 }
 
@@ -54,9 +60,16 @@ async function runOne(seed: number, flags: SimFlags): Promise<SeedLine> {
   if (flags.trace) for (const line of result.trace) process.stdout.write(`${line}\n`);
   const { stats, digest, faults } = result;
   const summary = `${stats.commits} commits, ${stats.aborted} aborts, ${stats.crashes} crashes, ${stats.events} events in ${stats.virtualMs} virtual ms, trace ${digest}`;
-  if (result.ok) return { seed, ok: true, text: `seed ${seed} passed: ${summary}` };
+  const { virtualMs } = stats;
+  if (result.ok) return { seed, ok: true, guarantees: [], virtualMs, text: `seed ${seed} passed: ${summary}` };
   const replay = `  replay: ${replayCommand(seed, flags)}`;
-  return { seed, ok: false, text: `seed ${seed} FAILED: ${summary}\n  faults: ${faults.join(', ')}\n${indent(describeFailures(result))}\n${replay}` };
+  return {
+    seed,
+    ok: false,
+    guarantees: [...new Set(result.failures.map(({ guarantee }) => guarantee))],
+    virtualMs,
+    text: `seed ${seed} FAILED: ${summary}\n  faults: ${faults.join(', ')}\n${indent(describeFailures(result))}\n${replay}`,
+  };
 }
 
 function indent(text: string): string {
@@ -64,24 +77,49 @@ function indent(text: string): string {
 }
 
 async function runHere(seeds: readonly number[], flags: SimFlags, tell: (line: SeedLine) => void): Promise<void> {
-  for (const seed of seeds) tell(await runOne(seed, flags));
+  for (const seed of seeds) {
+    const line = await runOne(seed, flags);
+    tell(line);
+    if (endsRun(line, flags)) return;
+  }
+}
+
+function endsRun(line: SeedLine, { until }: SimFlags): boolean {
+  return until !== undefined && line.guarantees.includes(until);
 }
 
 /** Another process of this script, with every n-th seed; it prints one JSON line per seed. */
-async function runThere(seeds: readonly number[], flags: SimFlags, tell: (line: SeedLine) => void): Promise<void> {
+async function runThere(
+  seeds: readonly number[],
+  flags: SimFlags,
+  tell: (line: SeedLine) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const script = fileURLToPath(import.meta.url);
-  const child = spawn(process.execPath, [...process.execArgv, script, '--worker', ...passedOn(flags), ...seeds.map(String)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    [...process.execArgv, script, '--worker', ...passedOn(flags), ...seeds.map(String)],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   const ended = once(child, 'close');
+  signal.addEventListener('abort', () => child.kill('SIGKILL'));
   let told = 0;
   for await (const line of createInterface({ input: child.stdout })) {
     tell(JSON.parse(line) as SeedLine);
     told += 1;
   }
   await ended;
+  if (signal.aborted) return;
   for (const seed of seeds.slice(told)) {
-    tell({ seed, ok: false, text: `seed ${seed} FAILED: its process ended before it\n  replay: ${replayCommand(seed, flags)}` });
+    tell({
+      seed,
+      ok: false,
+      guarantees: [],
+      virtualMs: 0,
+      text: `seed ${seed} FAILED: its process ended before it\n  replay: ${replayCommand(seed, flags)}`,
+    });
   }
 }
 
@@ -98,6 +136,8 @@ async function main(): Promise<number> {
     .option('--slaves <count>', 'instead of what the seed draws', wholeNumber)
     .option('--no-faults', 'calm network, sound disks, no crashes')
     .option('--take-over', 'a second master takes over now and then', false)
+    .option('--until <guarantee>', 'stop at the first seed that breaks this one, G1 to G14')
+    .option('--processes <count>', 'at once; default: one for each processor when there are many seeds', wholeNumber)
     .option('--trace', 'print everything that happens', false)
     .option('--worker', 'print one JSON line per seed given as an argument', false)
     .argument('[seeds...]', 'seeds, for --worker');
@@ -109,18 +149,30 @@ async function main(): Promise<number> {
     });
     return 0;
   }
-  const seeds = flags.seed === undefined ? Array.from({ length: flags.seeds }, (_, index) => flags.from + index) : [flags.seed];
+  const seeds =
+    flags.seed === undefined ? Array.from({ length: flags.seeds }, (_, index) => flags.from + index) : [flags.seed];
   const failed: SeedLine[] = [];
   let passed = 0;
+  let virtualMs = 0;
+  const startedMs = performance.now();
+  const enough = new AbortController();
   const tell = (line: SeedLine): void => {
     if (line.ok) passed += 1;
     else failed.push(line);
+    virtualMs += line.virtualMs;
     const isTold = !line.ok || seeds.length <= seedsWorthProcesses;
     if (isTold) process.stdout.write(`${line.text}\n`);
-    else if ((passed + failed.length) % 50 === 0) process.stdout.write(`${passed + failed.length} of ${seeds.length} seeds\n`);
+    else if ((passed + failed.length) % 50 === 0)
+      process.stdout.write(`${passed + failed.length} of ${seeds.length} seeds\n`);
+    if (endsRun(line, flags)) enough.abort();
   };
-  if (seeds.length < seedsWorthProcesses || flags.trace) await runHere(seeds, flags, tell);
-  else await Promise.all(share(seeds, Math.min(availableParallelism(), 8)).map((part) => runThere(part, flags, tell)));
+  const many = seeds.length < seedsWorthProcesses ? 1 : Math.min(availableParallelism(), 8);
+  const processes = flags.trace ? 1 : Math.max(1, flags.processes ?? many);
+  if (processes === 1) await runHere(seeds, flags, tell);
+  else await Promise.all(share(seeds, processes).map((part) => runThere(part, flags, tell, enough.signal)));
+  const minutes = (performance.now() - startedMs) / 60_000;
+  const hours = virtualMs / 3_600_000;
+  process.stdout.write(`${hours.toFixed(2)} simulated hours, ${(hours / minutes).toFixed(2)} in each minute\n`);
   process.stdout.write(`${passed} passed, ${failed.length} failed\n`);
   return failed.length === 0 ? 0 : 1;
 }

@@ -44,9 +44,9 @@ export async function runDrill(options: DrillOptions): Promise<DrillResult[]> {
   const unbroken = new Map<string, Promise<RunResult>>();
   const judge = async (mutation: Mutation): Promise<DrillResult> => {
     const startedMs = performance.now();
-    const key = commandOf(mutation.caughtBy).join(' ');
-    const baseline =
-      unbroken.get(key) ?? inCopy(options.root, (copy) => run(copy, mutation.caughtBy, options.timeoutMs));
+    const command = unbrokenCommandFor(mutation.caughtBy, options.mutations);
+    const key = command.join(' ');
+    const baseline = unbroken.get(key) ?? inCopy(options.root, (copy) => run(copy, command, options.timeoutMs));
     unbroken.set(key, baseline);
     const problem = unbrokenProblem(await baseline, mutation.caughtBy);
     const { verdict, detail } =
@@ -77,7 +77,7 @@ async function verdictOn(options: DrillOptions, mutation: Mutation): Promise<{ v
       await writeFile(path, applied.text);
     }
 
-    const { exitCode, output } = await run(copy, mutation.caughtBy, options.timeoutMs);
+    const { exitCode, output } = await run(copy, commandOf(mutation.caughtBy), options.timeoutMs);
     if (exitCode === 0) return { verdict: 'survived', detail: lastLines(output) };
     if (!hasFailedCount(output))
       return { verdict: 'did not run', detail: `exit code ${exitCode}: ${lastLines(output)}` };
@@ -100,11 +100,29 @@ async function inCopy<Result>(root: string, work: (copy: string) => Promise<Resu
   }
 }
 
+/** Stops at the first seed that the named checker fails in: the others would say nothing more. */
 function commandOf(caughtBy: CaughtBy): readonly string[] {
-  if (caughtBy.kind === 'checker') {
-    return ['--import', 'tsx', 'scripts/sim.ts', '--seeds', String(caughtBy.seeds), ...(caughtBy.args ?? [])];
-  }
-  return ['node_modules/vitest/vitest.mjs', 'run', caughtBy.file];
+  return caughtBy.kind === 'checker'
+    ? [...simulation(caughtBy.seeds, caughtBy.args), '--until', caughtBy.id]
+    : testRun(caughtBy.file);
+}
+
+/** The unbroken tree runs once for all mutations of a kind: every seed that any of them is judged by. */
+function unbrokenCommandFor(caughtBy: CaughtBy, mutations: readonly Mutation[]): readonly string[] {
+  if (caughtBy.kind === 'test') return testRun(caughtBy.file);
+  const args = (caughtBy.args ?? []).join(' ');
+  const seeds = mutations.flatMap(({ caughtBy: other }) =>
+    other.kind === 'checker' && (other.args ?? []).join(' ') === args ? [other.seeds] : [],
+  );
+  return simulation(Math.max(caughtBy.seeds, ...seeds), caughtBy.args);
+}
+
+function simulation(seeds: number, args: readonly string[] = []): readonly string[] {
+  return ['--import', 'tsx', 'scripts/sim.ts', '--processes', '1', '--seeds', String(seeds), ...args];
+}
+
+function testRun(file: string): readonly string[] {
+  return ['node_modules/vitest/vitest.mjs', 'run', file];
 }
 
 /** How the output names what caught it. A test is named on the line that marks its failure. */
@@ -130,10 +148,10 @@ function lastLines(output: string): string {
     .slice(-300);
 }
 
-function run(folder: string, caughtBy: CaughtBy, timeoutMs: number): Promise<RunResult> {
+function run(folder: string, command: readonly string[], timeoutMs: number): Promise<RunResult> {
   return new Promise((resolve, reject) => {
     // Its own process group, so that a run past its time ends with all of its workers.
-    const child = spawn(process.execPath, commandOf(caughtBy), {
+    const child = spawn(process.execPath, [...command], {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,

@@ -5,6 +5,10 @@ const packets = 'slave/service/core/packets.ts';
 const participant = 'slave/service/core/participant.ts';
 const reign = 'slave/service/core/reign.ts';
 const rounds = 'master/service/core/rounds.ts';
+const leadership = 'master/service/core/leadership.ts';
+const serving = 'master/service/core/serving.ts';
+const history = 'master/service/core/history.ts';
+const delivery = 'master/service/core/delivery.ts';
 
 /** Every deliberate break that is known, and what has to catch it. `npm run mutants` sees each of them caught. */
 export const mutations: readonly Mutation[] = [
@@ -19,7 +23,7 @@ export const mutations: readonly Mutation[] = [
       this.vote(round, to, { upToDate: true, canProcess: true, reason: '', refused: [] });`,
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G2', seeds: 20 },
+    caughtBy: { kind: 'checker', id: 'G2', seeds: 10 },
   },
   {
     name: 'commit before durable decision',
@@ -37,7 +41,7 @@ export const mutations: readonly Mutation[] = [
       });`,
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G3', seeds: 20 },
+    caughtBy: { kind: 'checker', id: 'G3', seeds: 10 },
   },
   {
     name: 'epoch check skipped',
@@ -55,7 +59,7 @@ export const mutations: readonly Mutation[] = [
         replace: 'if (this.#promising !== null) return;',
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G7', seeds: 20, args: ['--take-over'] },
+    caughtBy: { kind: 'checker', id: 'G7', seeds: 6, args: ['--take-over'] },
   },
   {
     name: 'prior check skipped',
@@ -72,7 +76,7 @@ export const mutations: readonly Mutation[] = [
         replace: 'return change.from === null || from !== top || from === top;',
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G8', seeds: 20 },
+    caughtBy: { kind: 'checker', id: 'G8', seeds: 10 },
   },
   {
     name: 'lease renewed for a state that is not exposed',
@@ -84,6 +88,221 @@ export const mutations: readonly Mutation[] = [
         replace: 'if (heartbeat.leaseMs > 0) this.leaseUntilMs',
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G12', seeds: 60 },
+    caughtBy: { kind: 'checker', id: 'G12', seeds: 40 },
+  },
+  {
+    name: 'a yes is missing',
+    guarantee: 'G1',
+    edits: [
+      {
+        file: rounds,
+        find: 'if (round.yes.size < round.voters.size && !round.without) break;',
+        replace: 'if (round.yes.size < Math.min(1, round.voters.size) && !round.without) break;',
+      },
+    ],
+    caughtBy: { kind: 'checker', id: 'G1', seeds: 10 },
+  },
+  {
+    name: 'too few said yes by the deadline',
+    guarantee: 'G1',
+    edits: [
+      {
+        file: rounds,
+        find: "typeof voters === 'number' && round.yes.size >= voters",
+        replace: "typeof voters === 'number' && round.yes.size >= 0",
+      },
+    ],
+    caughtBy: { kind: 'checker', id: 'G1', seeds: 40 },
+  },
+  {
+    name: 'open round served to who catches up',
+    guarantee: 'G1',
+    edits: [
+      {
+        file: serving,
+        find: 'if (steps !== null) return this.#sendSteps(from, request, steps);',
+        replace: `if (steps !== null) {
+      const open = this.rounds.open.map(({ change }) => change);
+      return this.#sendSteps(from, request, [...steps, ...open]);
+    }`,
+      },
+    ],
+    caughtBy: { kind: 'checker', id: 'G1', seeds: 10 },
+  },
+  {
+    name: 'heartbeat names a state that is not durable',
+    guarantee: 'G3',
+    edits: [
+      {
+        file: history,
+        find: 'const history: HistoryRecord = { ordinal, delta };',
+        replace: `const history: HistoryRecord = { ordinal, delta };
+    this.tip = delta.to;`,
+      },
+    ],
+    caughtBy: { kind: 'checker', id: 'G3', seeds: 10 },
+  },
+  {
+    name: 'prepare called back without a release',
+    guarantee: 'G6',
+    edits: [
+      {
+        file: participant,
+        find: "this.work.push({ kind: 'abort', to, why: 'aborted', operations: [this.#removal(round)] });",
+        replace: 'this.context.persist([this.#removal(round)], false);',
+      },
+    ],
+    caughtBy: { kind: 'checker', id: 'G6', seeds: 40 },
+  },
+  {
+    name: 'prepared record gone before its commit',
+    guarantee: 'G6',
+    edits: [
+      {
+        file: participant,
+        find: 'this.#commit(lowest.change, [this.#removal(lowest.round)]);',
+        replace: `this.context.persist([this.#removal(lowest.round)], this.context.durable);
+      this.#commit(lowest.change, []);`,
+      },
+    ],
+    caughtBy: { kind: 'checker', id: 'G6', seeds: 40 },
+  },
+  {
+    name: 'heartbeats start no catching up',
+    guarantee: 'G9',
+    edits: [
+      {
+        file: slaveCore,
+        find: 'this.#catchUp.onHeartbeatTip(heartbeat.tip);',
+        replace: 'if (sameTip(heartbeat.tip, this.#participant.tip)) this.#catchUp.onHeartbeatTip(heartbeat.tip);',
+      },
+    ],
+    caughtBy: { kind: 'checker', id: 'G9', seeds: 40 },
+  },
+  {
+    name: 'leases of the silent not waited out',
+    guarantee: 'G12',
+    edits: [
+      {
+        file: rounds,
+        find: 'this.members.leasesEndMs(round.yes)',
+        replace: '0',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/leadership.test.ts',
+      title: 'of a silent voter are waited out before "at least n" goes on without it',
+    },
+  },
+  {
+    name: 'others hold more, and it leads',
+    guarantee: 'G13',
+    edits: [
+      {
+        file: leadership,
+        find: 'if (this.context.config.resetGroup) return false;',
+        replace: 'if (!this.context.config.resetGroup || copies.length > 0) return false;',
+      },
+    ],
+    caughtBy: { kind: 'checker', id: 'G13', seeds: 40 },
+  },
+  {
+    name: 'decision written without being durable',
+    guarantee: 'G14',
+    edits: [
+      {
+        file: rounds,
+        find: 'durable: this.context.durable,\n        decided: round.change,',
+        replace: 'durable: false,\n        decided: round.change,',
+      },
+    ],
+    caughtBy: { kind: 'checker', id: 'G14', seeds: 40 },
+  },
+  {
+    name: 'abort only to those that said yes',
+    guarantee: 'G6',
+    edits: [
+      {
+        file: delivery,
+        find: "message.kind === 'abort' ? this.members.all : [...round.voters.values()]",
+        replace: '[...round.voters.values()].filter(({ slot }) => round.yes.has(slot))',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/rounds.test.ts',
+      title: 'delivers an abort by unicast',
+    },
+  },
+  {
+    name: 'floor of open rounds ignored',
+    guarantee: 'G6',
+    edits: [
+      {
+        file: packets,
+        find: 'if (prepare.round < this.lowestOpenRound) return true;',
+        replace: 'if (prepare.round < 0) return true;',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/floor.test.ts',
+      title: 'keeps out a prepare of a settled round whose outcome was never heard',
+    },
+  },
+  {
+    name: 'no record taken for an abort in a foreign reign',
+    guarantee: 'G1',
+    edits: [{ file: serving, find: "return 'unknown';", replace: "return 'aborted';" }],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/in-doubt.test.ts',
+      title: 'of a foreign reign is for no other master to say: "no record" is no abort there',
+    },
+  },
+  {
+    name: 'epoch used before it is durable',
+    guarantee: 'G7',
+    edits: [
+      {
+        file: leadership,
+        find: "this.context.phase = 'claiming';",
+        replace: `this.context.phase = 'claiming';
+    this.context.epoch = epoch;
+    this.#sendClaim();`,
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/order-of-writes.test.ts',
+      title: 'no epoch is claimed before it is on disk: two starts never claim the same one (G7)',
+    },
+  },
+  {
+    name: 'older leases not waited out by a new reign',
+    guarantee: 'G12',
+    edits: [{ file: rounds, find: 'this.listener.gateMs()', replace: '0' }],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/unheard.test.ts',
+      title: 'commits nothing while a member that has not promised may still call itself current (G12)',
+    },
+  },
+  {
+    name: 'late announcement taken',
+    guarantee: 'G5',
+    edits: [
+      {
+        file: packets,
+        find: 'versionOf(announce.to) < versionOf(this.participant.planned)',
+        replace: 'versionOf(announce.to) < 0',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/late-and-foreign.test.ts',
+      title: 'of an earlier version that comes late does not take the copy back (G5)',
+    },
   },
 ];

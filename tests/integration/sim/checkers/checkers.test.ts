@@ -314,6 +314,21 @@ describe('each checker bites', () => {
     expect(bench.broken).toEqual(['G6']);
   });
 
+  test.each([
+    { where: 'and its copy lacks it', tip: null, broken: ['G6'] },
+    { where: 'and its copy holds it', tip: first, broken: [] },
+  ])('G6: a prepared record is gone at a start, $where', ({ tip, broken }) => {
+    const bench = new Bench().committed(first);
+    const { key, value } = { key: slaveKeys.prepared(dataSet, round), value: { round, from: null, change: first } };
+    bench.see(
+      { kind: 'voted', node: 's1', to: first.to, yes: true },
+      { kind: 'durable', node: 's1', operations: [{ kind: 'put', key, value }] },
+      { kind: 'started', node: 's1', role: 'slave', process: 2 },
+      { kind: 'exposed', node: 's1', how: 'open', from: null, tip: tip?.to ?? null, digest: null },
+    );
+    expect(bench.broken).toEqual(broken);
+  });
+
   test('G7: an older epoch brings a callback about', async () => {
     const bench = new Bench();
     await bench.put({ kind: 'put', key: slaveKeys.record(dataSet), value: { promised: newer } });
@@ -372,6 +387,7 @@ describe('each checker bites', () => {
 
   test('G12: current, although a change is older than a lease', async () => {
     const bench = new Bench().committed(first);
+    bench.see(sent('master', commit));
     const current: Observation = {
       kind: 'slave',
       node: 's1',
