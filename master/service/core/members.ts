@@ -31,7 +31,6 @@ export interface Member {
 /** Who belongs to the group, who is heard, and whose lease may still run. */
 export class Members {
   readonly #byNode = new Map<NodeId, Member>();
-  readonly #bySlot = new Map<number, Member>();
   /** Registrations on their way to disk. */
   readonly #joining = new Map<Token, { readonly peer: Peer; readonly slot: number }>();
   #nextSlot: number;
@@ -62,10 +61,6 @@ export class Members {
 
   named(node: string): Member | undefined {
     return this.#byNode.get(node as NodeId);
-  }
-
-  inSlot(slot: number): Member | undefined {
-    return this.#bySlot.get(slot);
   }
 
   isLive(member: Member): boolean {
@@ -195,7 +190,6 @@ export class Members {
       lastVote: null,
     };
     this.#byNode.set(peer.node, member);
-    this.#bySlot.set(slot, member);
     return member;
   }
 
@@ -238,7 +232,6 @@ export class Members {
     const member = this.named(node);
     if (member === undefined) return undefined;
     this.#byNode.delete(member.node);
-    this.#bySlot.delete(member.slot);
     this.context.persist([{ kind: 'remove', key: masterKeys.member(this.context.config.dataSet, member.node) }], {
       durable: true,
     });

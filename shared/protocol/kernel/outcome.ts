@@ -1,4 +1,4 @@
-import type { Delta, NodeId, Tip } from './ids.js';
+import type { NodeId, Tip } from './ids.js';
 
 export type Phases = 'one' | 'two';
 
@@ -92,6 +92,3 @@ export interface Rejection {
     | 'member-unknown';
   readonly text: string;
 }
-
-/** A committed change as it is handed to listeners. */
-export type CommittedChange = Delta;

@@ -359,9 +359,4 @@ export class CatchUp {
     this.#nextRequestId = (this.#nextRequestId + 1) % 0x7fff_ffff;
     return this.#nextRequestId;
   }
-
-  /** For a prepare of this reign that comes while its bytes are under way. */
-  isFetching(round: RoundId): boolean {
-    return this.#fetches.has(roundKey(round)) && sameEpoch(round.epoch, this.context.promised);
-  }
 }

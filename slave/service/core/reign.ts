@@ -1,5 +1,5 @@
 import type { Epoch, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
-import { compareEpochs, sameEpoch, sameTip } from '../../../shared/protocol/kernel/ids.js';
+import { compareEpochs, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { BoundedMap } from '../../../shared/protocol/kernel/bounded.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { Heartbeat, HeartbeatEcho, Message, SlaveState, Welcome } from '../../../shared/protocol/wire/messages.js';
@@ -224,9 +224,5 @@ export class Reign {
       return;
     }
     this.context.timers.setEarlier('status', this.context.nowMs + this.context.random.next() * (nextInMs / 4));
-  }
-
-  isOfThisReign(epoch: Epoch): boolean {
-    return sameEpoch(epoch, this.context.promised);
   }
 }
