@@ -174,6 +174,7 @@ export class Master implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#services.values()].map((service) => service.close('closed')));
+    this.#node.flush();
     this.#node.stop();
     await this.#foundation.release();
   }

@@ -65,18 +65,18 @@ export interface DataSetDefaults {
 export interface ReplicateOptions {
   readonly version: number;
   /** Checked: must be the newest version started. Absent: whatever is. */
-  readonly prior?: number;
+  readonly prior?: number | undefined;
   /** What leads from prior to version; absent: the user layer is asked. */
-  readonly delta?: Uint8Array;
-  readonly phases?: Phases;
-  readonly timeoutMs?: number;
-  readonly voters?: VoterPolicy;
-  readonly content?: ContentChoice;
-  readonly commitBy?: DeliveryMode;
-  readonly abortBy?: DeliveryMode;
-  readonly wait?: 'decided' | 'exposed';
+  readonly delta?: Uint8Array | undefined;
+  readonly phases?: Phases | undefined;
+  readonly timeoutMs?: number | undefined;
+  readonly voters?: VoterPolicy | undefined;
+  readonly content?: ContentChoice | undefined;
+  readonly commitBy?: DeliveryMode | undefined;
+  readonly abortBy?: DeliveryMode | undefined;
+  readonly wait?: 'decided' | 'exposed' | undefined;
   /** Aborts the round when it isn't decided yet; the outcome says which it was. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What `register` hands back for a user layer of the host's own. */

@@ -171,6 +171,7 @@ export class Slave implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#services.values()].map((service) => service.close()));
+    this.#node.flush();
     this.#node.stop();
     await this.#foundation.release();
   }

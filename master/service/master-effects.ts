@@ -10,6 +10,7 @@ import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { UserCalls } from '../../shared/runtime/node-calls.js';
 import type { EventRecord } from '../../shared/runtime/ports.js';
 import type { MasterUserLayer } from '../user/contract.js';
+import { saysCommitOf } from './core/delivery.js';
 import type { MasterEffect, MasterInput, MasterUserCall, Token, UserAnswer } from './core/io.js';
 
 type Of<Kind extends MasterEffect['kind']> = Extract<MasterEffect, { kind: Kind }>;
@@ -29,6 +30,8 @@ export class MasterEffects {
   readonly #parts: MasterEffectsParts;
   readonly #calls: UserCalls;
   readonly #fetches = new Set<AbortController>();
+  /** The newest commit, as long as something that says the same may still leave with it. */
+  #heldCommit: Of<'send'> | null = null;
 
   constructor(parts: MasterEffectsParts) {
     this.#parts = parts;
@@ -49,12 +52,7 @@ export class MasterEffects {
   execute(effect: Exclude<MasterEffect, { kind: 'settle' | 'event' | 'halt' }>): void {
     switch (effect.kind) {
       case 'send':
-        this.#parts.node.send({
-          to: effect.to,
-          dataSet: this.#parts.dataSet,
-          epoch: effect.epoch,
-          message: effect.message,
-        });
+        this.#send(effect);
         return;
       case 'persist':
         this.#persist(effect);
@@ -73,6 +71,25 @@ export class MasterEffects {
     }
   }
 
+  /** Nothing that says the same came: the commit goes by itself. */
+  releaseCommit(): void {
+    const held = this.#heldCommit;
+    this.#heldCommit = null;
+    if (held !== null) this.#leave(held);
+  }
+
+  #send(effect: Of<'send'>): void {
+    const held = this.#heldCommit;
+    if (held !== null && effect.to === 'all' && saysCommitOf(effect.message, held.message)) this.#heldCommit = null;
+    this.releaseCommit();
+    if (effect.to === 'all' && effect.message.kind === 'commit') this.#heldCommit = effect;
+    else this.#leave(effect);
+  }
+
+  #leave({ to, epoch, message }: Of<'send'>): void {
+    this.#parts.node.send({ to, dataSet: this.#parts.dataSet, epoch, message });
+  }
+
   #persist(effect: Of<'persist'>): void {
     const { node, enter } = this.#parts;
     const joined = this.#sharedOperations(effect);
@@ -84,8 +101,6 @@ export class MasterEffects {
       this.#afterDecision(effect.token, effect.decided); // nothing is to be written: `durability: memory`
       return;
     }
-    // What was sent before needn't wait for the disk.
-    node.flush();
     node.ports.store.write(
       (transaction) => {
         applyOperations(transaction, effect.operations);
@@ -153,8 +168,9 @@ export class MasterEffects {
   }
 
   #callUser(token: Token, call: MasterUserCall): void {
-    this.#parts.node.flush();
-    const { layer, callbackMs } = this.#parts;
+    const { node, layer, callbackMs } = this.#parts;
+    // A callback may take long: what was sent needn't wait for it.
+    node.flush();
     const answer = (end: CallEnd<unknown>): void => {
       this.#parts.submit({ kind: 'answered', token, answer: userAnswer(call.name, end) });
     };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { issueDelta } from '../../shared/protocol/kernel/digest.js';
-import type { DataSetId, Version } from '../../shared/protocol/kernel/ids.js';
+import type { DataSetId, Peer, Tip, Version } from '../../shared/protocol/kernel/ids.js';
 import { noEpoch } from '../../shared/protocol/kernel/ids.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
 import type { FakeNode } from '../../tests/integration/process/fake-ports.js';
@@ -369,7 +369,7 @@ describe('commands at the master service', () => {
     const seen: number[] = [];
     const test = scripted({
       delta: () => {
-        seen.push(test.endpoint.sent.length);
+        seen.push(test.datagrams());
         return null;
       },
     });
@@ -378,5 +378,76 @@ describe('commands at the master service', () => {
       { kind: 'callUser', token: 1, call: { name: 'delta', from: null, to: { version: 1 } } },
     );
     expect(seen).toEqual([1]);
+  });
+
+  describe('with a commit', () => {
+    const round = { epoch, number: 4 };
+    const commit = (number: number, acknowledge = false): MasterEffect => ({
+      kind: 'send',
+      to: 'all',
+      epoch,
+      message: { kind: 'commit', round: { epoch, number }, to: change.to, lowestOpenRound: number + 1, acknowledge },
+    });
+    const settle: MasterEffect = { kind: 'settle', command: 99, result: { kind: 'done' } };
+    const prepare = (fields: {
+      from: Tip | null;
+      round: number;
+      lowestOpenRound: number;
+      to?: Peer;
+    }): MasterEffect => ({
+      kind: 'send',
+      to: fields.to ?? 'all',
+      epoch,
+      message: {
+        kind: 'prepare',
+        from: fields.from,
+        round: fields.round,
+        lowestOpenRound: fields.lowestOpenRound,
+        to: { ...change.to, version: 9 as Version },
+        content: { kind: 'version' },
+        voters: Uint8Array.of(1),
+      },
+    });
+    const sent = (fakes: Scripted): string[] => fakes.endpoint.sent.map(({ message }) => message.kind);
+
+    it("let it go at once when no caller was told, and at the end of the event loop's turn when one was", () => {
+      const alone = scripted();
+      alone.emit(commit(round.number));
+      expect(sent(alone)).toEqual(['commit']);
+      const told = scripted();
+      told.emit(commit(round.number), settle);
+      expect(sent(told)).toEqual([]);
+      told.clock.advance(0);
+      expect(sent(told)).toEqual(['commit']);
+      expect(told.datagrams()).toBe(1);
+    });
+
+    it('leave it out when the prepare that leaves with it says the same', () => {
+      const test = scripted();
+      test.emit(commit(4), settle);
+      test.emit(prepare({ from: change.to, round: 5, lowestOpenRound: 5 }));
+      test.clock.advance(0);
+      expect(sent(test)).toEqual(['prepare']);
+      expect(test.datagrams()).toBe(1);
+    });
+
+    it.each([
+      ['starts elsewhere', { from: null, round: 5, lowestOpenRound: 5 }],
+      ['is of a round above an open one', { from: change.to, round: 6, lowestOpenRound: 5 }],
+      ['goes to one slave only', { from: change.to, round: 5, lowestOpenRound: 5, to: peer('s') }],
+    ])('keep it, and its place before the prepare, when that %s', (_what, fields) => {
+      const test = scripted();
+      test.emit(commit(4), settle);
+      test.emit(prepare(fields));
+      expect(sent(test)).toEqual(['commit', 'prepare']);
+    });
+
+    it('keep one whose acknowledgement a caller waits for, and leave out those that a later one implies', () => {
+      const test = scripted();
+      test.emit(commit(3), settle, commit(4, true), settle);
+      test.emit(prepare({ from: change.to, round: 5, lowestOpenRound: 5 }));
+      expect(sent(test)).toEqual(['commit', 'prepare']);
+      expect(test.endpoint.sent[0]?.message).toMatchObject({ round: { number: 4 } });
+    });
   });
 });

@@ -62,6 +62,8 @@ export class MasterService implements MasterDataSet {
   #phase: Phase = 'opening';
   #halted: LockstepError | null = null;
   #closing: Promise<void> | null = null;
+  /** In this turn of the core: what was sent lingers. */
+  #toldOutcome = false;
 
   constructor(parts: MasterServiceParts) {
     this.name = parts.dataSet;
@@ -73,6 +75,8 @@ export class MasterService implements MasterDataSet {
         this.#execute(effect);
       },
       settled: (nowMs) => {
+        if (!this.#toldOutcome) this.#effects.releaseCommit();
+        this.#toldOutcome = false;
         this.#offerLeading(nowMs);
       },
       failed: (error) => {
@@ -256,6 +260,10 @@ export class MasterService implements MasterDataSet {
     switch (effect.kind) {
       case 'settle':
         this.#commands.settle(effect.command, effect.result);
+        this.#toldOutcome = true;
+        this.#parts.node.linger(() => {
+          this.#effects.releaseCommit();
+        });
         return;
       case 'event':
         this.#record(effect.event);
@@ -300,8 +308,8 @@ export class MasterService implements MasterDataSet {
     }
     return {
       version: options.version,
-      ...(options.prior === undefined ? {} : { prior: options.prior }),
-      ...(options.delta === undefined ? {} : { delta: options.delta }),
+      prior: options.prior,
+      delta: options.delta,
       phases: options.phases ?? defaults.phases ?? 'two',
       timeoutMs,
       voters,
@@ -313,8 +321,10 @@ export class MasterService implements MasterDataSet {
   }
 
   #record(event: EventRecord): void {
+    const { log } = this.#parts;
+    if (log.wants?.(event.name, event.level) === false) return;
     const fields = { dataSet: this.name, node: this.#parts.node.self.node, ...event.fields };
-    this.#parts.log.record({ name: event.name, level: event.level, fields });
+    log.record({ name: event.name, level: event.level, fields });
   }
 }
 

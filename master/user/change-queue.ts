@@ -269,12 +269,12 @@ export class ChangeQueue {
       prior: round.prior,
       delta: round.bytes,
       timeoutMs: Math.max(1, timeoutMs),
-      ...(options.phases === undefined ? {} : { phases: options.phases }),
-      ...(options.voters === undefined ? {} : { voters: options.voters }),
-      ...(options.commitBy === undefined ? {} : { commitBy: options.commitBy }),
-      ...(options.abortBy === undefined ? {} : { abortBy: options.abortBy }),
-      ...(options.wait === undefined ? {} : { wait: options.wait }),
-      ...(round.controller === null ? {} : { signal: round.controller.signal }),
+      phases: options.phases,
+      voters: options.voters,
+      commitBy: options.commitBy,
+      abortBy: options.abortBy,
+      wait: options.wait,
+      signal: round.controller?.signal,
     };
   }
 
@@ -282,7 +282,9 @@ export class ChangeQueue {
     switch (outcome.kind) {
       case 'committed':
         for (const member of round.members) {
-          member.settle({ ...outcome, operations: member.operations, durationMs: this.#since(member) });
+          const { tip, votes, durable } = outcome;
+          const durationMs = this.#since(member);
+          member.settle({ kind: 'committed', tip, votes, durationMs, durable, operations: member.operations });
         }
         return;
       case 'unknown':

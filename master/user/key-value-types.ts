@@ -4,16 +4,16 @@ import type { Entry, Operation } from '../../shared/protocol/key-value/operation
 import type { MasterDataSet } from '../types.js';
 
 export interface ChangeOptions {
-  readonly phases?: Phases;
-  readonly timeoutMs?: number;
-  readonly voters?: VoterPolicy;
-  readonly commitBy?: DeliveryMode;
-  readonly abortBy?: DeliveryMode;
+  readonly phases?: Phases | undefined;
+  readonly timeoutMs?: number | undefined;
+  readonly voters?: VoterPolicy | undefined;
+  readonly commitBy?: DeliveryMode | undefined;
+  readonly abortBy?: DeliveryMode | undefined;
   /** Default `decided`. */
-  readonly wait?: 'decided' | 'exposed';
+  readonly wait?: 'decided' | 'exposed' | undefined;
   /** The same key again settles with the same outcome and changes nothing, while it is among the newest 10,000. At most 200 bytes. */
-  readonly idempotencyKey?: string;
-  readonly signal?: AbortSignal;
+  readonly idempotencyKey?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** One node's no, with the caller's own operations by their position in what the caller gave. */

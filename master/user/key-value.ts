@@ -5,7 +5,12 @@ import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
 import type { StoreTransaction } from '../../shared/protocol/kernel/store.js';
 import { keyValueBounds as bounds } from '../../shared/protocol/key-value/bounds.js';
-import { decodeChange, encodeSegment, type Columns } from '../../shared/protocol/key-value/change-codec.js';
+import {
+  decodeChange,
+  encodeSegment,
+  joinColumns,
+  type Columns,
+} from '../../shared/protocol/key-value/change-codec.js';
 import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
 import { encodeSnapshot, SnapshotReader } from '../../shared/protocol/key-value/snapshot-codec.js';
 import { KeyValueState } from '../../shared/protocol/key-value/state.js';
@@ -129,7 +134,7 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
   #write(change: Delta, transaction: StoreTransaction): void {
     const members = this.queue?.undecided(change.to.version)?.members ?? [];
     const keyed = members.filter((member) => member.options.idempotencyKey !== undefined);
-    const columns = decoded(change);
+    const columns = columnsOf(change, members);
     this.#deciding.set(change.to.version, { columns, keyed });
     if (!this.#onDisk) return;
     this.#store(transaction, change, columns);
@@ -288,6 +293,12 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
   }
 }
 
+/** What the copies decode. Values that nobody can change are the caller's own; of others the original keeps a copy. */
+function columnsOf(change: Delta, members: readonly WaitingChange[]): Columns {
+  if (members.length === 0 || !members.every((member) => member.immutable)) return decoded(change);
+  return joinColumns(members.map((member) => member.columns));
+}
+
 /** Throws for a change whose bytes are none; the digest was checked, so that is our own fault. */
 function decoded(change: Delta): Columns {
   const result = decodeChange(change.bytes);
@@ -325,9 +336,13 @@ function changesNothing<Value>(state: KeyValueState<Value>, { keys, values, dele
   return keys.every((key, position) => {
     const entry = state.entry(key);
     if (deletes[nextDelete] !== position) {
-      return entry !== undefined && isDeepStrictEqual(entry.value, values[position]);
+      return entry !== undefined && sameValue(entry.value, values[position]);
     }
     nextDelete += 1;
     return entry === undefined;
   });
+}
+
+function sameValue(a: unknown, b: unknown): boolean {
+  return typeof a === 'object' && typeof b === 'object' ? isDeepStrictEqual(a, b) : Object.is(a, b);
 }

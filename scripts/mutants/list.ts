@@ -38,6 +38,7 @@ export const mutations: readonly Mutation[] = [
         round: { epoch: this.context.epoch, number: round.number },
         to: round.change.to,
         lowestOpenRound: this.lowestOpen,
+        acknowledge: false,
       });`,
       },
     ],

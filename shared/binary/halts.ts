@@ -14,6 +14,7 @@ export function watchHalts(log: EventLog): { readonly log: EventLog; readonly ha
     halt = resolve;
   });
   const watching: EventLog = {
+    wants: (name, level) => name === 'halted' || (log.wants?.(name, level) ?? true),
     record(event) {
       log.record(event);
       if (event.name !== 'halted') return;

@@ -19,6 +19,10 @@ export class SystemClock implements Clock {
     return Date.now();
   }
 
+  soon(callback: () => void): void {
+    setImmediate(callback);
+  }
+
   at(atMs: number, callback: () => void): () => void {
     let timer: NodeJS.Timeout | undefined;
     let afterReading: NodeJS.Immediate | undefined;

@@ -17,10 +17,11 @@ export interface InterfaceInfo {
 const usualMtuBytes = 1500;
 const headerBytes = { 4: 28, 6: 48 } as const;
 /**
- * Loopback would take 65,507 bytes; but with datagrams that large a receive buffer holds few, and a flood of them loses
- * half. At this size a receiver keeps up with several hundred megabytes a second.
+ * Loopback would take 65,507 bytes; but the larger a datagram, the fewer a receive buffer holds and the more is sent again
+ * for one that is lost. Measured on loopback with 8, 16, 32 and 60 KB, updates of 1,000 × 256 B came through fastest at
+ * this size: each datagram costs a system call, a wake-up at every receiver and a buffer, whatever its length.
  */
-const largestPayingBytes = 8_192;
+const largestPayingBytes = 32_768;
 
 /**
  * The interface that has `address`. Throws `bad-option`, naming `option`, the value and the addresses that there are,

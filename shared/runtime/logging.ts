@@ -27,6 +27,7 @@ export function createLogger(options: LoggerOptions = {}): EventLog {
     transports: [new transports.Stream({ stream })],
   });
   return {
+    wants: (_name, eventLevel) => logger.isLevelEnabled(eventLevel),
     record: ({ name, level: eventLevel, fields }: EventRecord) => {
       if (logger.isLevelEnabled(eventLevel)) logger.log({ level: eventLevel, message: name, fields });
     },

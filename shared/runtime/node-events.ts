@@ -23,6 +23,10 @@ export class EventHub implements EventLog {
     };
   }
 
+  wants(name: string, level: EventRecord['level']): boolean {
+    return this.#listeners.has(name) || this.#listeners.has('*') || (this.#log.wants?.(name, level) ?? true);
+  }
+
   record(event: EventRecord): void {
     this.#log.record(event);
     this.#tell(this.#listeners.get(event.name), event);
@@ -46,4 +50,4 @@ export class EventHub implements EventLog {
   }
 }
 
-export const silentLog: EventLog = { record: () => undefined };
+export const silentLog: EventLog = { record: () => undefined, wants: () => false };

@@ -30,6 +30,36 @@ describe('a node', () => {
     expect(datagrams()).toBe(1);
   });
 
+  it('lets what was sent linger until the caller who was told has gone on, and sends both in one go', () => {
+    const { node, clock, endpoint, datagrams } = fakeNode('a');
+    const send = (): void => {
+      node.send({ to: 'all', dataSet: 'x', epoch: noEpoch, message: survey });
+    };
+    node.enter(() => {
+      send();
+      node.linger(() => undefined);
+    });
+    expect(datagrams()).toBe(0);
+    node.enter(send);
+    expect(datagrams()).toBe(1);
+    expect(endpoint.sent).toHaveLength(2);
+    clock.advance(0);
+    expect(datagrams(), 'nothing was left').toBe(1);
+  });
+
+  it('lingers no longer than this turn of the event loop, and lets last words in', () => {
+    const { node, clock, endpoint, datagrams } = fakeNode('a');
+    node.enter(() => {
+      node.linger(() => {
+        node.send({ to: 'all', dataSet: 'x', epoch: noEpoch, message: survey });
+      });
+    });
+    expect(endpoint.sent).toHaveLength(0);
+    clock.advance(0);
+    expect(endpoint.sent).toHaveLength(1);
+    expect(datagrams()).toBe(1);
+  });
+
   it('routes by data set, and counts what nobody here wants', () => {
     const { node, deliver } = fakeNode('a');
     const heard: string[] = [];

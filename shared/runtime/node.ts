@@ -57,8 +57,9 @@ const shortestWaitMs = 1;
  * One process's presence in a group: one socket pair, one timer, many data sets.
  *
  * Everything that happens (a datagram, a timer, a finished write, a callback's answer, a command) enters by `enter`. Work
- * that comes up meanwhile is queued, never nested; when the queue is empty, all that was sent leaves in as few
- * datagrams as it fits, before `enter` returns: no turn of the event loop lies between a cause and its packets.
+ * that comes up meanwhile is queued, never nested. When the queue is empty, all that was sent leaves in as few datagrams
+ * as it fits, before `enter` returns: no turn of the event loop lies between a cause and its packets. There is one
+ * exception, `linger`.
  */
 export class Node {
   readonly self: Peer;
@@ -70,6 +71,8 @@ export class Node {
   #queue: ((nowMs: number) => void)[] = [];
   #pumping = false;
   #unsent = false;
+  #lingering = false;
+  readonly #leaving: (() => void)[] = [];
   #stopped = false;
   #armedMs = Infinity;
   #disarm: (() => void) | null = null;
@@ -120,15 +123,32 @@ export class Node {
     this.#touched.delete(participant);
   }
 
-  /** Queues a message; it leaves at the end of this turn, or with `flush`. */
+  /** Queues a message; it leaves at the end of this turn, or a little later when somebody asked it to `linger`. */
   send(packet: OutgoingPacket): void {
     this.#unsent = true;
     this.#endpoint.send(packet, this.nowMs());
   }
 
-  /** Lets go what was sent so far: called before work that takes long, so that peers needn't wait for it. */
+  /**
+   * A caller has just been told an outcome, and may start the next thing as soon as its promise has settled: what was
+   * sent in this turn waits for that, so that a commit and the prepare that follows it share a datagram. At the latest it
+   * leaves before the process waits for anything. `beforeLeaving` may add to it.
+   */
+  linger(beforeLeaving: () => void): void {
+    this.#leaving.push(beforeLeaving);
+    if (this.#lingering) return;
+    this.#lingering = true;
+    this.ports.clock.soon(() => {
+      this.#lingering = false;
+      this.enter(() => undefined);
+    });
+  }
+
+  /** Lets go what was sent so far. */
   flush(): void {
-    if (!this.#unsent || this.#stopped) return;
+    if (this.#stopped) return;
+    for (let last = this.#leaving.pop(); last !== undefined; last = this.#leaving.pop()) last();
+    if (!this.#unsent) return;
     this.#unsent = false;
     for (const datagram of this.#endpoint.takeDatagrams(this.nowMs())) {
       this.ports.transport.send(datagram.bytes, datagram.to);
@@ -182,13 +202,11 @@ export class Node {
   }
 
   #pump(): void {
-    for (;;) {
-      for (let index = 0; index < this.#queue.length && !this.#stopped; index += 1) this.#queue[index]?.(this.nowMs());
-      this.#queue = [];
-      if (this.#stopped) return;
-      this.flush();
-      if (this.#queue.length === 0) break;
-    }
+    const wasLingering = this.#lingering;
+    for (let index = 0; index < this.#queue.length && !this.#stopped; index += 1) this.#queue[index]?.(this.nowMs());
+    this.#queue = [];
+    if (this.#stopped) return;
+    if (!this.#lingering || wasLingering) this.flush();
     this.#arm();
   }
 
@@ -221,7 +239,8 @@ export class Node {
 
   /** One timer for all. A deadline that moved away leaves the timer as it is: a spurious wake-up costs less. */
   #arm(): void {
-    let soonestMs = Math.min(this.#armedMs, this.#endpoint.nextWakeMs());
+    // What is about to leave needs no timer; what the pace holds back then gets its own.
+    let soonestMs = this.#unsent ? this.#armedMs : Math.min(this.#armedMs, this.#endpoint.nextWakeMs());
     for (const participant of this.#touched) {
       const wakeMs = participant.nextWakeMs();
       this.#wakes.set(participant, wakeMs);

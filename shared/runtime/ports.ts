@@ -15,6 +15,11 @@ export interface Clock {
   wallMs(): number;
   /** Calls back once, not before `atMs` of the monotonic clock. The returned function cancels it. */
   at(atMs: number, callback: () => void): () => void;
+  /**
+   * Calls back once, not from inside the call: after promises have settled that hang on what runs now, and after
+   * datagrams that have arrived, but before the process waits for anything.
+   */
+  soon(callback: () => void): void;
 }
 
 /** Datagrams: unreliable, unordered, bounded in size. Sending never throws and never blocks. */
@@ -76,4 +81,6 @@ export interface EventRecord {
 
 export interface EventLog {
   record(event: EventRecord): void;
+  /** False: an event of this name and level would be dropped, and needn't be made. Absent: all are wanted. */
+  wants?(name: string, level: EventRecord['level']): boolean;
 }

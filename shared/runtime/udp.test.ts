@@ -41,7 +41,12 @@ function keep<One extends Transport>(transport: One): One {
   return transport;
 }
 
-const fixedClock = (nowMs: () => number): Clock => ({ monotonicMs: nowMs, wallMs: nowMs, at: () => () => undefined });
+const fixedClock = (nowMs: () => number): Clock => ({
+  monotonicMs: nowMs,
+  wallMs: nowMs,
+  at: () => () => undefined,
+  soon: () => undefined,
+});
 
 describe('opening multicast', () => {
   test('a group that is none is named', async () => {
@@ -136,11 +141,11 @@ describe('datagram size', () => {
         const mtu = Number(readFileSync(`/sys/class/net/${name}/mtu`, 'utf8'));
         expect(findInterface(address, 'interface')).toMatchObject({
           name,
-          maxDatagramBytes: Math.min(8192, mtu - (family === 'IPv4' ? 28 : 48)),
+          maxDatagramBytes: Math.min(32_768, mtu - (family === 'IPv4' ? 28 : 48)),
         });
       }
     }
-    expect(findInterface('127.8.9.10', 'interface')).toMatchObject({ isLoopback: true, maxDatagramBytes: 8192 });
+    expect(findInterface('127.8.9.10', 'interface')).toMatchObject({ isLoopback: true, maxDatagramBytes: 32_768 });
   });
 });
 

@@ -1,7 +1,7 @@
 import { errorText } from '../../shared/protocol/kernel/errors.js';
 import type { DataSetId, Delta, Peer, Tip } from '../../shared/protocol/kernel/ids.js';
 import { versionOf } from '../../shared/protocol/kernel/ids.js';
-import { invariant, unreachable } from '../../shared/protocol/kernel/invariant.js';
+import { broken, unreachable } from '../../shared/protocol/kernel/invariant.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
 import type { StoreOperation } from '../../shared/protocol/kernel/store.js';
 import { applyOperations } from '../../shared/protocol/kernel/store.js';
@@ -110,8 +110,6 @@ export class SlaveEffects {
       this.#parts.submit({ kind: 'persisted', token: effect.token, error: null }); // nothing is to be written
       return;
     }
-    // What was sent before needn't wait for the disk.
-    this.#parts.node.flush();
     this.#write(effect.operations, effect.durable, (error) => {
       this.#parts.submit({ kind: 'persisted', token: effect.token, error });
     });
@@ -343,8 +341,9 @@ export class SlaveEffects {
 
   /** The core has one call of the user layer in flight at most; two would break the contract with the host. */
   #beforeCall(name: string): void {
-    invariant(!this.#calls.busy, `${name} of data set ${this.#parts.dataSet} would overlap an earlier callback`);
-    this.#parts.node.flush();
+    if (this.#calls.busy) broken(`${name} of data set ${this.#parts.dataSet} would overlap an earlier callback`);
+    // A host's callback may take long: what was sent needn't wait for it. A ready-made layer's never does.
+    if (this.#parts.layer.shared === undefined) this.#parts.node.flush();
   }
 
   #write(operations: readonly StoreOperation[], durable: boolean, done: (error: string | null) => void): void {

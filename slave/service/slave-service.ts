@@ -340,8 +340,10 @@ export class SlaveService implements SlaveDataSet {
   }
 
   #record(event: EventRecord): void {
+    const { log } = this.#parts;
+    if (log.wants?.(event.name, event.level) === false) return;
     const fields = { dataSet: this.name, node: this.#parts.node.self.node, ...event.fields };
-    this.#parts.log.record({ name: event.name, level: event.level, fields });
+    log.record({ name: event.name, level: event.level, fields });
   }
 }
 

@@ -13,6 +13,10 @@ export class FakeClock implements Clock {
     return this.#nowMs;
   }
 
+  soon(callback: () => void): void {
+    this.at(this.#nowMs, callback);
+  }
+
   at(atMs: number, callback: () => void): () => void {
     const timer = { atMs, callback };
     this.#due.add(timer);

@@ -1,7 +1,8 @@
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { Outcome } from '../../../shared/protocol/kernel/outcome.js';
 import type { Tip } from '../../../shared/protocol/kernel/ids.js';
-import type { Abort, Commit } from '../../../shared/protocol/wire/messages.js';
+import { sameEpoch, sameTip } from '../../../shared/protocol/kernel/ids.js';
+import type { Abort, Commit, Message } from '../../../shared/protocol/wire/messages.js';
 import type { MasterContext } from './context.js';
 import type { Heartbeats } from './heartbeats.js';
 import type { History } from './history.js';
@@ -25,6 +26,17 @@ interface Unacknowledged {
   delayMs: number;
   retryMs: number;
   readonly untilMs: number;
+}
+
+/**
+ * True when whoever gets `message` learns all that it would from the commit, so that one of the two is enough: a later
+ * commit of the reign implies the earlier ones, and a prepare of the lowest open round starts from a committed state.
+ */
+export function saysCommitOf(message: Message, commit: Message): boolean {
+  if (commit.kind !== 'commit' || commit.acknowledge) return false;
+  if (message.kind === 'commit')
+    return sameEpoch(message.round.epoch, commit.round.epoch) && message.round.number > commit.round.number;
+  return message.kind === 'prepare' && message.round === message.lowestOpenRound && sameTip(message.from, commit.to);
 }
 
 /**
@@ -53,13 +65,15 @@ export class Delivery {
       round: { epoch: round.epoch, number: round.number },
       to: round.change.to,
       lowestOpenRound,
+      acknowledge: round.replication.wait === 'exposed',
     };
     this.#send(round, round.replication.commitBy, message);
     this.heartbeats.afterData();
     const { nowMs } = this.context;
     if (round.voters.size > 0) {
-      // A slave acknowledges once the change is durable there, which takes longer than a round trip.
-      const delayMs = Math.max(limits.retryMinMs, 2 * this.members.slowestRoundTripMs()) + limits.repairMinMs;
+      // A slave acknowledges once the change is durable there, which takes longer than a round trip, and not at once.
+      const answerMs = limits.repairMinMs + limits.acknowledgeMs;
+      const delayMs = Math.max(limits.retryMinMs, 2 * this.members.slowestRoundTripMs()) + answerMs;
       this.#unacknowledged = {
         message,
         awaiting: new Map(round.voters),

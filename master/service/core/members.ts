@@ -20,6 +20,8 @@ export interface Member {
   heardMs: number;
   status: Status | null;
   statusMs: number;
+  /** The newest change that it said yes to: it has the bytes, though its status may not show them yet. */
+  held: Tip | null;
   /** When the lease that this master lent ends at the latest, on the master's clock. */
   leaseEndsMs: number;
   /** Left out by a decision: no renewal until it exposes the committed tip again. */
@@ -88,6 +90,13 @@ export class Members {
     return (this.history.distance(member.status.tip) ?? Infinity) > limits.voterLagVersions;
   }
 
+  /** Committed states that it lacks, as far as it told; null when the chain can't say. */
+  lag(member: Member): number | null {
+    const shown = this.history.distance(member.status?.tip ?? null);
+    const held = member.held === null ? null : this.history.distance(member.held);
+    return shown === null || held === null ? (shown ?? held) : Math.min(shown, held);
+  }
+
   // ── joining ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onJoin(from: Peer, join: Join): void {
@@ -132,6 +141,7 @@ export class Members {
     const isRestart = known !== undefined;
     member.peer = peer;
     member.status = null;
+    member.held = null;
     // The process that held the lease is gone: same name and store, higher start.
     if (isRestart) member.leaseEndsMs = 0;
     this.context.event(isRestart ? 'member returned' : 'member joined', 'info', { node: peer.node, slot: member.slot });
@@ -184,6 +194,7 @@ export class Members {
       heardMs: -Infinity,
       status: null,
       statusMs: -Infinity,
+      held: null,
       leaseEndsMs: 0,
       fenced: false,
       roundTripMs: null,
@@ -200,6 +211,7 @@ export class Members {
       member.welcomed = false;
       member.promised = false;
       member.status = null;
+      member.held = null;
     }
   }
 

@@ -243,8 +243,8 @@ export class Replications {
     let lacking = 0;
     for (const member of this.members.all) {
       if (!this.members.isLive(member)) continue;
-      const distance = this.history.distance(member.status?.tip ?? null) ?? 0;
-      if (distance < limits.maxChainSteps) lacking = Math.max(lacking, distance);
+      const lag = this.members.lag(member) ?? 0;
+      if (lag < limits.maxChainSteps) lacking = Math.max(lacking, lag);
     }
     if (lacking === 0 || change.from === null) return null;
     const chain = this.#chain(change, lacking);

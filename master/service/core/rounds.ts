@@ -112,6 +112,7 @@ export class Rounds {
     member.heardMs = this.context.nowMs;
     member.lastVote = { version: vote.to.version, yes, reason: vote.reason };
     if (yes) {
+      member.held = vote.to;
       round.yes.add(member.slot);
       if (round.yes.size === round.voters.size) {
         this.#voteMs = this.#voteMs * 0.875 + (this.context.nowMs - round.startedMs) * 0.125;

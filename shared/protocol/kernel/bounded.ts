@@ -1,21 +1,21 @@
 /** A map that forgets its oldest entries: for what is remembered only to answer latecomers. */
-export class BoundedMap<Value> {
-  readonly #entries = new Map<string, Value>();
+export class BoundedMap<Key extends string | number, Value> {
+  readonly #entries = new Map<Key, Value>();
   readonly #bound: number;
 
   constructor(bound: number) {
     this.#bound = bound;
   }
 
-  get(key: string): Value | undefined {
+  get(key: Key): Value | undefined {
     return this.#entries.get(key);
   }
 
-  has(key: string): boolean {
+  has(key: Key): boolean {
     return this.#entries.has(key);
   }
 
-  set(key: string, value: Value): void {
+  set(key: Key, value: Value): void {
     this.#entries.delete(key);
     this.#entries.set(key, value);
     if (this.#entries.size <= this.#bound) return;
@@ -25,7 +25,7 @@ export class BoundedMap<Value> {
     }
   }
 
-  delete(key: string): void {
+  delete(key: Key): void {
     this.#entries.delete(key);
   }
 

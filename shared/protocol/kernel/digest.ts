@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ChainId, Delta, Digest, Epoch, Tip, Version } from './ids.js';
 
 /** SHA-256 cut to 128 bits: enough against accident; against a forger the packets' authentication stands guard. */
 const hexDigits = 32;
 
 export function digestOf(bytes: Uint8Array): Digest {
-  return createHash('sha256').update(bytes).digest('hex').slice(0, hexDigits) as Digest;
+  return hash('sha256', bytes, 'hex').slice(0, hexDigits) as Digest;
 }
 
 /**
@@ -15,7 +15,7 @@ export function digestOf(bytes: Uint8Array): Digest {
  */
 export function chainAfter(prior: Tip | null, birth: Epoch, version: Version, change: Digest): ChainId {
   const text = `${prior === null ? '' : prior.chain}|${birth.number}|${birth.claimant}|${version}|${change}`;
-  return createHash('sha256').update(text).digest('hex').slice(0, hexDigits) as ChainId;
+  return hash('sha256', text, 'hex').slice(0, hexDigits) as ChainId;
 }
 
 /** Builds the delta that a change makes as it is first issued: the only place where a new tip comes into being. */

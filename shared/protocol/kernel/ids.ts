@@ -94,9 +94,9 @@ export function roundKey(round: RoundId): string {
   return `${round.epoch.number}.${round.epoch.claimant.slice(0, 8)}.${round.number}`;
 }
 
-/** A map key for a tip: equal keys exactly for equal tips. */
+/** A map key for a tip. The chain id names a state by its whole history, so equal keys mean equal tips. */
 export function tipKey(tip: Tip | null): string {
-  return tip === null ? 'nothing' : `${tip.epoch.number}.${tip.epoch.claimant}.${tip.version}.${tip.chain}`;
+  return tip === null ? 'nothing' : tip.chain;
 }
 
 /** The version of a tip, 0 for nothing. */

@@ -4,7 +4,12 @@ export class InvariantError extends Error {
 }
 
 export function invariant(condition: unknown, message: string): asserts condition {
-  if (!condition) throw new InvariantError(`invariant broken: ${message}`);
+  if (!condition) broken(message);
+}
+
+/** For checks on hot paths, whose text would cost more than the check: `if (…) broken(text)`. */
+export function broken(message: string): never {
+  throw new InvariantError(`invariant broken: ${message}`);
 }
 
 export function unreachable(value: never): never {

@@ -43,6 +43,8 @@ export const limits = {
   heartbeatFastMs: 100,
   heartbeatFastCount: 4,
   heartbeatSlowMs: 1000,
+  /** What a slave exposes is told within this, so that one status acknowledges many commits; sooner when asked. */
+  acknowledgeMs: 5,
   /** Retry of prepare and commit: never sooner than this, doubling to the slowest. */
   retryMinMs: 2,
   retryMaxMs: 250,

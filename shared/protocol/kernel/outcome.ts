@@ -63,9 +63,9 @@ export type Outcome =
 export interface Replication {
   readonly version: number;
   /** The version that the change starts from; checked against what is committed or open. Absent: whatever is newest. */
-  readonly prior?: number;
+  readonly prior?: number | undefined;
   /** What leads from prior to version; absent: the user layer is asked. */
-  readonly delta?: Uint8Array;
+  readonly delta?: Uint8Array | undefined;
   readonly phases: Phases;
   readonly timeoutMs: number;
   readonly voters: VoterPolicy;

@@ -55,9 +55,8 @@ export function decodeChange(bytes: Uint8Array): DecodedChange {
     return { ok: false, reason: `not a key-value change: ${errorText(error)}` };
   }
   if (wrong.length > 0) return { ok: false, reason: `not a key-value change: ${wrong.join(', ')}` };
-  const [first] = segments;
-  if (first === undefined) return { ok: false, reason: 'not a key-value change: it is empty' };
-  return { ok: true, columns: segments.length === 1 ? first : merge(segments) };
+  if (segments.length === 0) return { ok: false, reason: 'not a key-value change: it is empty' };
+  return { ok: true, columns: joinColumns(segments) };
 }
 
 function asColumns(segment: unknown): Columns | string {
@@ -77,7 +76,10 @@ function asColumns(segment: unknown): Columns | string {
   return { keys: keys as string[], values, deletes: deletes as number[] };
 }
 
-function merge(segments: readonly Columns[]): Columns {
+/** What decoding the joined segments would give. A single one is not copied. */
+export function joinColumns(segments: readonly Columns[]): Columns {
+  const [only] = segments;
+  if (segments.length === 1 && only !== undefined) return only;
   const keys: string[] = [];
   const values: unknown[] = [];
   const deletes: number[] = [];

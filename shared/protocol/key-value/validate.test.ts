@@ -30,7 +30,21 @@ describe('the operations of a change', () => {
         { operation: 0, key: 'a', expected: null },
         { operation: 1, key: 'b', expected: 4 },
       ],
+      immutable: false,
     });
+  });
+
+  it.each([
+    [
+      'a text, a number, a boolean, null and a delete',
+      [{ put: ['a', 'x'] }, { put: ['b', 1.5] }, { put: ['c', true] }, { put: ['d', null] }, { delete: 'e' }],
+      true,
+    ],
+    ['an object', [{ put: ['a', 1] }, { put: ['b', {}] }], false],
+    ['an array', [{ put: ['a', []] }], false],
+    ['minus zero, which the copies read as zero', [{ put: ['a', -0] }], false],
+  ])('%s: whether they may be kept as they are', (_what, operations, immutable) => {
+    expect(checkOperations(operations).immutable).toBe(immutable);
   });
 
   it.each([

@@ -14,6 +14,8 @@ export interface Condition {
 export interface CheckedChange {
   readonly columns: Columns;
   readonly conditions: readonly Condition[];
+  /** Each value decodes to itself and can't be changed by whoever holds it: no objects, no arrays. */
+  readonly immutable: boolean;
 }
 
 /** Takes a caller's operations apart. Throws `bad-operation`, naming the position and the key, and changes nothing. */
@@ -24,6 +26,7 @@ export function checkOperations(operations: readonly unknown[]): CheckedChange {
   const values: unknown[] = [];
   const deletes: number[] = [];
   const conditions: Condition[] = [];
+  let immutable = true;
   operations.forEach((operation: unknown, position) => {
     if (typeof operation !== 'object' || operation === null) throw bad(position, null, 'is no object');
     const { put, delete: removed, ifVersion, ifAbsent } = operation as Readonly<Record<string, unknown>>;
@@ -34,6 +37,7 @@ export function checkOperations(operations: readonly unknown[]): CheckedChange {
       key = checkKey(put[0], position);
       checkValue(put[1], position, key);
       values.push(put[1]);
+      if ((typeof put[1] === 'object' && put[1] !== null) || Object.is(put[1], -0)) immutable = false; // −0 comes out as 0
     } else {
       if (removed === undefined) throw bad(position, null, 'has neither put nor delete');
       if (ifAbsent !== undefined) throw bad(position, null, 'ifAbsent makes no sense for a delete');
@@ -46,7 +50,7 @@ export function checkOperations(operations: readonly unknown[]): CheckedChange {
       conditions.push({ operation: position, key, expected: expectedVersion(ifVersion, ifAbsent, position, key) });
     }
   });
-  return { columns: { keys, values, deletes }, conditions };
+  return { columns: { keys, values, deletes }, conditions, immutable };
 }
 
 function expectedVersion(ifVersion: unknown, ifAbsent: unknown, position: number, key: string): number | null {

@@ -230,15 +230,14 @@ export class Endpoint {
     };
     this.#nextMessageId = (this.#nextMessageId + 1) % 0x1_0000_0000;
     // A small message doesn't overtake the fragments of an earlier one about the same data: it would show as a gap.
-    const orderKey = `${to} ${dataSet}`;
-    if (count === 1 && (frame.overtakes || !this.#paced.holds(orderKey))) {
+    if (count === 1 && (frame.overtakes || this.#paced.isEmpty || !this.#paced.holds(orderKeyOf(to, dataSet)))) {
       this.#addSmall(to, message, nowMs);
     } else {
       if (this.#paced.bytes + body.length > this.#limits.maxQueuedBytes) {
         this.counters.queueFull += 1;
         return;
       }
-      this.#paced.add(to, message, count === 1 ? null : this.#resends.keep(message, nowMs), orderKey);
+      this.#paced.add(to, message, count === 1 ? null : this.#resends.keep(message, nowMs), orderKeyOf(to, dataSet));
       this.#pacedAtMs = nowMs;
     }
     this.counters.messagesSent += 1;
@@ -331,4 +330,8 @@ export class Endpoint {
     this.counters.messagesReceived += 1;
     if (message.kind === 'status') this.#peers.noteWindow(key, message.windowBytes, nowMs);
   }
+}
+
+function orderKeyOf(to: 'group' | Address, dataSet: string): string {
+  return `${to} ${dataSet}`;
 }

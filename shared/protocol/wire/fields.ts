@@ -1,4 +1,4 @@
-import { invariant } from '../kernel/invariant.js';
+import { broken } from '../kernel/invariant.js';
 import {
   parseNodeId,
   parseVersion,
@@ -35,7 +35,7 @@ import { wireLimits } from './wire-limits.js';
 const two32 = 0x1_0000_0000;
 
 export function writeSafe(target: Buffer, value: number, at: number): void {
-  invariant(Number.isSafeInteger(value) && value >= 0, `${value} is no unsigned safe integer`);
+  if (!(Number.isSafeInteger(value) && value >= 0)) broken(`${value} is no unsigned safe integer`);
   const high = Math.floor(value / two32);
   target.writeUInt32BE(high, at);
   target.writeUInt32BE(value - high * two32, at + 4);
@@ -63,11 +63,34 @@ export function writeId(target: Buffer, hex: string, at: number): void {
     worst |= high | low;
     target[at + index] = (high << 4) | low;
   }
-  invariant(worst < 16, `"${hex}" isn't 32 lower-case hexadecimal digits`);
+  if (worst >= 16) broken(`"${hex}" isn't 32 lower-case hexadecimal digits`);
 }
 
+/**
+ * The ids read lately, by some of their bits. The same few come again and again (a reign's claimant in everything, a
+ * state's chain in each message about it); one text for all of them costs no decoding, and compares by its address.
+ */
+const idSlots = 1024;
+const idWords = new Uint32Array(4 * idSlots);
+const idTexts = new Array<string>(idSlots).fill('0'.repeat(32));
+
 export function readId(source: Buffer, at: number): string {
-  return source.toString('hex', at, at + 16);
+  const a = source.readUInt32BE(at);
+  const b = source.readUInt32BE(at + 4);
+  const c = source.readUInt32BE(at + 8);
+  const d = source.readUInt32BE(at + 12);
+  const slot = (a ^ d) & (idSlots - 1);
+  const word = 4 * slot;
+  if (idWords[word] === a && idWords[word + 1] === b && idWords[word + 2] === c && idWords[word + 3] === d) {
+    return idTexts[slot] as string;
+  }
+  const text = source.toString('hex', at, at + 16);
+  idWords[word] = a;
+  idWords[word + 1] = b;
+  idWords[word + 2] = c;
+  idWords[word + 3] = d;
+  idTexts[slot] = text;
+  return text;
 }
 
 export function idField(hex: string): Uint8Array {
@@ -124,12 +147,12 @@ export function textField(text: string): string {
 
 export function wordField<Word extends string>(words: readonly Word[], word: Word): number {
   const position = words.indexOf(word);
-  invariant(position >= 0, `"${word}" isn't a word of this field`);
+  if (position < 0) broken(`"${word}" isn't a word of this field`);
   return position;
 }
 
 export function withinBound(length: number, bound: number, what: string): void {
-  invariant(length <= bound, `${length} ${what} in one message; the bound is ${bound}`);
+  if (length > bound) broken(`${length} ${what} in one message; the bound is ${bound}`);
 }
 
 /** Stands for "the same as the message's own tip" (or "where the step before ends"), to save 50 bytes. */

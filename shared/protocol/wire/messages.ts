@@ -197,6 +197,8 @@ export interface Commit {
   readonly round: RoundId;
   readonly to: Tip;
   readonly lowestOpenRound: number;
+  /** A caller waits until the state is exposed everywhere; without it a status within `acknowledgeMs` is soon enough. */
+  readonly acknowledge: boolean;
 }
 
 export interface Abort {

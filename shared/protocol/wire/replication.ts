@@ -22,7 +22,7 @@ import { wireLimits } from './wire-limits.js';
  *   prepare    = [round number, from tip | nil, to tip, bits of voters, lowest open round, content kind, content]
  *     content  = nil (version) | delta (state, change) | [delta, …] (chain)
  *   vote       = [round, to tip, up to date, can process, reason, [refused position, …]]
- *   commit     = [round, to tip, lowest open round]
+ *   commit     = [round, to tip, lowest open round, acknowledge at once]
  *   abort      = [round, to tip, lowest open round]
  *   inquiry    = [round, from tip | nil, to tip]
  *   resolution = [round, to tip, outcome]
@@ -51,6 +51,12 @@ export function encodeReplication(message: ReplicationMessage): Body {
         message.refused.slice(0, wireLimits.maxRefused),
       ]);
     case 'commit':
+      return bodyOfFields([
+        roundField(message.round),
+        tipField(message.to),
+        message.lowestOpenRound,
+        message.acknowledge,
+      ]);
     case 'abort':
       return bodyOfFields([roundField(message.round), tipField(message.to), message.lowestOpenRound]);
     case 'inquiry':
@@ -108,7 +114,13 @@ export function decodeReplication(kind: ReplicationMessage['kind'], fields: Fiel
         refused: fields.list({ most: wireLimits.maxRefused, width: 1 }, (position) => position.count()),
       });
     case 'commit':
-      return fields.finish({ kind, round: fields.round(), to: fields.tip(), lowestOpenRound: fields.count() });
+      return fields.finish({
+        kind,
+        round: fields.round(),
+        to: fields.tip(),
+        lowestOpenRound: fields.count(),
+        acknowledge: fields.boolean(),
+      });
     case 'abort':
       return fields.finish({ kind, round: fields.round(), to: fields.tip(), lowestOpenRound: fields.count() });
     case 'inquiry':

@@ -1,8 +1,9 @@
 import type { Delta, Epoch, Peer, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
-import { roundKey, sameEpoch, sameTip, showTip, tipKey, versionOf } from '../../../shared/protocol/kernel/ids.js';
+import { sameEpoch, sameTip, showTip, tipKey, versionOf } from '../../../shared/protocol/kernel/ids.js';
 import { BoundedMap } from '../../../shared/protocol/kernel/bounded.js';
 import { isIntact } from '../../../shared/protocol/kernel/digest.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
+import { RoundMap } from '../../../shared/protocol/kernel/round-map.js';
 import type { Announce, BulkOffer, Deltas, Prepare, TooOld } from '../../../shared/protocol/wire/messages.js';
 import type { SlaveContext } from './context.js';
 import type { Token } from './io.js';
@@ -43,11 +44,11 @@ export class CatchUp {
   #nextRequestId: number;
   #transfer: Transfer | null = null;
   #discardOrdered = false;
-  readonly #fetches = new BoundedMap<{ readonly prepare: Prepare; readonly askedMs: number; readonly id: number }>(
+  readonly #fetches = new RoundMap<{ readonly prepare: Prepare; readonly askedMs: number; readonly id: number }>(
     limits.maxOpenRounds,
   );
   /** Packets ahead of the copy, by the state they start from. */
-  readonly #waiting = new BoundedMap<Waiting>(limits.maxOpenRounds);
+  readonly #waiting = new BoundedMap<string, Waiting>(limits.maxOpenRounds);
 
   constructor(
     private readonly context: SlaveContext,
@@ -116,10 +117,10 @@ export class CatchUp {
 
   /** A version-only prepare: its bytes are asked for by round, and asked again when the prepare comes again. */
   fetchRound(prepare: Prepare, round: RoundId): void {
-    const earlier = this.#fetches.get(roundKey(round));
+    const earlier = this.#fetches.get(round);
     if (earlier !== undefined && this.context.nowMs - earlier.askedMs < limits.repairMinMs) return;
     const id = this.#nextId();
-    this.#fetches.set(roundKey(round), { prepare, askedMs: this.context.nowMs, id });
+    this.#fetches.set(round, { prepare, askedMs: this.context.nowMs, id });
     this.repairs += 1;
     this.context.sendToMaster({ kind: 'delta-request', request: id, from: prepare.from, to: prepare.to, round });
   }
@@ -320,6 +321,7 @@ export class CatchUp {
   }
 
   #usePackets(): void {
+    if (this.#waiting.size === 0) return;
     for (
       let next = this.#waiting.get(tipKey(this.participant.top));
       next !== undefined;

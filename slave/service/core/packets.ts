@@ -83,7 +83,10 @@ export class Packets {
   onPrepare(prepare: Prepare): void {
     this.raiseFloor(prepare.lowestOpenRound);
     // The lowest open round starts from a committed state: what is staged up to there is decided.
-    if (prepare.from !== null && this.#startsAtCommitted(prepare)) this.participant.onCommitted(prepare.from);
+    if (prepare.from !== null && this.#startsAtCommitted(prepare)) {
+      this.catchUp.onCommittedHeardOf(prepare.from);
+      this.participant.onCommitted(prepare.from);
+    }
     this.#usePrepare(prepare);
   }
 

@@ -1,8 +1,8 @@
 import type { Delta, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
 import { roundKey, sameEpoch, sameRound, sameTip, showTip } from '../../../shared/protocol/kernel/ids.js';
-import { BoundedMap } from '../../../shared/protocol/kernel/bounded.js';
-import { invariant } from '../../../shared/protocol/kernel/invariant.js';
+import { broken, invariant } from '../../../shared/protocol/kernel/invariant.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
+import { RoundMap } from '../../../shared/protocol/kernel/round-map.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import type { Decision, PreparedRef, Vote } from '../../../shared/protocol/wire/messages.js';
 import type { ParticipantListener, SlaveContext } from './context.js';
@@ -33,8 +33,8 @@ export class Participant {
   staged: readonly Staged[] = [];
   readonly #writes = new Map<Token, Staged>();
   /** Votes of no, to be repeated when a prepare comes again. */
-  readonly #refusals = new BoundedMap<Vote>(limits.rememberedRounds);
-  readonly #settled = new BoundedMap<Decision>(limits.rememberedRounds);
+  readonly #refusals = new RoundMap<Vote>(limits.rememberedRounds);
+  readonly #settled = new RoundMap<Decision>(limits.rememberedRounds);
 
   constructor(
     private readonly context: SlaveContext,
@@ -63,11 +63,11 @@ export class Participant {
 
   /** A decision that a master told this node: the only thing that it may tell to others. */
   knownDecision(round: RoundId): Decision | undefined {
-    return this.#settled.get(roundKey(round));
+    return this.#settled.get(round);
   }
 
   refusalOf(round: RoundId): Vote | undefined {
-    return this.#refusals.get(roundKey(round));
+    return this.#refusals.get(round);
   }
 
   /**
@@ -103,10 +103,8 @@ export class Participant {
 
   /** Guarded by the caller: the change starts at `top`, is intact, and its round is new. */
   stage(round: RoundId, from: Tip | null, change: Delta): void {
-    invariant(
-      startsHere(from, change, this.top),
-      `round ${roundKey(round)} starts at ${showTip(from)}, not at the top ${showTip(this.top)}`,
-    );
+    if (!startsHere(from, change, this.top))
+      broken(`round ${roundKey(round)} starts at ${showTip(from)}, not at the top ${showTip(this.top)}`);
     const staged: Staged = {
       round,
       from,
@@ -163,11 +161,12 @@ export class Participant {
     answer: { upToDate: boolean; canProcess: boolean; reason: string; refused: readonly number[] },
   ): void {
     if (this.context.storeFailed) return;
-    const vote: Vote = { kind: 'vote', round, to, ...answer };
+    const { upToDate, canProcess, reason, refused } = answer;
+    const vote: Vote = { kind: 'vote', round, to, upToDate, canProcess, reason, refused };
     const yes = answer.upToDate && answer.canProcess;
     this.lastVote = { version: to.version, yes, reason: answer.reason };
     if (!yes) {
-      this.#refusals.set(roundKey(round), vote);
+      this.#refusals.set(round, vote);
       this.context.event('voted no', 'info', { round: roundKey(round), version: to.version, reason: answer.reason });
     }
     this.context.sendToMaster(vote);
@@ -184,7 +183,11 @@ export class Participant {
     const staged = this.#writes.get(token);
     if (staged === undefined) return;
     this.#writes.delete(token);
-    if (!this.staged.includes(staged)) return; // aborted meanwhile; its record is removed by the abort
+    if (this.staged.includes(staged)) this.#onRecorded(staged);
+    // else aborted meanwhile; its record is removed by the abort
+  }
+
+  #onRecorded(staged: Staged): void {
     this.#become(staged, 'prepared');
     if (staged.decided === null) {
       // G2: the prepared record is durable; only now may the yes leave.
@@ -244,6 +247,7 @@ export class Participant {
     }
     if (answer.kind === 'done') {
       this.#become(staged, 'writing');
+      if (!this.context.durable) return this.#onRecorded(staged); // nothing is written that a vote would have to wait for
       const record: PreparedRecord = { round, from: staged.from, change: staged.change };
       const put: StoreOperation = {
         kind: 'put',
@@ -330,7 +334,7 @@ export class Participant {
   }
 
   #answeredNo(staged: Staged): boolean {
-    return this.#refusals.has(roundKey(staged.round));
+    return this.#refusals.has(staged.round);
   }
 
   #removal(round: RoundId): StoreOperation {
@@ -338,11 +342,11 @@ export class Participant {
   }
 
   #remember(decision: Decision): void {
-    this.#settled.set(roundKey(decision.round), decision);
+    this.#settled.set(decision.round, decision);
   }
 
   #become(staged: Staged, phase: StagedPhase): void {
-    invariant(mayBecome(staged.phase, phase), `a staged round may not go from ${staged.phase} to ${phase}`);
+    if (!mayBecome(staged.phase, phase)) broken(`a staged round may not go from ${staged.phase} to ${phase}`);
     staged.phase = phase;
   }
 

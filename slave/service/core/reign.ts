@@ -25,7 +25,8 @@ export class Reign {
   #echo: Omit<HeartbeatEcho, 'slaveSentMs'> | null = null;
   /** A lease that holds once this state is exposed here. */
   #leaseOnceExposed: { readonly untilMs: number; readonly tip: Tip | null } | null = null;
-  readonly #statusSentMs = new BoundedMap<number>(64);
+  #awaited: Tip | null = null;
+  readonly #statusSentMs = new BoundedMap<number, number>(64);
   #statusSequence = 0;
   /** A promise on its way to disk, and the message that led to it. */
   #promising: { readonly token: Token; readonly epoch: Epoch; readonly from: Peer; readonly message: Message } | null =
@@ -130,12 +131,21 @@ export class Reign {
     return true;
   }
 
+  /** Somebody waits until this state is exposed everywhere: its acknowledgement goes at once. */
+  acknowledgeAtOnce(tip: Tip): void {
+    this.#awaited = tip;
+  }
+
   onExposed(tip: Tip): void {
     const waiting = this.#leaseOnceExposed;
     if (waiting !== null && sameTip(waiting.tip, tip)) {
       this.#leaseOnceExposed = null;
       this.leaseUntilMs = Math.max(this.leaseUntilMs, waiting.untilMs);
     }
+    if (sameTip(this.#awaited, tip)) {
+      this.#awaited = null;
+      this.sendStatus();
+    } else this.context.timers.setEarlier('status', this.context.nowMs + limits.acknowledgeMs);
   }
 
   /** The machine slept, and may have missed what the group replaced. */
@@ -150,7 +160,7 @@ export class Reign {
     if (this.context.slot === null || this.context.storeFailed) return;
     this.context.timers.clear('status');
     this.#statusSequence += 1;
-    this.#statusSentMs.set(String(this.#statusSequence), this.context.nowMs);
+    this.#statusSentMs.set(this.#statusSequence, this.context.nowMs);
     const account = this.account();
     this.context.sendToMaster({
       kind: 'status',
@@ -200,7 +210,7 @@ export class Reign {
     const acknowledged = heartbeat.acknowledged.find(({ slot }) => slot === this.context.slot);
     if (acknowledged === undefined) return;
     this.#acknowledgedMs = this.context.nowMs;
-    const sentMs = this.#statusSentMs.get(String(acknowledged.sequence));
+    const sentMs = this.#statusSentMs.get(acknowledged.sequence);
     if (sentMs === undefined) return;
     const untilMs = sentMs + heartbeat.leaseMs;
     if (sameTip(heartbeat.tip, this.participant.tip)) this.leaseUntilMs = Math.max(this.leaseUntilMs, untilMs);

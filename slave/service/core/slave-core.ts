@@ -183,7 +183,6 @@ export class SlaveCore {
 
   #onExposed(tip: Tip): void {
     this.#reign.onExposed(tip);
-    this.#reign.sendStatus();
     this.#context.event('exposed', 'debug', { version: tip.version, epoch: tip.epoch.number });
   }
 
@@ -313,6 +312,7 @@ export class SlaveCore {
   #onCommit(commit: Commit): void {
     this.#packets.raiseFloor(commit.lowestOpenRound);
     this.#catchUp.onCommittedHeardOf(commit.to);
+    if (commit.acknowledge) this.#reign.acknowledgeAtOnce(commit.to);
     if (this.#participant.onCommitted(commit.to)) return;
     if (sameTip(commit.to, this.#participant.tip)) this.#reign.sendStatus(); // acknowledged once more
   }

@@ -63,6 +63,19 @@ export function clockConformance(name: string, makeHarness: () => Promise<ClockH
       expect(calls).toBe(0);
     });
 
+    test('soon: once, after promises that hang on what runs now, before anything is waited for', async () => {
+      const { clock, time } = await makeHarness();
+      const calls: string[] = [];
+      clock.at(clock.monotonicMs() + 5, () => calls.push('timer'));
+      clock.soon(() => calls.push('soon'));
+      void Promise.resolve()
+        .then(() => undefined)
+        .then(() => calls.push('promise'));
+      expect(calls).toEqual([]);
+      await time.until(() => calls.length === 3, 'all three');
+      expect(calls).toEqual(['promise', 'soon', 'timer']);
+    });
+
     test('the monotonic clock never goes back, and moves', async () => {
       const { clock, time } = await makeHarness();
       const startMs = clock.monotonicMs();

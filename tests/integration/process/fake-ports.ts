@@ -25,6 +25,10 @@ export class FakeClock implements Clock {
     return this.nowMs + this.wallOffsetMs;
   }
 
+  soon(callback: () => void): void {
+    this.at(this.nowMs, callback);
+  }
+
   at(atMs: number, callback: () => void): () => void {
     const timer = { atMs, callback };
     this.#timers.push(timer);
@@ -129,24 +133,24 @@ export class FakeBulk implements Bulk {
   }
 }
 
-/** Messages instead of bytes: what was sent lies in `sent` once it has left. */
+/** Messages instead of bytes: what was sent lies in `sent` at once. */
 export class FakeEndpoint implements PacketEndpoint {
   readonly sent: OutgoingPacket[] = [];
   readonly counters = {};
   readonly addresses = new Map<string, string>();
   wakeMs = Infinity;
   ticks = 0;
-  #waiting: OutgoingPacket[] = [];
+  #waiting = 0;
   #arriving: Envelope[] = [];
 
   send(packet: OutgoingPacket): void {
-    this.#waiting.push(packet);
+    this.sent.push(packet);
+    this.#waiting += 1;
   }
 
   takeDatagrams(): readonly { readonly to: 'group'; readonly bytes: Uint8Array }[] {
-    this.sent.push(...this.#waiting);
-    const count = this.#waiting.length;
-    this.#waiting = [];
+    const count = this.#waiting;
+    this.#waiting = 0;
     return count === 0 ? [] : [{ to: 'group', bytes: Uint8Array.of(count) }];
   }
 

@@ -242,6 +242,10 @@ export class SimClock implements Clock {
     return this.#process.wallMs();
   }
 
+  soon(callback: () => void): void {
+    this.#process.later(this.#process.trueTime(this.#process.monotonicMs()), callback);
+  }
+
   at(atMs: number, callback: () => void): () => void {
     let cancelled = false;
     let cancelTurn: () => void = () => undefined;

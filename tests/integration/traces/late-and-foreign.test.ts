@@ -30,7 +30,7 @@ function harmful(open: { readonly from: Tip | null; readonly to: Tip; readonly r
     },
     { kind: 'announce', from: open.from, to: next.to, content: change },
     { kind: 'prepare', round: 1000, from: open.from, to: next.to, content: change, voters, lowestOpenRound: 1000 },
-    { kind: 'commit', round: open.round, to: open.to, lowestOpenRound: 1000 },
+    { kind: 'commit', round: open.round, to: open.to, lowestOpenRound: 1000, acknowledge: false },
     { kind: 'abort', round: open.round, to: open.to, lowestOpenRound: 1000 },
     { kind: 'resolution', round: open.round, to: open.to, outcome: 'aborted' },
     { kind: 'deltas', request: 1, steps: [next] },

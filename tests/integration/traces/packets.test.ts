@@ -48,6 +48,19 @@ describe('the kinds of packets', () => {
     });
   }
 
+  it('carry no chain for one that has said yes to the change before: it holds the bytes, told or not', () => {
+    const group = leading(['a', 'b']);
+    group.replicate(1);
+    // Nobody's acknowledgement has come yet.
+    group.replicate(2);
+    expect(contents(group, 2)).toEqual(['prepare change']);
+    group.passes = ({ message }, receiver) => !(receiver === 'b' && message.kind === 'announce');
+    group.replicate(3, { phases: 'one' });
+    group.passes = () => true;
+    group.replicate(4);
+    expect(contents(group, 4), 'b has not said yes to version 3').toEqual(['prepare chain']);
+  });
+
   it('never carry what is open: a chain holds committed changes and the new one', () => {
     const group = leading(['a']);
     group.replicate(1);

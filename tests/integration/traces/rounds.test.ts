@@ -205,10 +205,26 @@ describe('a two-phase round', () => {
     expect(group.results.get(command)?.kind).toBe('committed');
   });
 
+  it('is acknowledged at once when somebody waits for it, and otherwise many at a time', () => {
+    const group = leading(['a', 'b']);
+    const acknowledgements = (from: number): number =>
+      group.trace.slice(from).filter((line) => line.includes('→ master: status')).length;
+    const lazy = group.trace.length;
+    for (let version = 1; version <= 4; version += 1) group.replicate(version);
+    expect(acknowledgements(lazy)).toBe(0);
+    group.run(10);
+    expect(acknowledgements(lazy), 'one of each slave for all four').toBe(2);
+    const waiting = group.trace.length;
+    const command = group.replicate(5, { wait: 'exposed' });
+    expect(group.results.get(command)?.kind).toBe('committed');
+    expect(acknowledgements(waiting)).toBe(2);
+  });
+
   it('reads as written down, from the prepare to the acknowledgements', async () => {
     const group = leading(['a', 'b']);
     const before = group.trace.length;
     group.replicate(1);
+    group.run(10);
     group.slave('b').veto = () => ({ kind: 'refused', reason: 'cents must be positive', refused: [0] });
     group.replicate(2);
     await expect(`${group.trace.slice(before).join('\n')}\n`).toMatchFileSnapshot('a-commit-and-a-veto.trace.txt');

@@ -73,7 +73,7 @@ export const samples: Readonly<Record<string, Message>> = {
   },
   'vote-yes': { kind: 'vote', round, to: tip(6), upToDate: true, canProcess: true, reason: '', refused: [] },
   'vote-no': { kind: 'vote', round, to: tip(6), upToDate: true, canProcess: false, reason: 'cents müssen positiv sein', refused: [0, 200, 4000] },
-  commit: { kind: 'commit', round, to: tip(6), lowestOpenRound: 13 },
+  commit: { kind: 'commit', round, to: tip(6), lowestOpenRound: 13, acknowledge: false },
   abort: { kind: 'abort', round, to: tip(6), lowestOpenRound: 13 },
   inquiry: { kind: 'inquiry', round, from: null, to: tip(6) },
   resolution: { kind: 'resolution', round, to: tip(6), outcome: 'superseded' },

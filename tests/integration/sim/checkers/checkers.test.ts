@@ -138,7 +138,7 @@ function exposed(change: Delta, how: 'commit' | 'install' | 'open' = 'commit', d
 const round = { epoch, number: 1 };
 const yes: Message = { kind: 'vote', round, to: first.to, upToDate: true, canProcess: true, reason: '', refused: [] };
 const abort: Message = { kind: 'abort', round, to: first.to, lowestOpenRound: 2 };
-const commit: Message = { kind: 'commit', round, to: first.to, lowestOpenRound: 2 };
+const commit: Message = { kind: 'commit', round, to: first.to, lowestOpenRound: 2, acknowledge: false };
 const preparedRecord: StoreOperation = {
   kind: 'put',
   key: slaveKeys.prepared(dataSet, round),
