@@ -28,4 +28,14 @@ export const httpBounds = {
   idempotencyKeyBytes: keyValueBounds.maxIdempotencyKeyBytes,
   /** A client that sends its request more slowly than this is cut off, so that it holds no memory for ever. */
   requestTimeoutMs: 120 * 1000,
+  /** The same for its headers, which are small. */
+  headersTimeoutMs: 10 * 1000,
+  /** How often slow clients are looked for. */
+  slowCheckMs: 1000,
+  /** Connections at once; more are closed at the door. Far above what clients need, so that slow ones don't stop others. */
+  connections: 2048,
+  /** Bodies that are being received, together: four of the largest, or thousands of the usual. */
+  allBodiesBytes: 4 * (limits.maxChangeBytes + 64 * 1024),
 } as const;
+
+export type HttpBounds = { readonly [Name in keyof typeof httpBounds]: number };

@@ -1,18 +1,21 @@
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
 import type { EventLog } from '../runtime/ports.js';
-import { httpBounds } from './bounds.js';
+import { httpBounds, type HttpBounds } from './bounds.js';
+import { answerBrokenRequest, answerExpectation, boundBodies } from './connections.js';
 import { errorBody, problemOf, sendProblem, type Problem } from './problem.js';
 
 /**
  * An HTTP server with the rules that both sides share: JSON in and out, bounded bodies, errors as
  * `{error: {code, message}}`, never a stack trace, nothing from a web page of another origin.
  */
-export function createServer(log: EventLog): FastifyInstance {
+export function createServer(log: EventLog, bounds: HttpBounds = httpBounds): FastifyInstance {
   const server = fastify({
     logger: false,
-    bodyLimit: httpBounds.bodyBytes,
-    requestTimeout: httpBounds.requestTimeoutMs,
+    bodyLimit: bounds.bodyBytes,
+    requestTimeout: bounds.requestTimeoutMs,
+    http: { headersTimeout: bounds.headersTimeoutMs, connectionsCheckingInterval: bounds.slowCheckMs },
+    clientErrorHandler: answerBrokenRequest,
     // While closing, rounds still settle and their callers still get their answer.
     return503OnClosing: false,
     routerOptions: { maxParamLength: httpBounds.pathParameterCharacters },
@@ -20,8 +23,11 @@ export function createServer(log: EventLog): FastifyInstance {
       sendProblem(reply, problemOfFramework(error) ?? internalProblem());
     },
   });
+  server.server.maxConnections = bounds.connections;
+  server.server.on('checkExpectation', answerExpectation);
   acceptJsonOnly(server);
   server.addHook('onRequest', refuseCrossOrigin);
+  boundBodies(server, bounds);
   server.setNotFoundHandler((request, reply) =>
     sendProblem(reply, {
       status: 404,

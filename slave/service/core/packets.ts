@@ -52,6 +52,7 @@ export class Packets {
     if (content.kind === 'version') return; // a gap now, which catching up closes
     if (content.kind === 'state') {
       if (!sameTip(announce.from, planned) && !this.catchUp.isOnChain) return; // it may have diverged: asked first, and kept
+      if (!isWhole(content.state) && !sameTip(content.state.from, planned)) return;
       if (isIntact(content.state) && sameTip(content.state.to, announce.to)) this.participant.apply(content.state);
       return;
     }
@@ -157,7 +158,13 @@ export class Packets {
   #placeOf(prepare: Prepare): 'top' | 'below top' | 'ahead' {
     if (sameTip(prepare.from, this.participant.top)) return 'top';
     // A whole state leads there from anywhere on the chain; a copy that may be off it is asked about first, and kept.
-    if (prepare.content.kind === 'state' && this.participant.staged.length === 0 && this.catchUp.isOnChain)
+    const { content } = prepare;
+    if (
+      content.kind === 'state' &&
+      isWhole(content.state) &&
+      this.participant.staged.length === 0 &&
+      this.catchUp.isOnChain
+    )
       return 'top';
     if (this.participant.holdsForeignRound()) return 'ahead'; // in doubt from an older reign: asked about first
     const known =
@@ -203,4 +210,9 @@ export class Packets {
   #vote(prepare: Prepare, round: RoundId, upToDate: boolean, canProcess: boolean, reason: string): void {
     this.participant.vote(round, prepare.to, { upToDate, canProcess, reason, refused: [] });
   }
+}
+
+/** A peer may send a "state" that starts somewhere: that is a change, and fits only there. */
+function isWhole(state: Delta): boolean {
+  return state.from === null;
 }

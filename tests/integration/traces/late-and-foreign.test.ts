@@ -201,4 +201,24 @@ describe('a whole state', () => {
     expect(group.slave('a').applied).toEqual([1, 2]);
     expect(group.slave('a').tip?.version).toBe(2);
   });
+
+  it.each(['one', 'two'] as const)('in %s phase(s) that claims to start elsewhere changes nothing, and breaks nothing (G11)', (phases) => {
+    const group = leading(['a']);
+    group.replicate(1);
+    group.run(100);
+    const slave = group.slave('a');
+    const { epoch } = group.master.core.view(group.nowMs);
+    const state = issueDelta(foreign, epoch, 9 as Tip['version'], Uint8Array.of(9));
+    const content: Content = { kind: 'state', state };
+    const message: Message =
+      phases === 'one'
+        ? { kind: 'announce', from: slave.tip, to: state.to, content }
+        : { kind: 'prepare', round: 50, from: foreign, to: state.to, content, voters: Uint8Array.of(0xff), lowestOpenRound: 1 };
+    group.deliverNow('a', { from: group.master.peer, to: slave.peer, epoch, message });
+    expect(slave.applied).toEqual([1]);
+    expect(slave.calls.filter((call) => call.endsWith(' 9'))).toEqual([]);
+    group.replicate(2);
+    group.run(2000);
+    expect(slave.applied).toEqual([1, 2]);
+  });
 });
