@@ -34,7 +34,7 @@ const exitOfHalt: Readonly<Record<string, ExitCode>> = {
  * fails has disturbed nobody.
  */
 export async function runMaster(settings: MasterSettings, context: BinaryContext): Promise<ExitCode> {
-  const crashPoint = crashPointOf(process.env[crashPointVariable]);
+  const crashPoint = crashPointOf(process.env[crashPointVariable], 'master');
   await checkStoreContents(settings.store, settings.dataSets);
   const halts = watchHalts(context.log);
   const server = createServer(halts.log);
@@ -46,7 +46,7 @@ export async function runMaster(settings: MasterSettings, context: BinaryContext
   const url = await listen(server, settings.http);
   let master: Master | null = null;
   try {
-    master = await Master.open({ ...settings, log: halts.log, ...(crashPoint === undefined ? {} : { crashPoint }) });
+    master = await Master.open({ ...settings, log: halts.log, crashPoint });
     await recordStoreContents(settings.store, settings.dataSets);
     for (const name of settings.dataSets)
       dataSets.set(name, await master.register(name, keyValue<Json>(), settings.defaults));

@@ -3,6 +3,7 @@ import type { DataSetId, Incarnation, NodeId } from '../shared/protocol/kernel/i
 import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
 import { limits } from '../shared/protocol/kernel/limits.js';
 import { Endpoint } from '../shared/protocol/stream/endpoint.js';
+import { endpointUnderTest, layerUnderTest } from '../shared/runtime/crash-hooks.js';
 import type { NodePorts } from '../shared/runtime/node.js';
 import { Node } from '../shared/runtime/node.js';
 import type { EventListener } from '../shared/runtime/node-events.js';
@@ -60,7 +61,8 @@ export class Master implements AsyncDisposable {
     this.#events = new EventHub(ports.log);
     const self = { node: name, incarnation };
     const { maxDatagramBytes, receiveBufferBytes } = ports.transport;
-    this.#node = new Node(self, ports, new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes }));
+    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes });
+    this.#node = new Node(self, ports, endpointUnderTest(endpoint, ports.crashPoint));
   }
 
   /**
@@ -82,9 +84,7 @@ export class Master implements AsyncDisposable {
       surveyMs: limits.surveyMs,
       claimant: opened.ports.random.hex128(),
     };
-    const { crashPoint } = options;
-    const ports = crashPoint === undefined ? opened.ports : { ...opened.ports, crashPoint };
-    return new Master({ name, settings, ...opened, ports });
+    return new Master({ name, settings, ...opened });
   }
 
   /** @internal The same services and cores on ports made elsewhere. */
@@ -197,7 +197,7 @@ export class Master implements AsyncDisposable {
     const service = new MasterService({
       node: this.#node,
       dataSet,
-      layer,
+      layer: layerUnderTest(layer, this.#node.ports.crashPoint),
       defaults,
       settings: this.#foundation.settings,
       log: this.#events,

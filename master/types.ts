@@ -42,7 +42,7 @@ export interface MasterOptions extends GroupOptions {
   /** Receives one record for each thing that happens. Default: none. */
   readonly log?: EventLog;
   /** @internal Tests only: where this process is to die. */
-  readonly crashPoint?: CrashPoint;
+  readonly crashPoint?: CrashPoint | undefined;
 }
 
 export interface DataSetDefaults {

@@ -3,6 +3,7 @@ import type { Json, Operation } from '../shared/protocol/key-value/operations.js
 import { watchHalts } from '../shared/binary/halts.js';
 import { addressLine, closeAll, type BinaryContext } from '../shared/binary/serve.js';
 import { checkStoreContents, recordStoreContents } from '../shared/binary/store-contents.js';
+import { crashPointOf, crashPointVariable } from '../shared/runtime/crash-points.js';
 import { createServer, listen, refuseUntilOpen } from '../shared/http/server.js';
 import { addSlaveRoutes, type ServedCopy } from './http/api.js';
 import { keyValue, Slave } from './index.js';
@@ -14,7 +15,7 @@ export type ShellValidator = (
   context: { readonly current: Json | undefined; readonly dataSet: string },
 ) => true | string;
 
-export interface SlaveSettings extends Omit<SlaveOptions, 'log'> {
+export interface SlaveSettings extends Omit<SlaveOptions, 'log' | 'crashPoint'> {
   readonly group: string;
   readonly interface: string;
   readonly dataSets: readonly string[];
@@ -41,6 +42,7 @@ const silenceMs = 4000;
  * Rejects with a `LockstepError` for what keeps it from starting.
  */
 export async function runSlave(settings: SlaveSettings, context: BinaryContext): Promise<ExitCode> {
+  const crashPoint = crashPointOf(process.env[crashPointVariable], 'slave');
   await checkStoreContents(settings.store, settings.dataSets);
   const halts = watchHalts(context.log);
   const server = createServer(halts.log);
@@ -52,7 +54,7 @@ export async function runSlave(settings: SlaveSettings, context: BinaryContext):
   let slave: Slave | null = null;
   let silence: NodeJS.Timeout | null = null;
   try {
-    slave = await Slave.open({ ...settings, log: halts.log });
+    slave = await Slave.open({ ...settings, log: halts.log, crashPoint });
     await recordStoreContents(settings.store, settings.dataSets);
     for (const name of settings.dataSets)
       dataSets.set(name, await slave.register(name, keyValue<Json>(validatorFor(name, settings.validate))));

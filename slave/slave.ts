@@ -4,6 +4,7 @@ import type { DataSetId, Incarnation, NodeId } from '../shared/protocol/kernel/i
 import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
 import { limits } from '../shared/protocol/kernel/limits.js';
 import { Endpoint } from '../shared/protocol/stream/endpoint.js';
+import { endpointUnderTest, layerUnderTest } from '../shared/runtime/crash-hooks.js';
 import type { NodePorts } from '../shared/runtime/node.js';
 import { Node } from '../shared/runtime/node.js';
 import type { EventListener } from '../shared/runtime/node-events.js';
@@ -62,7 +63,8 @@ export class Slave implements AsyncDisposable {
     this.#events = new EventHub(ports.log);
     const self = { node: name, incarnation };
     const { maxDatagramBytes, receiveBufferBytes } = ports.transport;
-    this.#node = new Node(self, ports, new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes }));
+    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes });
+    this.#node = new Node(self, ports, endpointUnderTest(endpoint, ports.crashPoint));
   }
 
   /**
@@ -194,7 +196,7 @@ export class Slave implements AsyncDisposable {
     const service = new SlaveService({
       node: this.#node,
       dataSet,
-      layer,
+      layer: layerUnderTest(layer, this.#node.ports.crashPoint),
       options,
       settings: this.#foundation.settings,
       log: this.#events,

@@ -1,5 +1,6 @@
 import type { Tip } from '../shared/protocol/kernel/ids.js';
 import type { Durability } from '../shared/protocol/kernel/outcome.js';
+import type { CrashPoint } from '../shared/runtime/crash-points.js';
 import type { EventLog, Store } from '../shared/runtime/ports.js';
 import type { SlaveView } from './service/core/view.js';
 import type { SlaveState } from '../shared/protocol/wire/messages.js';
@@ -22,6 +23,8 @@ export interface SlaveOptions {
   /** The port of the node's own socket; default 0, any free one. */
   readonly port?: number;
   readonly log?: EventLog;
+  /** @internal Tests only: where this process is to die. */
+  readonly crashPoint?: CrashPoint | undefined;
 }
 
 export interface SlaveDataSetOptions {

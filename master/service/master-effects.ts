@@ -108,7 +108,6 @@ export class MasterEffects {
       },
       { durable: effect.durable },
       (error) => {
-        if (error === null && effect.decided !== null) node.ports.crashPoint?.reached('after-decision');
         enter(() => {
           if (error !== null) this.#submitPersisted(effect.token, error.message);
           else this.#afterDecision(effect.token, effect.decided);

@@ -194,22 +194,30 @@ export class MasterService implements MasterDataSet {
     const running = this.#core !== null;
     this.#phase = 'closing';
     if (running) {
-      const { command, result } = this.#commands.open();
-      this.#driver.submit({ kind: 'close', command, reason });
-      await this.#within(result);
+      // Rounds get time to end by themselves. Then they are aborted, which their callers and voters are told.
+      if (!(await this.#closeCore(reason))) await this.#closeCore(reason);
     }
     this.#end(new LockstepError('closed', `the data set '${this.name}' was ${reason}`));
   }
 
-  /** A core whose store or user layer hangs can't answer; closing goes on without it. */
-  async #within(result: Promise<unknown>): Promise<void> {
+  /** False: it isn't done in time. A core whose store or user layer hangs can't answer; closing goes on without it. */
+  async #closeCore(reason: 'closed' | 'unregistered'): Promise<boolean> {
+    const { command, result } = this.#commands.open();
+    this.#driver.submit({ kind: 'close', command, reason });
     const { clock } = this.#parts.node.ports;
     let cancel: () => void = () => undefined;
-    const limit = new Promise<void>((resolve) => {
-      cancel = clock.at(clock.monotonicMs() + limits.callbackMs, resolve);
+    const limit = new Promise<false>((resolve) => {
+      cancel = clock.at(clock.monotonicMs() + limits.callbackMs / 2, () => {
+        resolve(false);
+      });
     });
-    await Promise.race([result.catch(() => undefined), limit]);
+    const ended = result.then(
+      () => true,
+      () => true,
+    );
+    const inTime = await Promise.race([ended, limit]);
     cancel();
+    return inTime;
   }
 
   #end(error: LockstepError): void {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Client } from '../../cli/client.js';
 import { batchesOf, putOf } from '../../cli/records.js';
-import { crashPointNames } from '../../shared/runtime/crash-points.js';
+import type { CrashPointName } from '../../shared/runtime/crash-points.js';
 import type { OutcomeBody } from '../../shared/http/bodies.js';
 import type { DemoGroup } from './processes.js';
 import { type DemoNode } from './processes.js';
@@ -15,7 +15,7 @@ export const dataSet = 'products';
 const startMs = 12_000;
 const settleMs = 6000;
 const batch = { records: 1000, bytes: 2 * 1024 * 1024 };
-const [afterDecision] = crashPointNames;
+const afterDecision: CrashPointName = 'master:after-write:decision';
 
 interface Step {
   readonly title: string;

@@ -1,16 +1,80 @@
+import { writeSync } from 'node:fs';
 import { LockstepError } from '../protocol/kernel/errors.js';
+import { broken } from '../protocol/kernel/invariant.js';
+import type { MessageKind } from '../protocol/wire/messages.js';
 
 /**
- * Moments between two steps that must survive a crash, each by the name of what has just happened. For tests and the
- * demo only: a process that was told a name kills itself there as `kill -9` would, so that nothing after it happens:
- * no handler runs, no packet leaves, no file is closed.
+ * What the programs do to the world, by role: what they send, what they make durable, what they ask of the ready-made
+ * user layer. A process under test may be told to kill itself just before or just after any of it, as `kill -9` would:
+ * no handler runs, no packet leaves, no file is closed. `crash-hooks.ts` puts the hooks in.
  */
-export const crashPointNames = [
-  /** Master: a commit decision is on disk, and nothing of it was shown to readers or sent. */
-  'after-decision',
-] as const;
+export const crashSteps = {
+  master: {
+    send: [
+      'survey',
+      'report',
+      'claim',
+      'welcome',
+      'refusal',
+      'heartbeat',
+      'announce',
+      'prepare',
+      'commit',
+      'abort',
+      'resolution',
+      'deltas',
+      'too-old',
+      'bulk-offer',
+      'snapshot-request',
+      'leave',
+    ],
+    /** `start`: this start is counted; `copy`: an adopted copy becomes the original. */
+    write: ['start', 'epoch', 'member', 'decision', 'copy'],
+    callback: ['open', 'write', 'expose', 'restore', 'snapshot', 'install'],
+  },
+  slave: {
+    send: [
+      'report',
+      'promise',
+      'join',
+      'status',
+      'vote',
+      'inquiry',
+      'resolution',
+      'delta-request',
+      'snapshot-request',
+      'bulk-offer',
+      'leave',
+    ],
+    /** `copy`: data and tip, and the end of the prepared record; `release`: the end of one whose round was aborted. */
+    write: ['start', 'promise', 'prepared', 'copy', 'release'],
+    callback: ['open', 'prepare', 'write', 'expose', 'abort', 'install', 'snapshot'],
+  },
+} as const satisfies Record<string, { readonly send: readonly MessageKind[] } & Record<string, readonly string[]>>;
 
-export type CrashPointName = (typeof crashPointNames)[number];
+type Steps = typeof crashSteps;
+export type CrashRole = keyof Steps;
+export type CrashAction = 'send' | 'write' | 'callback';
+export type CrashMoment = 'before' | 'after';
+/** `send:prepare`. */
+export type CrashStep<Role extends CrashRole> = {
+  [Action in CrashAction]: `${Action}:${Steps[Role][Action][number]}`;
+}[CrashAction];
+/** `master:before-send:prepare`. */
+export type CrashPointName = {
+  [Role in CrashRole]: `${Role}:${CrashMoment}-${CrashStep<Role>}`;
+}[CrashRole];
+
+export const crashPointNames = (Object.keys(crashSteps) as CrashRole[]).flatMap(crashPointsOf);
+
+export function crashPointsOf(role: CrashRole): readonly CrashPointName[] {
+  const steps: Readonly<Record<CrashAction, readonly string[]>> = crashSteps[role];
+  return (Object.keys(steps) as CrashAction[]).flatMap((action) =>
+    steps[action].flatMap((kind) =>
+      (['before', 'after'] as const).map((moment) => `${role}:${moment}-${action}:${kind}` as CrashPointName),
+    ),
+  );
+}
 
 /** The environment variable that the binaries read: `NAME`, or `NAME:3` for the third time that it is reached. */
 export const crashPointVariable = 'LOCKSTEP_CRASH_AT';
@@ -18,41 +82,55 @@ export const crashPointVariable = 'LOCKSTEP_CRASH_AT';
 /** One armed point. A process that isn't under test has none. */
 export class CrashPoint {
   readonly name: CrashPointName;
-  readonly #die: () => void;
+  readonly role: CrashRole;
+  readonly #die: (name: CrashPointName) => void;
   #passesLeft: number;
 
   /** `occurrence` counts from 1, since the process started. */
-  constructor(name: CrashPointName, occurrence: number, die: () => void) {
+  constructor(name: CrashPointName, occurrence: number, die: (name: CrashPointName) => void = killSelf) {
     this.name = name;
+    this.role = name.startsWith('master:') ? 'master' : 'slave';
     this.#passesLeft = occurrence - 1;
     this.#die = die;
   }
 
-  /** Returns, unless this is the time. */
-  reached(name: CrashPointName): void {
-    if (name !== this.name) return;
+  /** Returns, unless this is the time. A step that the table doesn't have is a bug: it would be one that nobody tests. */
+  reached(moment: CrashMoment, action: CrashAction, kind: string): void {
+    const known: readonly string[] = crashSteps[this.role][action];
+    if (!known.includes(kind)) broken(`${this.role} has no crash point for ${action} ${kind}`);
+    if (`${this.role}:${moment}-${action}:${kind}` !== this.name) return;
     if (this.#passesLeft > 0) this.#passesLeft -= 1;
-    else this.#die();
+    else this.#die(this.name);
   }
 }
 
 /** Undefined when the variable is unset or empty. Throws `bad-option` for a name or a count that is none. */
-export function crashPointOf(text: string | undefined, die: () => void = killSelf): CrashPoint | undefined {
+export function crashPointOf(
+  text: string | undefined,
+  role: CrashRole,
+  die?: (name: CrashPointName) => void,
+): CrashPoint | undefined {
   if (text === undefined || text === '') return undefined;
-  const [word, count = '1', ...rest] = text.split(':');
-  const name = crashPointNames.find((known) => known === word);
-  const occurrence = Number(count);
-  if (name === undefined || rest.length > 0 || !Number.isSafeInteger(occurrence) || occurrence < 1) {
-    const choice = crashPointNames.join(', ');
+  const names = crashPointsOf(role);
+  const name = names.find((known) => text === known || text.startsWith(`${known}:`));
+  const count = name === undefined || text === name ? '1' : text.slice(name.length + 1);
+  const occurrence = /^\d+$/.test(count) ? Number(count) : 0;
+  if (name === undefined || !Number.isSafeInteger(occurrence) || occurrence < 1) {
     throw new LockstepError(
       'bad-option',
-      `${crashPointVariable} '${text}' is no crash point; give NAME or NAME:COUNT, with NAME one of ${choice}, or unset it`,
+      `${crashPointVariable} '${text}' is no crash point of a ${role}; give NAME or NAME:COUNT, with NAME one of ${names.join(', ')}, or unset it`,
     );
   }
   return new CrashPoint(name, occurrence, die);
 }
 
 /** The signal can't be caught, and a process's own is delivered before the call returns. */
-function killSelf(): void {
+function killSelf(name: CrashPointName): void {
+  writeSync(2, `${deathLine(name)}\n`); // straight to the file: nothing is left to be flushed
   process.kill(process.pid, 'SIGKILL');
+}
+
+/** What a process says last, so that a test can tell this death from any other. */
+export function deathLine(name: CrashPointName): string {
+  return `lockstep: killed at crash point ${name}`;
 }

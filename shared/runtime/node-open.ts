@@ -1,6 +1,8 @@
 import { LockstepError } from '../protocol/kernel/errors.js';
 import type { Incarnation, NodeId } from '../protocol/kernel/ids.js';
 import { SystemClock } from './clock.js';
+import { storeUnderTest } from './crash-hooks.js';
+import type { CrashPoint } from './crash-points.js';
 import type { NodePorts } from './node.js';
 import { systemRandom } from './node-random.js';
 import type { Clock, EventLog, Transport } from './ports.js';
@@ -24,6 +26,8 @@ export interface OpenPortsOptions {
   readonly peers?: readonly string[];
   readonly port?: number;
   readonly log: EventLog;
+  /** Tests only: where this process is to die. */
+  readonly crashPoint?: CrashPoint | undefined;
 }
 
 export interface OpenedPorts {
@@ -35,7 +39,7 @@ export interface OpenedPorts {
 
 /** The real machine under a node. What was opened before a failure is closed again. */
 export async function openPorts(options: OpenPortsOptions): Promise<OpenedPorts> {
-  const { name, role, log } = options;
+  const { name, role, log, crashPoint } = options;
   if (typeof options.store !== 'string' || options.store === '')
     throw new LockstepError('bad-option', 'store: the folder of the store is missing');
   const clock = new SystemClock();
@@ -50,9 +54,12 @@ export async function openPorts(options: OpenPortsOptions): Promise<OpenedPorts>
     opened.push(transport);
     const bulk = await openTcpBulk({ host: options.interface ?? defaultInterface, clock });
     opened.push(bulk);
+    crashPoint?.reached('before', 'write', 'start');
     const { store, incarnation } = await openStore({ folder: options.store, node: name, role, random });
     opened.push(store);
-    return { ports: { clock, transport, bulk, store, log, random }, incarnation, release };
+    crashPoint?.reached('after', 'write', 'start');
+    const ports: NodePorts = { clock, transport, bulk, store: storeUnderTest(store, crashPoint), log, random };
+    return { ports: crashPoint === undefined ? ports : { ...ports, crashPoint }, incarnation, release };
   } catch (error) {
     await release();
     throw error;

@@ -38,7 +38,14 @@ export class Leadership {
   #claiming: Epoch = noEpoch;
   #claimStartMs = 0;
   #beginning: StoreOperation[] = [];
-  #adoption: { readonly request: number; readonly token: Token | null } | null = null;
+  #adoption: {
+    readonly from: Peer;
+    readonly request: number;
+    readonly sinceMs: number;
+    askedMs: number;
+    /** The transfer, once the slave offered its copy. */
+    readonly token: Token | null;
+  } | null = null;
   #adopted = false;
   /** The members when this epoch was claimed. */
   #electorate: ReadonlySet<NodeId> = new Set();
@@ -190,15 +197,32 @@ export class Leadership {
       return;
     }
     const request = this.context.random.below(0x7fff_ffff);
-    this.#adoption = { request, token: null };
+    const { nowMs } = this.context;
+    this.#adoption = { from: source.from, request, sinceMs: nowMs, askedMs: nowMs, token: null };
     this.context.send(source.from, { kind: 'snapshot-request', request });
     this.context.event('adopting', 'warn', { from: node, tip: showTip(source.report.tip) });
+  }
+
+  /** The request, or its answer, may be lost; the slave may be gone. */
+  #askAgainForCopy(): void {
+    if (this.#adoption === null || this.#adoption.token !== null) return;
+    const { from, request, sinceMs, askedMs } = this.#adoption;
+    const { nowMs, config } = this.context;
+    if (nowMs - sinceMs >= config.maxLeaseMs) {
+      this.context.halt(
+        'refused-to-lead',
+        `${from.node} did not offer its copy within ${Math.round(nowMs - sinceMs)} ms; start this master again, or with another slave's name (--adopt-from ${from.node})`,
+      );
+    } else if (nowMs - askedMs >= limits.repairMaxMs) {
+      this.#adoption.askedMs = nowMs;
+      this.context.send(from, { kind: 'snapshot-request', request });
+    }
   }
 
   onBulkOffer(from: Peer, offer: BulkOffer): void {
     if (this.#adoption === null || this.#adoption.token !== null || offer.request !== this.#adoption.request) return;
     const token = this.context.token();
-    this.#adoption = { request: offer.request, token };
+    this.#adoption = { ...this.#adoption, token };
     this.context.emit({ kind: 'adopt', token, from, port: offer.port, bulkToken: offer.token, to: offer.to });
   }
 
@@ -207,7 +231,10 @@ export class Leadership {
     if (this.#adoption === null || this.#adoption.token !== token) return false;
     this.#adoption = null;
     if (error !== null || tip === null) {
-      this.context.halt('user-layer-failed', `the copy could not be adopted: ${error ?? 'it was empty'}`);
+      this.context.halt(
+        'user-layer-failed',
+        `the copy could not be adopted: ${error ?? 'it was empty'}; nothing was claimed; start this master again, or with --adopt-from and another slave`,
+      );
       return true;
     }
     this.#adopted = true;
@@ -371,6 +398,7 @@ export class Leadership {
     const { timers, nowMs } = this.context;
     if (timers.takeDue('survey', nowMs) && this.context.phase === 'surveying') {
       this.#sendSurvey();
+      this.#askAgainForCopy();
       this.#evaluate();
     }
     if (timers.takeDue('claim', nowMs) && this.context.phase === 'claiming' && this.#claimWrite === null) {

@@ -181,6 +181,8 @@ export class MasterCore {
   }
 
   #onClose(command: Token, reason: 'closed' | 'unregistered'): void {
+    // Told twice: the rounds that are still open are not waited for any more.
+    if (this.#closing !== null) this.#rounds.abortAll(reason);
     this.#closing = command;
     this.#replications.close(reason);
     if (this.#context.phase === 'leading') this.#context.phase = 'closing';

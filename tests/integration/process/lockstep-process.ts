@@ -22,11 +22,18 @@ export class LockstepProcess {
   err = '';
   readonly ended: Promise<Ended>;
 
-  constructor(parameters: readonly string[], options: { readonly folder: string; readonly input?: string }) {
+  constructor(
+    parameters: readonly string[],
+    options: {
+      readonly folder: string;
+      readonly input?: string;
+      readonly env?: Readonly<Record<string, string>> | undefined;
+    },
+  ) {
     const tsx = import.meta.resolve('tsx');
     this.#child = spawn(process.execPath, ['--import', tsx, main, ...parameters], {
       cwd: options.folder,
-      env: { ...process.env, TSX_TSCONFIG_PATH: join(project, 'tsconfig.json') },
+      env: { ...process.env, TSX_TSCONFIG_PATH: join(project, 'tsconfig.json'), ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#child.stdin?.end(options.input ?? '');
@@ -46,6 +53,11 @@ export class LockstepProcess {
 
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name);
+  }
+
+  /** The signal that ended it. */
+  get killedBy(): NodeJS.Signals | null {
+    return this.#child.signalCode;
   }
 
   get running(): boolean {
@@ -95,7 +107,12 @@ export class ProcessGroup implements AsyncDisposable {
   }
 
   start(...parameters: string[]): LockstepProcess {
-    const started = new LockstepProcess(parameters, { folder: this.folder });
+    return this.startWith({}, ...parameters);
+  }
+
+  /** With more in its environment. */
+  startWith(env: Readonly<Record<string, string>>, ...parameters: string[]): LockstepProcess {
+    const started = new LockstepProcess(parameters, { folder: this.folder, env });
     this.#started.push(started);
     return started;
   }

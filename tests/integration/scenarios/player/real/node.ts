@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { MessageKind } from '../../../../../shared/protocol/wire/messages.js';
-import { crashPointVariable } from '../../../../../shared/runtime/crash-points.js';
+import { crashPointVariable, type CrashPointName } from '../../../../../shared/runtime/crash-points.js';
 import type { CrashAt } from '../scenario.js';
 import type { NodeEvent } from '../stage.js';
 import type { Answer, Order } from './orders.js';
@@ -12,6 +12,10 @@ const commandLine = fileURLToPath(new URL('../../../../../cli/main.ts', import.m
 const tsConfig = fileURLToPath(new URL('../../../../../tsconfig.json', import.meta.url));
 const wireTap = new URL('./wire-tap.ts', import.meta.url).href;
 
+/** The product's name for each moment that a scenario can start a process with. */
+const pointOf: Readonly<Record<CrashAt['name'], CrashPointName>> = {
+  'after-decision': 'master:after-write:decision',
+};
 const startMs = 20_000;
 const orderMs = 5000;
 /** What is kept of a process's complaints. */
@@ -67,7 +71,7 @@ export class RealNode {
         ...process.env,
         TSX_TSCONFIG_PATH: tsConfig,
         [nodeNameVariable]: this.#name,
-        [crashPointVariable]: crashAt === null ? '' : `${crashAt.name}:${crashAt.occurrence}`,
+        [crashPointVariable]: crashAt === null ? '' : `${pointOf[crashAt.name]}:${crashAt.occurrence}`,
       },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });

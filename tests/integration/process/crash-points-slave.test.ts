@@ -1,0 +1,4 @@
+import { drives } from './crash-drives.js';
+import { killAtEachPoint } from './crash-suite.js';
+
+killAtEachPoint('slave', drives.slave);
