@@ -4,19 +4,19 @@ import type { SimOptions } from './run.js';
 /** The campaign's groups, by the seed's number, so that any 500 seeds in a row hold two of the largest. */
 function slavesOf(seed: number): number | undefined {
   if (seed % 250 === 77) return 1000;
-  if (seed % 50 === 33) return 100;
-  if (seed % 250 === longSeed) return 3;
+  if (seed % 100 === 33) return 100;
+  if (seed % 500 === longSeed) return 3;
   if (seed % 10 === 5) return 10;
   if (seed % 10 === 8) return 3;
   return undefined; // drawn: 1 to 5
 }
 
-/** One seed of 250 goes on for long enough that a pause of ten minutes ends in it. */
+/** One seed of 500 goes on for long enough that a pause of ten minutes ends in it. */
 const longSeed = 141;
 
 /** Large groups and long times pay for each other. Undefined: drawn, 10 to 35 seconds. */
 function faultsMsOf(seed: number): number | undefined {
-  if (seed % 250 === longSeed) return 660_000;
+  if (seed % 500 === longSeed) return 660_000;
   const slaves = slavesOf(seed) ?? 0;
   if (slaves >= 1000) return 5000;
   return slaves >= 100 ? 10_000 : undefined;

@@ -31,6 +31,8 @@ export class LaterFaults {
   readonly #world: World;
   readonly #random: Random;
   readonly #options: LaterFaultsOptions;
+  /** Said goodbye, and their processes are still there. */
+  readonly #left = new Set<string>();
   #newcomers = 0;
   #second: SimMaster | null = null;
 
@@ -49,6 +51,7 @@ export class LaterFaults {
   end(): void {
     this.#world.onEffect = null;
     this.#second = null;
+    for (const name of this.#left) this.#world.crash(name);
     for (const intruder of [...this.#world.intruders]) this.#world.remove(intruder);
     for (const slave of this.#world.slaves) slave.mood.heal();
   }
@@ -276,7 +279,9 @@ export class LaterFaults {
         // Its process may end before the goodbye is out.
         slave.service.close().catch(() => undefined);
         this.#world.struck(kind);
+        this.#left.add(slave.name);
         this.#options.later(this.#random.next() * 100, () => {
+          this.#left.delete(slave.name);
           this.#options.crash(slave.name);
         });
         return;

@@ -14,7 +14,8 @@ export const g9Convergence: CheckerFactory = ({ nowMs, fail, judged }) => {
   return {
     id: 'G9',
     observe: (observation) => {
-      if (observation.kind === 'healed') healedMs = nowMs();
+      if (observation.kind === 'diskLost') slaves.delete(observation.node);
+      else if (observation.kind === 'healed') healedMs = nowMs();
       else if (observation.kind === 'converged') convergedMs = nowMs();
       else if (observation.kind === 'master') masterTip = observation.view.tip;
       else if (observation.kind === 'slave') {
