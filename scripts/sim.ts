@@ -5,7 +5,10 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { describeFailures, runSeed } from '../tests/integration/sim/index.js';
-import { defaultFaults } from '../tests/integration/sim/nemesis.js';
+import { campaignOptions, slavesOfSeed } from '../tests/integration/sim/campaign.js';
+import { CoverageTable, seedsForCoverage } from '../tests/integration/sim/coverage-table.js';
+import type { CoveredCells } from '../tests/integration/sim/coverage.js';
+import { defaultFaults } from '../tests/integration/sim/faults.js';
 
 /** Seeds in simulation: `npm run sim -- --seeds 500`. The same seed gives the same run, on every machine. */
 interface SimFlags {
@@ -20,6 +23,7 @@ interface SimFlags {
   /** Stop at the first seed in which this guarantee fails. */
   readonly until?: string;
   readonly processes?: number;
+  readonly json: boolean;
 }
 
 /** Below this many seeds one process is soonest done. */
@@ -33,6 +37,7 @@ interface SeedLine {
   readonly guarantees: readonly string[];
   readonly virtualMs: number;
   readonly text: string;
+  readonly covered: CoveredCells;
 }
 
 function wholeNumber(text: string): number {
@@ -52,22 +57,24 @@ function passedOn(flags: SimFlags): readonly string[] {
 
 async function runOne(seed: number, flags: SimFlags): Promise<SeedLine> {
   const result = await runSeed(seed, {
+    ...campaignOptions(seed),
     ...(flags.slaves === undefined ? {} : { slaves: flags.slaves }),
-    ...(flags.takeOver ? { faults: [...defaultFaults, 'take-over'] } : {}),
-    ...(flags.faults ? {} : { faults: 'none' }),
+    ...(flags.takeOver ? { faults: [...defaultFaults, 'take-over'], swarm: true } : {}),
+    ...(flags.faults ? {} : { faults: 'none', swarm: false }),
     keepTrace: flags.trace,
   });
   if (flags.trace) for (const line of result.trace) process.stdout.write(`${line}\n`);
-  const { stats, digest, faults } = result;
+  const { stats, digest, faults, covered } = result;
   const summary = `${stats.commits} commits, ${stats.aborted} aborts, ${stats.crashes} crashes, ${stats.events} events in ${stats.virtualMs} virtual ms, trace ${digest}`;
   const { virtualMs } = stats;
-  if (result.ok) return { seed, ok: true, guarantees: [], virtualMs, text: `seed ${seed} passed: ${summary}` };
+  if (result.ok) return { seed, ok: true, guarantees: [], virtualMs, covered, text: `seed ${seed} passed: ${summary}` };
   const replay = `  replay: ${replayCommand(seed, flags)}`;
   return {
     seed,
     ok: false,
     guarantees: [...new Set(result.failures.map(({ guarantee }) => guarantee))],
     virtualMs,
+    covered,
     text: `seed ${seed} FAILED: ${summary}\n  faults: ${faults.join(', ')}\n${indent(describeFailures(result))}\n${replay}`,
   };
 }
@@ -118,6 +125,7 @@ async function runThere(
       ok: false,
       guarantees: [],
       virtualMs: 0,
+      covered: {},
       text: `seed ${seed} FAILED: its process ended before it\n  replay: ${replayCommand(seed, flags)}`,
     });
   }
@@ -138,6 +146,7 @@ async function main(): Promise<number> {
     .option('--take-over', 'a second master takes over now and then', false)
     .option('--until <guarantee>', 'stop at the first seed that breaks this one, G1 to G14')
     .option('--processes <count>', 'at once; default: one for each processor when there are many seeds', wholeNumber)
+    .option('--json', 'print the result as JSON, coverage included', false)
     .option('--trace', 'print everything that happens', false)
     .option('--worker', 'print one JSON line per seed given as an argument', false)
     .argument('[seeds...]', 'seeds, for --worker');
@@ -149,21 +158,27 @@ async function main(): Promise<number> {
     });
     return 0;
   }
-  const seeds =
+  const asked =
     flags.seed === undefined ? Array.from({ length: flags.seeds }, (_, index) => flags.from + index) : [flags.seed];
+  // The largest groups first: the last process to end should have little left.
+  const seeds = asked.toSorted((a, b) => slavesOfSeed(b) - slavesOfSeed(a));
   const failed: SeedLine[] = [];
   let passed = 0;
   let virtualMs = 0;
+  const coverage = new CoverageTable([...defaultFaults, 'take-over']);
+  const say = (text: string): void => {
+    if (!flags.json) process.stdout.write(`${text}\n`);
+  };
   const startedMs = performance.now();
   const enough = new AbortController();
   const tell = (line: SeedLine): void => {
     if (line.ok) passed += 1;
     else failed.push(line);
     virtualMs += line.virtualMs;
+    coverage.add(line.covered);
     const isTold = !line.ok || seeds.length <= seedsWorthProcesses;
-    if (isTold) process.stdout.write(`${line.text}\n`);
-    else if ((passed + failed.length) % 50 === 0)
-      process.stdout.write(`${passed + failed.length} of ${seeds.length} seeds\n`);
+    if (isTold) say(line.text);
+    else if ((passed + failed.length) % 50 === 0) say(`${passed + failed.length} of ${seeds.length} seeds`);
     if (endsRun(line, flags)) enough.abort();
   };
   const many = seeds.length < seedsWorthProcesses ? 1 : Math.min(availableParallelism(), 8);
@@ -172,9 +187,29 @@ async function main(): Promise<number> {
   else await Promise.all(share(seeds, processes).map((part) => runThere(part, flags, tell, enough.signal)));
   const minutes = (performance.now() - startedMs) / 60_000;
   const hours = virtualMs / 3_600_000;
-  process.stdout.write(`${hours.toFixed(2)} simulated hours, ${(hours / minutes).toFixed(2)} in each minute\n`);
-  process.stdout.write(`${passed} passed, ${failed.length} failed\n`);
-  return failed.length === 0 ? 0 : 1;
+  // A run that stops early, or that breaks the product on purpose, is no campaign.
+  const isCampaign = seeds.length >= seedsForCoverage && flags.faults && flags.until === undefined;
+  const empty = isCampaign ? coverage.empty : [];
+  if (flags.json) {
+    const failures = failed.map(({ seed, guarantees, text }) => ({ seed, guarantees, text }));
+    const rate = hours / minutes;
+    const result = {
+      seeds: seeds.length,
+      passed,
+      failures,
+      hours,
+      hoursPerMinute: rate,
+      coverage: coverage.json,
+      empty,
+    };
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    return failed.length + empty.length === 0 ? 0 : 1;
+  }
+  if (seeds.length > 1 && flags.faults) say(coverage.text);
+  for (const cell of empty) say(`FAILED: no seed of ${seeds.length} judged this: ${cell}`);
+  say(`${hours.toFixed(2)} simulated hours, ${(hours / minutes).toFixed(2)} in each minute`);
+  say(`${passed} passed, ${failed.length + empty.length} failed`);
+  return failed.length + empty.length === 0 ? 0 : 1;
 }
 
 process.exitCode = await main();

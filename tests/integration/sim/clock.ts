@@ -148,6 +148,9 @@ export class SimProcess {
   #paused = false;
   #sleptMs = 0;
   #sleepingSinceMs: number | null = null;
+  #wallShiftMs = 0;
+  #wallRate = 1;
+  #wallRateSinceMs = 0;
 
   constructor(node: string, timeline: Timeline, fault: ClockFault) {
     this.node = node;
@@ -222,7 +225,20 @@ export class SimProcess {
   }
 
   wallMs(): number {
-    return this.#timeline.nowMs + this.#fault.wallOffsetMs;
+    const driftMs = (this.#timeline.nowMs - this.#wallRateSinceMs) * (this.#wallRate - 1);
+    return this.#timeline.nowMs + this.#fault.wallOffsetMs + this.#wallShiftMs + driftMs;
+  }
+
+  /** The time of day is set, forward or back; the monotonic clock knows nothing of it. */
+  jumpWall(byMs: number): void {
+    this.#wallShiftMs += byMs;
+  }
+
+  /** The time of day runs at this rate from now on. */
+  driftWall(rate: number): void {
+    this.#wallShiftMs += (this.#timeline.nowMs - this.#wallRateSinceMs) * (this.#wallRate - 1);
+    this.#wallRateSinceMs = this.#timeline.nowMs;
+    this.#wallRate = rate;
   }
 }
 

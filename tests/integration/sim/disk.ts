@@ -9,6 +9,7 @@ import type {
 } from '../../../shared/protocol/kernel/store.js';
 import type { Store, WriteOptions } from '../../../shared/runtime/ports.js';
 import type { SimProcess, Timeline } from './clock.js';
+import type { FaultKind } from './faults.js';
 
 /** How bad a disk is. */
 export interface DiskFaults {
@@ -16,9 +17,11 @@ export interface DiskFaults {
   readonly maxFlushMs: number;
   /** Chance that one flush fails; the store then takes no more writes until the node starts again. */
   readonly failure: number;
+  /** Nothing can be written, by this process or the next one. */
+  readonly full: boolean;
 }
 
-export const calmDisk: DiskFaults = { minFlushMs: 0.1, maxFlushMs: 0.4, failure: 0 };
+export const calmDisk: DiskFaults = { minFlushMs: 0.1, maxFlushMs: 0.4, failure: 0, full: false };
 
 /** Time that a write without fsync takes to be visible. */
 const visibleMs = 0.02;
@@ -29,6 +32,14 @@ export interface DiskObserver {
   /** These are on the disk now, in one transaction. */
   durable(node: string, operations: readonly StoreOperation[]): void;
   failed(node: string): void;
+  /** A fault of this kind did something. */
+  struck?(kind: FaultKind): void;
+}
+
+/** A process that dies while its disk syncs: all of that is lost, or all but its first transactions. */
+interface Death {
+  readonly how: 'lost-writes' | 'torn-flush';
+  readonly die: () => void;
 }
 
 interface Entry {
@@ -121,6 +132,7 @@ export class SimDisk {
   #opened: SimStore | null = null;
   #failNext = false;
   #failed = false;
+  #death: Death | null = null;
 
   constructor(node: string, options: { readonly timeline: Timeline; readonly random: Random }) {
     this.node = node;
@@ -139,11 +151,17 @@ export class SimDisk {
   heal(): void {
     this.#faults = calmDisk;
     this.#failNext = false;
+    this.#death = null;
   }
 
   /** The next flush fails. */
   failNext(): void {
     this.#failNext = true;
+  }
+
+  /** `die` is called in the middle of the next flush that can be lost like this: of two transactions to be torn. */
+  dieInFlush(how: Death['how'], die: () => void): void {
+    this.#death = { how, die };
   }
 
   /** True once a flush failed, until a new process opens the disk: the running one can't use it any more. */
@@ -178,6 +196,8 @@ export class SimDisk {
       visible: this.#durable.copy(),
       faults: () => this.#faults,
       takeFailure: () => this.#takeFailure(),
+      takeDeath: (transactions) => this.#takeDeath(transactions),
+      struck: (kind) => this.#observer?.struck?.(kind),
       writing: () => this.#observer?.writing(this.node),
       commit: (operations) => {
         this.#commit(operations);
@@ -196,10 +216,19 @@ export class SimDisk {
     return store;
   }
 
-  #takeFailure(): boolean {
+  #takeFailure(): string | null {
     const fails = this.#failNext || this.#random.chance(this.#faults.failure);
     this.#failNext = false;
-    return fails;
+    if (fails) this.#observer?.struck?.('failing-disk');
+    else if (this.#faults.full) this.#observer?.struck?.('full-disk');
+    return fails ? 'fsync failed: input/output error' : this.#faults.full ? 'no space left on device' : null;
+  }
+
+  #takeDeath(transactions: number): Death | null {
+    const death = this.#death;
+    if (death === null || (death.how === 'torn-flush' && transactions < 2)) return null;
+    this.#death = null;
+    return death;
   }
 
   #commit(operations: readonly PackedOperation[]): void {
@@ -227,7 +256,9 @@ interface StoreParts {
   readonly random: Random;
   readonly visible: Records;
   readonly faults: () => DiskFaults;
-  readonly takeFailure: () => boolean;
+  readonly takeFailure: () => string | null;
+  readonly takeDeath: (transactions: number) => Death | null;
+  readonly struck: (kind: FaultKind) => void;
   readonly writing: () => void;
   readonly commit: (operations: readonly PackedOperation[]) => void;
   readonly failed: () => void;
@@ -242,6 +273,7 @@ class SimStore implements Store {
   #busy = false;
   #error: Error | null = null;
   #closed = false;
+  #dying: Death['how'] | null = null;
   #closing: (() => void)[] = [];
 
   constructor(parts: StoreParts) {
@@ -283,9 +315,13 @@ class SimStore implements Store {
 
   /** The process is gone. A prefix of what it had under way is on the disk. */
   crash(): void {
-    const survivors = this.#parts.random.below(this.#unflushed.length + 1);
-    for (const operations of this.#unflushed.slice(0, survivors)) this.#parts.commit(operations);
+    const written = this.#unflushed;
+    const drawn = this.#parts.random.below(written.length + 1);
+    const survivors = this.#dying === null ? drawn : this.#dying === 'lost-writes' ? 0 : 1;
     this.#unflushed = [];
+    if (survivors < written.length) this.#parts.struck('lost-writes');
+    if (survivors > 0 && survivors < written.length) this.#parts.struck('torn-flush');
+    for (const operations of written.slice(0, survivors)) this.#parts.commit(operations);
     this.#queue = [];
   }
 
@@ -300,6 +336,7 @@ class SimStore implements Store {
     this.#queue = [];
     const flushes = batch.some((write) => write.durable);
     const { minFlushMs, maxFlushMs } = this.#parts.faults();
+    if (flushes && maxFlushMs > calmDisk.maxFlushMs) this.#parts.struck('slow-disk');
     const delayMs = flushes ? minFlushMs + this.#parts.random.next() * (maxFlushMs - minFlushMs) : visibleMs;
     this.#parts.process.later(this.#parts.timeline.nowMs, () => {
       this.#flush(batch, flushes, delayMs);
@@ -308,19 +345,35 @@ class SimStore implements Store {
 
   #flush(batch: readonly PendingWrite[], flushes: boolean, delayMs: number): void {
     const staged = batch.map((write) => this.#stage(write));
+    const death = flushes ? this.#parts.takeDeath(this.#unflushed.length) : null;
+    if (death !== null) {
+      this.#parts.process.later(this.#parts.timeline.nowMs + delayMs / 2, () => {
+        this.#dying = death.how;
+        death.die();
+      });
+    }
     this.#parts.process.later(this.#parts.timeline.nowMs + delayMs, () => {
       if (flushes && this.#error === null) this.#sync();
-      for (const [index, write] of batch.entries()) {
-        const result = staged[index];
-        if (result instanceof Error) {
-          write.done(result);
-        } else {
-          if (this.#error === null && result !== undefined) this.#parts.visible.apply(result);
-          write.done(this.#error);
-        }
-      }
-      this.#next();
+      // A pause that began with the sync holds back what it leads to.
+      this.#parts.process.run(() => {
+        this.#done(batch, staged);
+      });
     });
+  }
+
+  #done(batch: readonly PendingWrite[], staged: readonly (readonly PackedOperation[] | Error)[]): void {
+    for (const [index, write] of batch.entries()) {
+      // The end of the process may have come with what was written last.
+      if (!this.#parts.process.alive) return;
+      const result = staged[index];
+      if (result instanceof Error) {
+        write.done(result);
+      } else {
+        if (this.#error === null && result !== undefined) this.#parts.visible.apply(result);
+        write.done(this.#error);
+      }
+    }
+    this.#next();
   }
 
   /** Collects what one write does; a change that throws writes nothing. */
@@ -344,8 +397,9 @@ class SimStore implements Store {
   }
 
   #sync(): void {
-    if (this.#parts.takeFailure()) {
-      this.#error = new Error('fsync failed: input/output error');
+    const failure = this.#parts.takeFailure();
+    if (failure !== null) {
+      this.#error = new Error(failure);
       this.#parts.failed();
       return;
     }

@@ -6,7 +6,7 @@ import { LockstepError } from '../../../shared/protocol/kernel/errors.js';
 import type { SeedResult, SimOptions } from './run.js';
 import { runSeed } from './run.js';
 
-export type { FaultKind } from './nemesis.js';
+export type { FaultKind } from './faults.js';
 export type { LayerContext } from './sim-node.js';
 export type { MakeChange } from './workload.js';
 export type { SeedFailure, SeedResult, SimOptions } from './run.js';

@@ -2,36 +2,10 @@ import type { Tip } from '../../../shared/protocol/kernel/ids.js';
 import { sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
+import type { FaultKind, Swarm } from './faults.js';
+import { drawKind } from './faults.js';
+import { LaterFaults } from './later-faults.js';
 import type { World } from './world.js';
-
-export const faultKinds = [
-  'loss',
-  'duplication',
-  'reordering',
-  'delay',
-  'corruption',
-  'receiver-loss',
-  'partition',
-  'one-way-cut',
-  'no-multicast',
-  'no-unicast',
-  'crash-master',
-  'crash-slave',
-  'crash-all',
-  'slow-disk',
-  'failing-disk',
-  'pause',
-  'suspend',
-  'slow-bulk',
-  'strangers',
-  'stale-master',
-  'take-over',
-] as const;
-
-export type FaultKind = (typeof faultKinds)[number];
-
-/** Off unless asked for: with it, two masters may commit on two sides of a cut, which `live` voters allow. */
-export const defaultFaults: readonly FaultKind[] = faultKinds.filter((kind) => kind !== 'take-over');
 
 interface MasterBackup {
   readonly tip: Tip;
@@ -44,6 +18,8 @@ const superviseEveryMs = 500;
 /** Brings faults over a world, as its seed draws them: each run has its own few kinds, so that rare ones meet. */
 export class Nemesis {
   readonly kinds: readonly FaultKind[];
+  readonly #swarm: Swarm;
+  readonly #later: LaterFaults;
   readonly #world: World;
   readonly #random: Random;
   readonly #pauseMs: number;
@@ -53,11 +29,24 @@ export class Nemesis {
   /** Puts the master's own disk back while an empty or old one is in its place. */
   #putBack: (() => void) | null = null;
 
-  constructor(options: { readonly world: World; readonly random: Random; readonly kinds: readonly FaultKind[] }) {
+  constructor(options: { readonly world: World; readonly random: Random; readonly swarm: Swarm }) {
     this.#world = options.world;
     this.#random = options.random;
-    this.kinds = options.kinds.filter(() => options.random.chance(0.4));
+    this.#swarm = options.swarm;
+    this.kinds = [...options.swarm.keys()];
     this.#pauseMs = 200 + options.random.next() * 4000;
+    this.#later = new LaterFaults({
+      world: options.world,
+      random: options.random,
+      someSlave: () => this.#someSlave(),
+      someNode: () => this.#someNode(),
+      crash: (name) => {
+        this.#crash(name);
+      },
+      later: (delayMs, action) => {
+        this.#after(delayMs, action);
+      },
+    });
   }
 
   start(): void {
@@ -70,9 +59,11 @@ export class Nemesis {
   stop(): void {
     this.#running = false;
     this.#endStaleMaster();
+    this.#later.end();
     this.#world.heal();
     for (const node of this.#world.nodes) {
-      if (node.alive && (node.halted !== null || node.disk.failed)) this.#world.crash(node.name);
+      const hasLied = node.role === 'slave' && node.mood.lied;
+      if (node.alive && (node.halted !== null || node.disk.failed || hasLied)) this.#world.crash(node.name);
       if (!node.alive && (node.starts > 0 || node.role === 'slave' || node === this.#world.master)) node.start();
     }
     if (this.#world.masters.length > 1) this.#operate();
@@ -92,10 +83,11 @@ export class Nemesis {
   #next(): void {
     this.#world.timeline.after(this.#random.next() * 2 * this.#pauseMs, () => {
       if (!this.#running) return;
-      const kind = this.kinds[this.#random.below(this.kinds.length)];
+      const kind = this.#draw();
       // An empty master can't know of a group that it doesn't hear, so it is left to meet the group undisturbed.
-      if (kind !== undefined && this.#putBack === null) this.#bring(kind);
-      const backUpChance = this.kinds.includes('stale-master') ? 0.4 : 0;
+      const isFree = this.#putBack === null && !this.#later.wantsQuiet;
+      if (kind !== undefined && isFree) this.#bring(kind);
+      const backUpChance = this.kinds.includes('stale-master') || this.kinds.includes('old-master') ? 0.4 : 0;
       if (this.#putBack === null && this.#random.chance(backUpChance)) this.#backUp();
       this.#next();
     });
@@ -113,6 +105,12 @@ export class Nemesis {
     });
   }
 
+  /** The first campaign's kinds all weigh the same, and are drawn as its seeds drew them. */
+  #draw(): FaultKind | undefined {
+    const isEven = [...this.#swarm.values()].every((weight) => weight === 1);
+    return isEven ? this.kinds[this.#random.below(this.kinds.length)] : drawKind(this.#random, this.#swarm);
+  }
+
   #bring(kind: FaultKind): void {
     const random = this.#random;
     const { network, bulk } = this.#world;
@@ -121,13 +119,13 @@ export class Nemesis {
     this.#world.trace.line(this.#world.nowMs, 'nemesis', `${kind} for ${forMs.toFixed(0)} ms`);
     const during = (begin: () => void, end: () => void): void => {
       begin();
-      this.#later(forMs, end);
+      this.#after(forMs, end);
     };
     switch (kind) {
       case 'loss':
         during(
           () => {
-            network.become({ loss: random.next() * 0.4 });
+            network.become({ loss: random.next() * 0.4 }, kind);
           },
           () => {
             network.become({ loss: 0 });
@@ -137,7 +135,7 @@ export class Nemesis {
       case 'duplication':
         during(
           () => {
-            network.become({ duplication: random.next() * 0.5 });
+            network.become({ duplication: random.next() * 0.5 }, kind);
           },
           () => {
             network.become({ duplication: 0 });
@@ -147,7 +145,7 @@ export class Nemesis {
       case 'reordering':
         during(
           () => {
-            network.become({ reordering: random.next() * 0.3, lateMs: random.next() * 300 });
+            network.become({ reordering: random.next() * 0.3, lateMs: random.next() * 300 }, kind);
           },
           () => {
             network.become({ reordering: 0 });
@@ -157,7 +155,7 @@ export class Nemesis {
       case 'delay':
         during(
           () => {
-            network.become({ maxDelayMs: 1 + random.next() * 60 });
+            network.become({ maxDelayMs: 1 + random.next() * 60 }, kind);
           },
           () => {
             network.become({ maxDelayMs: 0.4 });
@@ -167,7 +165,7 @@ export class Nemesis {
       case 'corruption':
         during(
           () => {
-            network.become({ corruption: random.next() * 0.1 });
+            network.become({ corruption: random.next() * 0.1 }, kind);
           },
           () => {
             network.become({ corruption: 0 });
@@ -193,7 +191,7 @@ export class Nemesis {
       case 'no-multicast':
         during(
           () => {
-            network.become({ multicastDead: true });
+            network.become({ multicastDead: true }, kind);
           },
           () => {
             network.become({ multicastDead: false });
@@ -203,7 +201,7 @@ export class Nemesis {
       case 'no-unicast':
         during(
           () => {
-            network.become({ unicastDead: true });
+            network.become({ unicastDead: true }, kind);
           },
           () => {
             network.become({ unicastDead: false });
@@ -211,13 +209,13 @@ export class Nemesis {
         );
         return;
       case 'crash-master':
-        this.#crash(this.#world.leader?.name ?? this.#world.master.name);
+        this.#crash(this.#world.leader?.name ?? this.#world.master.name, kind);
         return;
       case 'crash-slave':
-        this.#crash(slave);
+        this.#crash(slave, kind);
         return;
       case 'crash-all':
-        for (const node of this.#world.nodes) if (node.alive) this.#crash(node.name);
+        for (const node of this.#world.nodes) if (node.alive) this.#crash(node.name, kind);
         return;
       case 'slow-disk':
         this.#slowDisk(forMs);
@@ -233,6 +231,7 @@ export class Nemesis {
         during(
           () => {
             bulk.become({ bytesPerMs: 0.05 + random.next(), latencyMs: 20 });
+            this.#world.struck(kind);
           },
           () => {
             bulk.heal();
@@ -243,17 +242,21 @@ export class Nemesis {
         this.#strangers();
         return;
       case 'stale-master':
+      case 'empty-master':
+      case 'old-master':
         // Often as long as it takes an unknown master to lead: the slaves' leases, a survey, and then some.
-        this.#staleMaster(random.chance(0.3) ? forMs : forMs + limits.maxLeaseMs + 2 * limits.surveyMs);
+        this.#staleMaster(kind, random.chance(0.3) ? forMs : forMs + limits.maxLeaseMs + 2 * limits.surveyMs);
         return;
       case 'take-over':
         this.#takeOver();
         return;
+      default:
+        this.#later.bring(kind, forMs);
     }
   }
 
   /** Mending after the run healed already would break nothing, and `heal` did it. */
-  #later(delayMs: number, action: () => void): void {
+  #after(delayMs: number, action: () => void): void {
     this.#world.timeline.after(delayMs, () => {
       if (this.#running) action();
     });
@@ -274,7 +277,7 @@ export class Nemesis {
     const one = names.filter(() => this.#random.chance(0.4));
     const other = names.filter((name) => !one.includes(name));
     this.#world.network.partition(one, other);
-    this.#later(forMs, () => {
+    this.#after(forMs, () => {
       for (const a of one) {
         for (const b of other) {
           this.#world.network.mend(a, b);
@@ -289,16 +292,18 @@ export class Nemesis {
     const to = this.#someNode().name;
     if (from === to) return;
     this.#world.network.cut(from, to);
-    this.#later(forMs, () => {
+    this.#after(forMs, () => {
       this.#world.network.mend(from, to);
     });
   }
 
-  #crash(name: string): void {
+  #crash(name: string, by?: FaultKind): void {
+    if (by !== undefined && this.#world.node(name).alive) this.#world.struck(by);
     this.#world.crash(name);
     const downMs = this.#random.chance(0.5) ? this.#random.next() * 100 : this.#random.next() * 6000;
-    this.#later(downMs, () => {
-      this.#world.node(name).start();
+    this.#after(downMs, () => {
+      // An intruder may be gone by now.
+      this.#world.nodes.find((node) => node.name === name)?.start();
     });
   }
 
@@ -306,14 +311,15 @@ export class Nemesis {
     const { disk } = this.#someNode();
     const maxFlushMs = this.#random.chance(0.2) ? 1500 : 5 + this.#random.next() * 100;
     disk.become({ maxFlushMs });
-    this.#later(forMs, () => {
+    this.#after(forMs, () => {
       disk.become({ maxFlushMs: 0.4 });
     });
   }
 
   #pause(kind: 'pause' | 'suspend', forMs: number, { process } = this.#someNode()): void {
     process?.pause(kind);
-    this.#later(forMs, () => {
+    if (process !== null) this.#world.struck(kind);
+    this.#after(forMs, () => {
       process?.resume();
       this.#world.sampleViews();
     });
@@ -325,6 +331,7 @@ export class Nemesis {
     const target = this.#someNode().name;
     const garbage = Uint8Array.from({ length: 1 + this.#random.below(1400) }, () => this.#random.below(256));
     network.inject(target, garbage, '10.9.9.9:999');
+    this.#world.struck('strangers');
   }
 
   #backUp(): void {
@@ -334,10 +341,12 @@ export class Nemesis {
   }
 
   /** The master's disk is lost, or an old backup of it is put in: it may not lead slaves that hold more (G13). */
-  #staleMaster(forMs: number): void {
+  #staleMaster(kind: 'stale-master' | 'empty-master' | 'old-master', forMs: number): void {
     const { master, slaves, masters, network } = this.#world;
     const tip = master.service?.view().tip ?? null;
-    const backup = this.#random.chance(0.5) ? this.#backup : null;
+    const takesBackup = kind === 'stale-master' ? this.#random.chance(0.5) : kind === 'old-master';
+    const backup = takesBackup ? this.#backup : null;
+    if (kind === 'old-master' && backup === null) return;
     const isKnown = slaves.some((slave) => slave.alive && sameTip(slave.service?.view().tip ?? null, tip));
     if (masters.length > 1 || tip === null || !isKnown || sameTip(backup?.tip ?? null, tip)) return;
     network.heal();
@@ -347,10 +356,11 @@ export class Nemesis {
     }
     this.#world.crash(master.name);
     this.#putBack = master.disk.backup();
+    this.#world.struck(backup === null ? 'empty-master' : 'old-master');
     if (backup === null) master.disk.wipe();
     else backup.restore();
     master.start();
-    this.#later(forMs, () => {
+    this.#after(forMs, () => {
       this.#endStaleMaster();
     });
   }
@@ -378,5 +388,6 @@ export class Nemesis {
     if (second.starts === 0 && this.#random.chance(0.7))
       this.#pause('pause', 3500 + this.#random.next() * 1500, master);
     second.start();
+    this.#world.struck('take-over');
   }
 }

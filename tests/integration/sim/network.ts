@@ -1,6 +1,7 @@
 import type { Random } from '../../../shared/protocol/kernel/random.js';
 import type { Address, Transport } from '../../../shared/runtime/ports.js';
 import type { SimProcess, Timeline } from './clock.js';
+import type { FaultKind } from './faults.js';
 
 /** How bad the network is. All probabilities are per datagram and receiver. */
 export interface NetworkFaults {
@@ -16,6 +17,9 @@ export interface NetworkFaults {
   /** Multicast is dead while unicast lives, and the reverse. */
   readonly multicastDead: boolean;
   readonly unicastDead: boolean;
+  /** For so long everything arrives, and then for so long nothing: 0 when the network is steady. */
+  readonly burstMs: number;
+  readonly betweenBurstsMs: number;
 }
 
 export const calmNetwork: NetworkFaults = {
@@ -28,6 +32,8 @@ export const calmNetwork: NetworkFaults = {
   maxDelayMs: 0.4,
   multicastDead: false,
   unicastDead: false,
+  burstMs: 0,
+  betweenBurstsMs: 0,
 };
 
 export interface Packet {
@@ -46,6 +52,8 @@ export interface NetworkObserver {
   /** Around the receiver's handling of one datagram. */
   delivering(packet: Packet): void;
   delivered(packet: Packet): void;
+  /** A fault of this kind did something to a packet. */
+  struck(kind: FaultKind): void;
   /** Not delivered, and why; for the trace. */
   dropped(packet: Packet, why: string): void;
 }
@@ -73,15 +81,29 @@ export class SimNetwork {
   readonly #random: Random;
   readonly #endpoints = new Map<Address, Endpoint>();
   readonly #hosts = new Map<string, string>();
-  readonly #cut = new Set<string>();
+  /** By which fault two hosts are cut. */
+  readonly #cut = new Map<string, FaultKind>();
   readonly #receiverLoss = new Map<string, number>();
+  /** Which fault made the network what it is. */
+  readonly #by = new Map<keyof NetworkFaults, FaultKind>();
   readonly #filters = new Set<(packet: Packet) => boolean>();
   readonly #maxDatagramBytes: number;
   #observer: NetworkObserver | null = null;
   #faults: NetworkFaults = calmNetwork;
   #nextPort = 40_000;
 
-  constructor(options: { readonly timeline: Timeline; readonly random: Random; readonly maxDatagramBytes: number }) {
+  readonly #isHeardBy: (sender: string, receiver: string) => boolean;
+
+  constructor(options: {
+    readonly timeline: Timeline;
+    readonly random: Random;
+    readonly maxDatagramBytes: number;
+    /** Without multicast: what a slave says to all goes to its peers, the masters. */
+    readonly isStar?: boolean;
+    readonly isMaster?: (node: string) => boolean;
+  }) {
+    const { isStar = false, isMaster = () => true } = options;
+    this.#isHeardBy = isStar ? (sender, receiver) => isMaster(sender) || isMaster(receiver) : () => true;
     this.#timeline = options.timeline;
     this.#random = options.random;
     this.#maxDatagramBytes = options.maxDatagramBytes;
@@ -95,21 +117,23 @@ export class SimNetwork {
     return this.#faults;
   }
 
-  become(faults: Partial<NetworkFaults>): void {
+  /** `by`: the fault that this is, for the coverage of faults. */
+  become(faults: Partial<NetworkFaults>, by?: FaultKind): void {
     this.#faults = { ...this.#faults, ...faults };
+    if (by !== undefined) for (const field of Object.keys(faults)) this.#by.set(field as keyof NetworkFaults, by);
   }
 
   /** Nothing from `from` reaches `to` any more; the other way still works. */
-  cut(from: string, to: string): void {
-    this.#cut.add(`${from}>${to}`);
+  cut(from: string, to: string, by: FaultKind = 'one-way-cut'): void {
+    this.#cut.set(`${from}>${to}`, by);
   }
 
   /** Cuts two groups of nodes from each other, both ways. */
-  partition(one: readonly string[], other: readonly string[]): void {
+  partition(one: readonly string[], other: readonly string[], by: FaultKind = 'partition'): void {
     for (const a of one) {
       for (const b of other) {
-        this.cut(a, b);
-        this.cut(b, a);
+        this.cut(a, b, by);
+        this.cut(b, a, by);
       }
     }
   }
@@ -219,7 +243,8 @@ export class SimNetwork {
     this.#observer?.sent(sender.node, sent, to);
     if (to === 'group') {
       for (const endpoint of this.#endpoints.values())
-        if (endpoint !== sender) this.#transmit(sender, endpoint, sent, to);
+        if (endpoint !== sender && this.#isHeardBy(sender.node, endpoint.node))
+          this.#transmit(sender, endpoint, sent, to);
       return;
     }
     const endpoint = this.#endpoints.get(to);
@@ -229,9 +254,15 @@ export class SimNetwork {
   #transmit(sender: Endpoint, receiver: Endpoint, bytes: Uint8Array, to: Address | 'group'): void {
     const { loss, duplication } = this.#faults;
     const copies = this.#random.chance(duplication) ? 2 : 1;
+    if (copies === 2) this.#struck('duplication');
     const lossAtReceiver = this.#receiverLoss.get(receiver.node) ?? 0;
     for (let copy = 0; copy < copies; copy += 1) {
-      const lost = this.#random.chance(loss) || this.#random.chance(lossAtReceiver);
+      const lostOnTheWay = this.#random.chance(loss);
+      const lost = lostOnTheWay || this.#random.chance(lossAtReceiver);
+      if (lost) {
+        if (lostOnTheWay) this.#struck('loss');
+        else this.#observer?.struck('receiver-loss');
+      }
       const packet = this.#maybeCorrupt({
         fromNode: sender.node,
         toNode: receiver.node,
@@ -248,8 +279,21 @@ export class SimNetwork {
   }
 
   #whyDropped(packet: Packet): string | null {
-    if (this.#cut.has(`${packet.fromNode}>${packet.toNode}`)) return 'cut';
-    if (packet.to === 'group' ? this.#faults.multicastDead : this.#faults.unicastDead) return 'no path';
+    const cutBy = this.#cut.get(`${packet.fromNode}>${packet.toNode}`);
+    if (cutBy !== undefined) {
+      this.#observer?.struck(cutBy);
+      return 'cut';
+    }
+    const pathDead = packet.to === 'group' ? 'multicastDead' : 'unicastDead';
+    if (this.#faults[pathDead]) {
+      this.#struck(pathDead);
+      return 'no path';
+    }
+    const { burstMs, betweenBurstsMs } = this.#faults;
+    if (burstMs > 0 && this.#timeline.nowMs % (burstMs + betweenBurstsMs) < burstMs) {
+      this.#struck('burstMs');
+      return 'lost in a burst';
+    }
     for (const isDropped of this.#filters) if (isDropped(packet)) return 'filtered';
     return null;
   }
@@ -257,12 +301,20 @@ export class SimNetwork {
   #delayMs(): number {
     const { minDelayMs, maxDelayMs, reordering, lateMs } = this.#faults;
     const spreadMs = this.#random.next() * (maxDelayMs - minDelayMs);
+    if (maxDelayMs > calmNetwork.maxDelayMs) this.#struck('maxDelayMs');
     const extraMs = this.#random.chance(reordering) ? this.#random.next() * lateMs : 0;
+    if (extraMs > 0) this.#struck('reordering');
     return minDelayMs + spreadMs + extraMs;
+  }
+
+  #struck(field: keyof NetworkFaults): void {
+    const kind = this.#by.get(field);
+    if (kind !== undefined) this.#observer?.struck(kind);
   }
 
   #maybeCorrupt(packet: Packet): Packet {
     if (!this.#random.chance(this.#faults.corruption) || packet.bytes.byteLength === 0) return packet;
+    this.#struck('corruption');
     if (this.#random.chance(0.2)) {
       return { ...packet, bytes: packet.bytes.slice(0, this.#random.below(packet.bytes.byteLength)), corrupt: true };
     }

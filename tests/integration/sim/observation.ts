@@ -26,6 +26,8 @@ export type Observation =
   | { readonly kind: 'writing'; readonly node: string }
   | { readonly kind: 'durable'; readonly node: string; readonly operations: readonly StoreOperation[] }
   | { readonly kind: 'diskFailed'; readonly node: string }
+  /** The disk is gone, with all that only it had; an empty one is in its place. */
+  | { readonly kind: 'diskLost'; readonly node: string }
   /** The service called the user layer of a slave. */
   | {
       readonly kind: 'called';

@@ -5,6 +5,7 @@ import type { HistoryRecord } from '../../../master/service/core/records.js';
 import { masterKeys } from '../../../master/service/core/records.js';
 import type { Checker, GuaranteeId } from './checkers/checker.js';
 import { checkers } from './checkers/index.js';
+import { Coverage } from './coverage.js';
 import type { Observation } from './observation.js';
 import { committedStep, Truth } from './truth.js';
 
@@ -31,6 +32,7 @@ const maxFailures = 20;
 /** Knows what was committed, and has every guarantee checked at each thing that happens. */
 export class Oracle {
   readonly truth = new Truth();
+  readonly coverage = new Coverage();
   readonly #options: OracleOptions;
   readonly #checkers: readonly Checker[];
   readonly #failures: Failure[] = [];
@@ -45,6 +47,9 @@ export class Oracle {
       truth: this.truth,
       fail: (id: GuaranteeId, text: string): void => {
         this.#fail(id, text);
+      },
+      judged: (id: GuaranteeId): void => {
+        this.coverage.judged(id);
       },
     };
     this.#checkers = checkers.map((make) => make(context));

@@ -7,8 +7,10 @@ import type { SlaveUserLayer } from '../../../slave/user/contract.js';
 import type { GuaranteeId } from './checkers/checker.js';
 import { convergenceBoundMs } from './checkers/g9-convergence.js';
 import { CounterMaster, CounterSlave } from './counter-layer.js';
-import type { FaultKind } from './nemesis.js';
-import { defaultFaults, Nemesis } from './nemesis.js';
+import type { CoveredCells } from './coverage.js';
+import type { FaultKind } from './faults.js';
+import { defaultFaults, drawEvenly, drawSwarm } from './faults.js';
+import { Nemesis } from './nemesis.js';
 import type { LayerContext } from './sim-node.js';
 import type { MakeChange } from './workload.js';
 import { drawMix, Workload } from './workload.js';
@@ -18,8 +20,10 @@ import { World } from './world.js';
 export interface SimOptions {
   /** Default: drawn by the seed, 1 to 5. */
   readonly slaves?: number;
-  /** The kinds that a seed draws its own few from. `all`: all but a second master. Default `all`. */
+  /** The kinds that a seed draws its own few from. `all`: all but a master that takes over. Default `all`. */
   readonly faults?: 'all' | 'none' | readonly FaultKind[];
+  /** Each seed has its own kinds at rates of its own, instead of all that it has at one. Default: true with `all`. */
+  readonly swarm?: boolean;
   /** Default: counters, whose changes can't be applied twice or out of order unseen. Called at every start of a node. */
   readonly master?: (context: LayerContext) => MasterUserLayer;
   readonly slave?: (context: LayerContext) => SlaveUserLayer;
@@ -45,6 +49,8 @@ export interface SeedResult {
   readonly digest: string;
   readonly stats: WorldStats & Workload['outcomes'] & { readonly convergedInMs: number | null };
   readonly faults: readonly FaultKind[];
+  /** Which guarantees were judged after which faults had struck. */
+  readonly covered: CoveredCells;
   readonly trace: readonly string[];
 }
 
@@ -84,14 +90,18 @@ export async function runSeed(seed: number, options: SimOptions = {}): Promise<S
     mix,
     ...(options.change === undefined ? {} : { makeChange: options.change }),
   });
-  const nemesis = new Nemesis({ world, random: random.fork(), kinds });
+  const isSwarm = options.swarm ?? (options.faults ?? 'all') === 'all';
+  const drawn = random.fork();
+  const swarm = isSwarm ? drawSwarm(drawn, kinds) : drawEvenly(drawn, kinds);
+  const nemesis = new Nemesis({ world, random: drawn, swarm });
   const bugs: SeedFailure[] = [];
   const bug = (text: string): void => {
     bugs.push({ guarantee: 'bug', atMs: world.nowMs, text });
   };
   world.onEvent((node, event) => {
     const code = event.fields['code'];
-    if (event.name === 'halted' && wrongHalts.includes(String(code)))
+    const isContested = String(code) === 'name-taken' && world.contested.has(node);
+    if (event.name === 'halted' && wrongHalts.includes(String(code)) && !isContested)
       bug(`${node} gave up although it is the only one of its name: ${String(code)}`);
     if (event.name === 'invariant') bug(`${node}: ${JSON.stringify(event.fields)}`);
   });
@@ -131,6 +141,7 @@ export async function runSeed(seed: number, options: SimOptions = {}): Promise<S
     digest: world.trace.digest(),
     stats: { ...world.stats, ...workload.outcomes, convergedInMs },
     faults: nemesis.kinds,
+    covered: world.oracle.coverage.cells,
     trace: world.trace.lines,
   };
 }
@@ -192,7 +203,20 @@ function faultsOf(faults: NonNullable<SimOptions['faults']>, durability: Durabil
   return durability === 'disk' ? kinds : kinds.filter((kind) => !endsMasters.includes(kind));
 }
 
-const endsMasters: readonly FaultKind[] = ['crash-master', 'crash-all', 'failing-disk', 'stale-master', 'take-over'];
+const endsMasters: readonly FaultKind[] = [
+  'crash-master',
+  'crash-all',
+  'failing-disk',
+  'stale-master',
+  'take-over',
+  'crash-at-effect',
+  'lost-writes',
+  'torn-flush',
+  'full-disk',
+  'second-master',
+  'empty-master',
+  'old-master',
+];
 
 function layersOf(
   options: SimOptions,

@@ -22,6 +22,8 @@ import type { SimDisk } from './disk.js';
 import type { Packet, SimNetwork } from './network.js';
 import type { Observation, Role } from './observation.js';
 import { observeMasterLayer, observeSlaveLayer } from './observed-layers.js';
+import type { Mood } from './spoiled-layer.js';
+import { spoiledSlaveLayer } from './spoiled-layer.js';
 
 /** What a factory of user layers gets: once for each start of the node. The store is what survives. */
 export interface LayerContext {
@@ -45,6 +47,8 @@ export interface SimMasterOptions {
 export interface SimSlaveOptions {
   readonly makeLayer: (context: LayerContext) => SlaveUserLayer;
   readonly callbackMs: number;
+  /** What the host app's callbacks are like. */
+  readonly mood: Mood;
 }
 
 /** What all nodes of a world share. */
@@ -59,7 +63,10 @@ export interface NodeSurroundings {
 }
 
 export interface SimNodeParts extends NodeSurroundings {
+  /** Of the machine: unique in the world. */
   readonly name: NodeId;
+  /** The name under which it takes part; another machine's when names are given twice. */
+  readonly nodeId: NodeId;
   readonly disk: SimDisk;
   readonly random: Random;
   readonly clockFault: ClockFault;
@@ -120,10 +127,10 @@ abstract class SimNode<Service> {
     observe({ kind: 'started', node: this.name, role: this.role, process: this.#starts });
     const random = this.parts.random.fork();
     const store = this.disk.open(process);
-    raiseIncarnation(store, { role: this.role, node: this.name, random }).then(
+    raiseIncarnation(store, { role: this.role, node: this.parts.nodeId, random }).then(
       (incarnation) => {
         process.run(() => {
-          this.#compose({ process, store, random, self: { node: this.name, incarnation } });
+          this.#compose({ process, store, random, self: { node: this.parts.nodeId, incarnation } });
         });
       },
       (error: unknown) => {
@@ -176,19 +183,27 @@ abstract class SimNode<Service> {
     };
     const { maxDatagramBytes, receiveBufferBytes } = transport;
     const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes });
-    const node = new Node(self, ports, this.#observed(endpoint));
+    const node = new Node(
+      self,
+      ports,
+      this.#observed(endpoint, () => process.alive),
+    );
     this.#node = node;
-    this.#service = this.makeService(node, ports, { alive: () => process.alive });
+    const service = this.makeService(node, ports, { alive: () => process.alive });
+    // It may have died while it opened its copy.
+    if (process.alive) this.#service = service;
   }
 
-  #observed(endpoint: PacketEndpoint): PacketEndpoint {
+  #observed(endpoint: PacketEndpoint, alive: () => boolean): PacketEndpoint {
     const { observe } = this.parts;
     const { name: node, role } = this;
     return {
       counters: endpoint.counters,
       send: (packet, nowMs) => {
+        if (!alive()) return;
         observe({ kind: 'sent', node, role, packet });
-        endpoint.send(packet, nowMs);
+        // The process may have ended with this very effect.
+        if (alive()) endpoint.send(packet, nowMs);
       },
       takeDatagrams: (nowMs) => endpoint.takeDatagrams(nowMs),
       receive: (bytes, from, nowMs) => {
@@ -277,6 +292,10 @@ export class SimSlave extends SimNode<SlaveService> {
     return this.alive ? this.#layer : null;
   }
 
+  get mood(): Mood {
+    return this.#options.mood;
+  }
+
   get backlogBytes(): number {
     return this.alive ? (this.#core?.backlogBytes ?? 0) : 0;
   }
@@ -289,7 +308,7 @@ export class SimSlave extends SimNode<SlaveService> {
       node,
       dataSet,
       log: ports.log,
-      layer: observeSlaveLayer(layer, { node: this.name, alive, observe }),
+      layer: spoiledSlaveLayer(observeSlaveLayer(layer, { node: this.name, alive, observe }), this.#options.mood),
       options: { callbackMs: this.#options.callbackMs },
       settings: { durability, maxLeaseMs: limits.maxLeaseMs, keepAside: null },
       makeCore: (config, recovered) => {

@@ -14,9 +14,11 @@ import type { ClockFault } from './clock.js';
 import { settlePromises, Timeline } from './clock.js';
 import { describeObservation } from './describe.js';
 import { SimDisk } from './disk.js';
+import type { FaultKind } from './faults.js';
 import { SimNetwork } from './network.js';
 import type { Observation } from './observation.js';
 import { Oracle } from './oracle.js';
+import { Mood } from './spoiled-layer.js';
 import type { LayerContext, SimNodeParts } from './sim-node.js';
 import { SimMaster, SimSlave } from './sim-node.js';
 import { Trace } from './trace.js';
@@ -39,8 +41,27 @@ export interface WorldOptions {
   readonly keepTrace?: boolean;
 }
 
+/** What a process does to the world, one at a time: where it may die. */
+const effectKinds: ReadonlySet<Observation['kind']> = new Set([
+  'sent',
+  'datagram',
+  'writing',
+  'durable',
+  'called',
+  'voted',
+  'exposed',
+  'decided',
+]);
+
 /** How often checkers look at what nodes say of themselves. */
 const viewEveryMs = 30;
+
+/** Above this, looking at everybody all the time is what costs. */
+const largeGroup = 50;
+/** Above this, slaves reach masters only: by unicast, without a multicast group. */
+const starGroup = 200;
+const largeViewEveryMs = 300;
+const askEveryMs = 50;
 
 export interface WorldStats {
   readonly events: number;
@@ -63,7 +84,13 @@ export class World {
   readonly trace: Trace;
   readonly dataSet: DataSetId;
   readonly masters: readonly SimMaster[];
-  readonly slaves: readonly SimSlave[];
+  readonly slaves: SimSlave[];
+  /** Machines that don't belong: a second master, a second slave of a name. They are gone when the faults end. */
+  readonly intruders = new Set<SimMaster | SimSlave>();
+  /** Nodes whose name another disk has had meanwhile: such a one may be refused for it. */
+  readonly contested = new Set<string>();
+  /** Hears of each effect of a node right after it happened: the node may be ended there. */
+  onEffect: ((observation: Observation & { readonly node: string }) => void) | null = null;
   readonly #options: WorldOptions;
   readonly #nodes = new Map<string, SimMaster | SimSlave>();
   readonly #listeners = new Set<(node: string, event: EventRecord) => void>();
@@ -79,6 +106,9 @@ export class World {
       timeline: this.timeline,
       random: this.random.fork(),
       maxDatagramBytes: options.maxDatagramBytes ?? 1432,
+      // As with --peers: a thousand slaves that all hear each other's joins would be a million packets.
+      isStar: options.slaves > starGroup,
+      isMaster: (node) => this.#nodes.get(node)?.role === 'master',
     });
     this.bulk = new SimBulkNetwork({ timeline: this.timeline, network: this.network });
     this.oracle = new Oracle({
@@ -124,6 +154,35 @@ export class World {
     return node;
   }
 
+  /** A slave that was no member so far. */
+  addSlave(): SimSlave {
+    const slave = this.#addSlave(`s${this.slaves.length + 1}`);
+    this.slaves.push(slave);
+    return slave;
+  }
+
+  /** Another machine that calls itself by a slave's name, with a disk of its own. */
+  addTwin(of: string): SimSlave {
+    const twin = this.#addSlave(`${of}-twin-${this.intruders.size + 1}`, of);
+    this.intruders.add(twin);
+    return twin;
+  }
+
+  /** A second master with an empty disk, that nobody told to take over. */
+  addSecondMaster(): SimMaster {
+    const second = this.#addMaster(`second-${this.intruders.size + 1}`, false);
+    this.intruders.add(second);
+    return second;
+  }
+
+  /** The machine is thrown away. */
+  remove(intruder: SimMaster | SimSlave): void {
+    intruder.crash();
+    this.observe({ kind: 'diskLost', node: intruder.name });
+    this.intruders.delete(intruder);
+    this.#nodes.delete(intruder.name);
+  }
+
   /** All but the masters that wait for a take-over. */
   startAll(): void {
     this.master.start();
@@ -158,7 +217,7 @@ export class World {
   async runUntil(condition: () => boolean, withinMs: number): Promise<boolean> {
     await settlePromises();
     if (condition()) return true;
-    await this.timeline.runUntil(this.nowMs + withinMs, condition);
+    await this.timeline.runUntil(this.nowMs + withinMs, this.#nowAndThen(condition));
     return condition();
   }
 
@@ -195,6 +254,13 @@ export class World {
     const text = describeObservation(observation);
     if (text !== null) this.trace.line(this.nowMs, 'node' in observation ? observation.node : 'world', text);
     this.oracle.observe(observation);
+    if (this.onEffect !== null && 'node' in observation && effectKinds.has(observation.kind))
+      this.onEffect(observation);
+  }
+
+  /** A fault of this kind really did something: what is judged from now on, was judged under it. */
+  struck(kind: FaultKind): void {
+    this.oracle.coverage.struck(kind);
   }
 
   get stats(): WorldStats {
@@ -209,11 +275,13 @@ export class World {
 
   /** What nodes say of themselves, told to the checkers now. */
   sampleViews(): void {
-    for (const master of this.masters) {
+    for (const master of this.#nodes.values()) {
+      if (master.role !== 'master') continue;
       const view = master.paused ? undefined : master.service?.view();
       if (view !== undefined) this.observe({ kind: 'master', node: master.name, view });
     }
-    for (const slave of this.slaves) {
+    for (const slave of this.#nodes.values()) {
+      if (slave.role !== 'slave') continue;
       const view = slave.paused ? undefined : slave.service?.view();
       if (view !== undefined)
         this.observe({
@@ -227,10 +295,25 @@ export class World {
   }
 
   #sampleViews(): void {
-    this.timeline.after(viewEveryMs, () => {
+    this.timeline.after(this.#isLarge ? largeViewEveryMs : viewEveryMs, () => {
       this.sampleViews();
       this.#sampleViews();
     });
+  }
+
+  get #isLarge(): boolean {
+    return this.#options.slaves > largeGroup;
+  }
+
+  /** Asking hundreds of nodes after each event would cost more than what they do. */
+  #nowAndThen(condition: () => boolean): () => boolean {
+    if (!this.#isLarge) return condition;
+    let askedMs = -Infinity;
+    return () => {
+      if (this.nowMs - askedMs < askEveryMs) return false;
+      askedMs = this.nowMs;
+      return condition();
+    };
   }
 
   #addMaster(name: string, takeOver: boolean): SimMaster {
@@ -248,9 +331,14 @@ export class World {
     return master;
   }
 
-  #addSlave(name: string): SimSlave {
+  #addSlave(name: string, nodeId = name): SimSlave {
     const { slaveLayer, callbackMs } = this.#options;
-    const slave = new SimSlave(this.#parts(name), {
+    // A stream of its own, so that a world without such faults draws what it always drew.
+    const mood = new Mood(seededRandom(this.#options.seed ^ (0xca11 * (this.#nodes.size + 1))), (kind) => {
+      this.struck(kind);
+    });
+    const slave = new SimSlave(this.#parts(name, nodeId), {
+      mood,
       makeLayer: slaveLayer,
       callbackMs: callbackMs ?? limits.callbackMs,
     });
@@ -258,7 +346,7 @@ export class World {
     return slave;
   }
 
-  #parts(name: string): SimNodeParts {
+  #parts(name: string, nodeId = name): SimNodeParts {
     const random = this.random.fork();
     const disk = new SimDisk(name, { timeline: this.timeline, random: random.fork() });
     disk.observe({
@@ -271,9 +359,13 @@ export class World {
       failed: (node) => {
         this.observe({ kind: 'diskFailed', node });
       },
+      struck: (kind) => {
+        this.struck(kind);
+      },
     });
     return {
       name: nodeNamed(name),
+      nodeId: nodeNamed(nodeId),
       disk,
       random,
       clockFault: this.#clockFault(random),
@@ -315,6 +407,9 @@ export class World {
         if (node === undefined) return;
         node.handling(null);
         this.observe({ kind: 'received', node: node.name, role: node.role, corrupt: packet.corrupt });
+      },
+      struck: (kind) => {
+        this.struck(kind);
       },
       dropped: (packet, why) => {
         this.trace.line(

@@ -36,6 +36,8 @@ export interface CheckContext {
   /** A node's disk as a new process would find it now. */
   readonly durable: (node: string) => StoreReader | null;
   readonly fail: (id: GuaranteeId, text: string) => void;
+  /** This guarantee could have been broken just now, and was looked at. What coverage counts. */
+  readonly judged: (id: GuaranteeId) => void;
 }
 
 /** One guarantee. It sees everything that happens, in order, and is asked once more at the end of a run that converged. */

@@ -188,6 +188,7 @@ describe('each checker bites', () => {
       nowMs: () => 0,
       durable: () => null,
       fail: () => undefined,
+      judged: () => undefined,
     } as const;
     expect(checkers.map((make) => make(context).id)).toEqual([...guaranteeIds]);
   });

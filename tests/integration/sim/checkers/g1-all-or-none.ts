@@ -11,7 +11,7 @@ import type { Truth } from '../truth.js';
  * containing it, in the end. Stronger: nothing is exposed that no master durably committed, and nothing is committed
  * without the yes of every voter that its prepare names, or of as many as its caller asked for.
  */
-export const g1AllOrNone: CheckerFactory = ({ takeOver, truth, fail }) => {
+export const g1AllOrNone: CheckerFactory = ({ takeOver, truth, fail, judged }) => {
   const exposed = new Map<string, Tip | null>();
   const voted = new Map<string, Map<string, Tip>>();
   const exposedBy = new Map<string, string>();
@@ -29,11 +29,13 @@ export const g1AllOrNone: CheckerFactory = ({ takeOver, truth, fail }) => {
     id: 'G1',
     observe: (observation) => {
       decisions.observe(observation);
+      if (observation.kind === 'diskLost') voted.delete(observation.node);
       if (observation.kind === 'exposed') {
         const { node, tip } = observation;
         exposed.set(node, tip);
         if (tip === null) return;
         exposedBy.set(tipKey(tip), node);
+        judged('G1');
         if (truth.isAborted(tip)) fail('G1', `${node} exposes ${showTip(tip)}, whose round aborted`);
         if (!truth.isCommitted(tip)) fail('G1', `${node} exposes ${showTip(tip)}, which nobody durably committed`);
       } else if (

@@ -5,7 +5,7 @@ import type { CheckerFactory } from './checker.js';
 const quietDatagramsPerSecond = 40;
 
 /** G10: memory, queues and repair traffic are bounded; when everybody is healed, nobody goes on asking. */
-export const g10Bounds: CheckerFactory = ({ maxOpenRounds, nowMs, fail }) => {
+export const g10Bounds: CheckerFactory = ({ maxOpenRounds, nowMs, fail, judged }) => {
   let convergedMs: number | null = null;
   const quiet = new Map<string, number>();
   return {
@@ -15,6 +15,7 @@ export const g10Bounds: CheckerFactory = ({ maxOpenRounds, nowMs, fail }) => {
       if (observation.kind === 'datagram' && convergedMs !== null)
         quiet.set(observation.node, (quiet.get(observation.node) ?? 0) + 1);
       if (observation.kind === 'master') {
+        judged('G10');
         const { queued, openRounds, members, historyBytes } = observation.view;
         const preparing = openRounds.length;
         if (queued > limits.maxQueuedReplications) fail('G10', `${observation.node} queues ${queued} replications`);

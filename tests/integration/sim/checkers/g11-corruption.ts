@@ -2,11 +2,12 @@ import { Attribution } from './attribution.js';
 import type { CheckerFactory } from './checker.js';
 
 /** G11: corrupt, forged and foreign packets never reach a callback, nor the disk; nothing of them is believed. */
-export const g11Corruption: CheckerFactory = ({ fail }) => {
+export const g11Corruption: CheckerFactory = ({ fail, judged }) => {
   const attribution = new Attribution();
   return {
     id: 'G11',
     observe: (observation) => {
+      if (observation.kind === 'receiving' && observation.corrupt) judged('G11');
       if (observation.kind === 'receiving' && observation.corrupt && observation.envelopes.length > 0) {
         const kinds = observation.envelopes.map(({ message }) => message.kind).join(', ');
         fail('G11', `${observation.node} takes a corrupt datagram for ${kinds}`);

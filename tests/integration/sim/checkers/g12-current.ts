@@ -9,7 +9,7 @@ import { committedTips } from './g3-commit-after-decision.js';
  * anybody could know of it: a message of a master says it, or a caller or the master's own layer is told. A decision
  * that only lies on the master's disk, whose layer is still writing, is known to nobody.
  */
-export const g12Current: CheckerFactory = ({ leaseMs, takeOver, truth, nowMs, fail }) => {
+export const g12Current: CheckerFactory = ({ leaseMs, takeOver, truth, nowMs, fail, judged }) => {
   const known: { readonly tip: Tip; readonly atMs: number }[] = [];
 
   const learn = (tip: Tip | null): void => {
@@ -22,6 +22,7 @@ export const g12Current: CheckerFactory = ({ leaseMs, takeOver, truth, nowMs, fa
     const sleepMs = hasSlept ? leaseMs / 4 : 0;
     const ageMs = leaseMs * (1 + 2 * limits.clockRateError) + sleepMs;
     const committed = known.findLast(({ atMs }) => atMs <= nowMs() - ageMs)?.tip ?? null;
+    if (committed !== null) judged('G12');
     if (truth.contains(tip, committed)) return;
     // With `live` voters a master that was replaced may commit on its side of a cut: the guarantee is per chain then.
     if (takeOver && !truth.contains(committed, tip)) return;

@@ -7,10 +7,11 @@ import type { CheckerFactory } from './checker.js';
  * acknowledged, and since there is one line of masters' disks, no copy is ever called diverged. Not judged with a second
  * master: then two sides of a cut both commit, and one side is fenced, rightly.
  */
-export const g13StaleMaster: CheckerFactory = ({ takeOver, durability, truth, fail }) => {
+export const g13StaleMaster: CheckerFactory = ({ takeOver, durability, truth, fail, judged }) => {
   let acknowledged: Tip | null = null;
 
   const onLeading = (node: string, tip: Tip | null): void => {
+    if (acknowledged !== null) judged('G13');
     if (truth.contains(tip, acknowledged)) return;
     fail('G13', `${node} leads at ${showTip(tip)}, although ${showTip(acknowledged)} was acknowledged`);
   };

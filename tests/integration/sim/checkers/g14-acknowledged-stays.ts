@@ -3,7 +3,7 @@ import { showTip } from '../../../../shared/protocol/kernel/ids.js';
 import type { CheckerFactory } from './checker.js';
 
 /** G14: no acknowledged change is lost by any single crash: at the end all of them are in every copy. */
-export const g14AcknowledgedStays: CheckerFactory = ({ durability, takeOver, truth, fail }) => {
+export const g14AcknowledgedStays: CheckerFactory = ({ durability, takeOver, truth, fail, judged }) => {
   const acknowledged: Tip[] = [];
   const final = new Map<string, Tip | null>();
   return {
@@ -16,12 +16,14 @@ export const g14AcknowledgedStays: CheckerFactory = ({ durability, takeOver, tru
           fail('G14', `${observation.node} acknowledges ${showTip(tip)}, which is on no master's disk`);
         }
       }
+      if (observation.kind === 'diskLost') final.delete(observation.node);
       if (observation.kind === 'exposed') final.set(observation.node, observation.tip);
       if (observation.kind === 'master' && observation.view.phase === 'leading')
         final.set(observation.node, observation.view.tip);
     },
     finish: () => {
       if (durability === 'memory' || takeOver) return;
+      if (acknowledged.length > 0) judged('G14');
       for (const [node, tip] of final) {
         const lost = acknowledged.find((change) => !truth.contains(tip, change));
         if (lost !== undefined)

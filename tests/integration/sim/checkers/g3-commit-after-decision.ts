@@ -4,11 +4,12 @@ import type { Message } from '../../../../shared/protocol/wire/messages.js';
 import type { CheckerFactory } from './checker.js';
 
 /** G3: no commit leaves before the decision is durable, by whatever message it would leave. */
-export const g3CommitAfterDecision: CheckerFactory = ({ durability, truth, fail }) => ({
+export const g3CommitAfterDecision: CheckerFactory = ({ durability, truth, fail, judged }) => ({
   id: 'G3',
   observe: (observation) => {
     if (durability === 'memory' || observation.kind !== 'sent' || observation.role !== 'master') return;
     for (const tip of committedTips(observation.packet.message)) {
+      if (tip !== null) judged('G3');
       if (truth.isCommitted(tip)) continue;
       fail(
         'G3',

@@ -6,7 +6,7 @@ import type { CheckerFactory } from './checker.js';
  * G4: data and tip become durable in one atomic write. What a process finds at its start must be the contents that the
  * tip it finds stands for, as the master had them.
  */
-export const g4DataWithTip: CheckerFactory = ({ durability, fail }) => {
+export const g4DataWithTip: CheckerFactory = ({ durability, fail, judged }) => {
   const contents = new Map<string, Digest>();
   return {
     id: 'G4',
@@ -22,7 +22,9 @@ export const g4DataWithTip: CheckerFactory = ({ durability, fail }) => {
       )
         return;
       const expected = contents.get(tipKey(observation.tip));
-      if (expected === undefined || expected === observation.digest) return;
+      if (expected === undefined) return;
+      judged('G4');
+      if (expected === observation.digest) return;
       fail(
         'G4',
         `${observation.node} finds the tip ${showTip(observation.tip)} on its disk with data that isn't of that state`,

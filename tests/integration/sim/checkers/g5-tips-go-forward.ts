@@ -3,17 +3,19 @@ import { sameTip, showTip } from '../../../../shared/protocol/kernel/ids.js';
 import type { CheckerFactory } from './checker.js';
 
 /** G5: a slave's tip never goes back, save by a snapshot after divergence; and no change lands on another base. */
-export const g5TipsGoForward: CheckerFactory = ({ truth, durability, fail }) => {
+export const g5TipsGoForward: CheckerFactory = ({ truth, durability, fail, judged }) => {
   const tips = new Map<string, Tip | null>();
   return {
     id: 'G5',
     observe: (observation) => {
+      if (observation.kind === 'diskLost') tips.delete(observation.node);
       if (observation.kind !== 'exposed') return;
       const { node, how, from, tip } = observation;
       const prior = tips.get(node) ?? null;
       tips.set(node, tip);
       if (sameTip(prior, tip) || prior === null) return;
       if (how === 'open' && durability === 'memory') return;
+      judged('G5');
       if (how === 'commit' && from !== null && !sameTip(from, prior)) {
         fail('G5', `${node} at ${showTip(prior)} commits a change that starts from ${showTip(from)}`);
       }

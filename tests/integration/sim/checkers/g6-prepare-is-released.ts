@@ -20,7 +20,7 @@ interface Copy {
  * G6: every prepare is released by exactly one effective commit or abort, also across restarts. Effective: of a change
  * that isn't applied yet; a commit of the present tip repeats, which is allowed.
  */
-export const g6PrepareIsReleased: CheckerFactory = ({ dataSet, durability, truth, durable, fail }) => {
+export const g6PrepareIsReleased: CheckerFactory = ({ dataSet, durability, truth, durable, fail, judged }) => {
   const copies = new Map<string, Copy>();
   const copyOf = (node: string): Copy => {
     const copy = copies.get(node) ?? {
@@ -66,9 +66,13 @@ export const g6PrepareIsReleased: CheckerFactory = ({ dataSet, durability, truth
   return {
     id: 'G6',
     observe: (observation) => {
+      if (observation.kind === 'diskLost') copies.delete(observation.node);
       if (observation.kind === 'started' && observation.role === 'slave') onRestart(observation.node);
-      if (observation.kind === 'voted' && observation.yes)
+      if (observation.kind === 'voted' && observation.yes) {
         copyOf(observation.node).prepared.set(tipKey(observation.to), observation.to);
+        // Judged at the end: by then it has to be released.
+        judged('G6');
+      }
       if (observation.kind === 'durable') onDurable(observation.node, observation.operations);
       if (observation.kind === 'exposed') {
         if (observation.how === 'open') onOpened(observation.node, observation.tip);

@@ -6,7 +6,7 @@ import type { CheckerFactory } from './checker.js';
 export const convergenceBoundMs = 45_000;
 
 /** G9: after faults end, every slave reaches the master's tip within the bound, from heartbeats alone. */
-export const g9Convergence: CheckerFactory = ({ nowMs, fail }) => {
+export const g9Convergence: CheckerFactory = ({ nowMs, fail, judged }) => {
   let healedMs: number | null = null;
   let convergedMs: number | null = null;
   let masterTip: Tip | null = null;
@@ -14,7 +14,8 @@ export const g9Convergence: CheckerFactory = ({ nowMs, fail }) => {
   return {
     id: 'G9',
     observe: (observation) => {
-      if (observation.kind === 'healed') healedMs = nowMs();
+      if (observation.kind === 'diskLost') slaves.delete(observation.node);
+      else if (observation.kind === 'healed') healedMs = nowMs();
       else if (observation.kind === 'converged') convergedMs = nowMs();
       else if (observation.kind === 'master') masterTip = observation.view.tip;
       else if (observation.kind === 'slave') {
@@ -27,6 +28,7 @@ export const g9Convergence: CheckerFactory = ({ nowMs, fail }) => {
     },
     finish: () => {
       if (healedMs === null) return;
+      judged('G9');
       if (convergedMs !== null && convergedMs - healedMs <= convergenceBoundMs) return;
       const behind = [...slaves].filter(
         ([, slave]) => !sameTip(slave.tip, masterTip) || !slave.facts.startsWith('current'),

@@ -137,6 +137,7 @@ export class SimulatedStage implements Stage {
     const twin = new SimSlave(
       {
         name: original.name,
+        nodeId: original.name,
         timeline,
         network,
         bulk,
@@ -153,7 +154,7 @@ export class SimulatedStage implements Stage {
           this.#tally.event(as, { name, fields });
         },
       },
-      { makeLayer: (context) => this.#cast.slave(context, as), callbackMs: this.#callbackMs },
+      { makeLayer: (context) => this.#cast.slave(context, as), callbackMs: this.#callbackMs, mood: original.mood },
     );
     this.#twins.set(as, twin);
     twin.start();
