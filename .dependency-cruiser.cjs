@@ -10,6 +10,7 @@ const unitTest = '[.]test[.]ts$';
 const kernel = '^shared/protocol/kernel/';
 const wire = '^shared/protocol/wire/';
 const stream = '^shared/protocol/stream/';
+const secure = '^shared/protocol/secure/';
 const keyValue = '^shared/protocol/key-value/';
 const runtime = '^shared/runtime/';
 const ports = '^shared/runtime/ports[.]ts$';
@@ -33,6 +34,11 @@ module.exports = {
     layer('kernel-knows-nothing', 'The kernel is the floor: it imports nothing but itself.', kernel, [kernel]),
     layer('wire-knows-kernel', 'The wire format knows the kernel only.', wire, [kernel, wire]),
     layer('stream-knows-wire', 'Streams know the wire format and the kernel.', stream, [kernel, wire, stream]),
+    layer('secure-knows-wire', 'Keys, seals and signatures know the wire format and the kernel.', secure, [
+      kernel,
+      wire,
+      secure,
+    ]),
     layer('key-value-knows-kernel', 'The key-value operations know the kernel only.', keyValue, [kernel, keyValue]),
     layer(
       'core-knows-protocol',
@@ -44,7 +50,7 @@ module.exports = {
       'runtime-knows-protocol',
       'The machine layer knows kernel, wire and stream, and a core only by its types.',
       runtime,
-      [kernel, wire, stream, runtime, anyCore],
+      [kernel, wire, stream, secure, runtime, anyCore],
     ),
     {
       name: 'runtime-sees-core-as-interface',
@@ -77,7 +83,10 @@ module.exports = {
       comment:
         'Cores and protocol know no machine. The exceptions are pure functions of bytes: the digest, and the checksum and the check of text in the wire format.',
       severity: 'error',
-      from: { path: `${anyCore}|^shared/protocol/`, pathNot: [unitTest, '^shared/protocol/kernel/digest[.]ts$', wire] },
+      from: {
+        path: `${anyCore}|^shared/protocol/`,
+        pathNot: [unitTest, '^shared/protocol/kernel/digest[.]ts$', wire, secure],
+      },
       to: { dependencyTypes: ['core'] },
     },
     {
@@ -87,6 +96,13 @@ module.exports = {
       severity: 'error',
       from: { path: wire, pathNot: unitTest },
       to: { dependencyTypes: ['core'], pathNot: '^(node:)?(buffer|zlib)$' },
+    },
+    {
+      name: 'secure-needs-only-crypto',
+      comment: 'Ciphers and signatures are functions of bytes. Keys and salts are drawn elsewhere and given in.',
+      severity: 'error',
+      from: { path: secure, pathNot: unitTest },
+      to: { dependencyTypes: ['core'], pathNot: '^(node:)?crypto$' },
     },
     {
       name: 'cores-need-no-package',

@@ -1,6 +1,8 @@
 import { Option, type Command } from 'commander';
+import type { KeySource } from '../shared/runtime/key-files.js';
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { Durability } from '../shared/protocol/kernel/outcome.js';
+import { checkNetwork } from '../shared/runtime/open-networks.js';
 import {
   dataSetNames,
   hostPort,
@@ -26,6 +28,7 @@ export interface BinaryFlags {
   readonly peers?: readonly string[];
   readonly port: number;
   readonly durability: Durability;
+  readonly keys?: string;
   readonly insecure?: true;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
@@ -68,7 +71,8 @@ export function withBinaryFlags(
         .choices(['disk', 'memory'])
         .default('disk'),
     )
-    .option('--insecure', 'use addresses other than loopback, although nothing is encrypted or authenticated')
+    .option('--keys <file>', `the group's keys, made by keygen; default: the text in ${keysVariable}, if any`)
+    .option('--insecure', 'use addresses other than loopback, although nothing there is encrypted or authenticated')
     .addOption(
       new Option('--log-level <level>', 'least important event to log, on stderr')
         .choices(['debug', 'info', 'warn', 'error'])
@@ -77,18 +81,29 @@ export function withBinaryFlags(
     .addOption(new Option('--log-format <format>', 'of the log').choices(['text', 'json']).default('text'));
 }
 
-/** Refuses to open anything to other machines unless told: packets and HTTP carry no authentication. */
+/** The same text as in a key file. */
+export const keysVariable = 'LOCKSTEP_KEYS';
+
+export function keySourceOf(flags: BinaryFlags, environment: NodeJS.ProcessEnv = process.env): KeySource | undefined {
+  if (flags.keys !== undefined) return { file: flags.keys };
+  const text = environment[keysVariable];
+  return text === undefined || text === '' ? undefined : { text, name: keysVariable };
+}
+
+/** Refuses to open anything to other machines unattended: packets without keys, and HTTP, which has none. */
 export function refuseOpenDoors(flags: BinaryFlags, http: HostPort): void {
   if (flags.insecure === true) return;
-  const open: readonly (readonly [flag: string, value: string])[] = [
-    ...(isLoopback(flags.interface) ? [] : [['--interface', flags.interface] as const]),
-    ...(isLoopback(http.host) ? [] : [['--http', `${http.host}:${http.port}`] as const]),
-    ...(flags.peers ?? []).filter((peer) => !isLoopback(hostPort(peer).host)).map((peer) => ['--peers', peer] as const),
-  ];
-  const first = open[0];
-  if (first === undefined) return;
-  throw new LockstepError(
-    'bad-option',
-    `${first[0]} ${first[1]} leaves this machine, where nothing is encrypted or authenticated yet; use a loopback address, or say --insecure in a network that you trust`,
-  );
+  if (!isLoopback(http.host)) {
+    throw new LockstepError(
+      'bad-option',
+      `--http ${http.host}:${http.port} leaves this machine, where HTTP is neither encrypted nor authenticated yet; use a loopback address, or say --insecure in a network that you trust`,
+    );
+  }
+  checkNetwork({
+    interface: flags.interface,
+    peers: flags.peers ?? [],
+    hasKeys: keySourceOf(flags) !== undefined,
+    insecure: false,
+    log: { record: () => undefined },
+  });
 }

@@ -34,6 +34,7 @@ export async function runBinary(
     };
   });
   for (const signal of signals) process.on(signal, onSignal);
+  const reloads: (() => void)[] = [];
   try {
     return await run({
       log: createLogger({ level: flags.logLevel, format: flags.logFormat }),
@@ -44,8 +45,13 @@ export async function runBinary(
         shell.err(`lockstep: ${oneLine(line)}\n`);
       },
       stop,
+      onReload: (reload) => {
+        reloads.push(reload);
+        process.on('SIGHUP', reload);
+      },
     });
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
+    for (const reload of reloads) process.off('SIGHUP', reload);
   }
 }

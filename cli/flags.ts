@@ -4,6 +4,9 @@ import { InvalidArgumentError } from 'commander';
 import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
 import type { VoterPolicy } from '../shared/protocol/kernel/outcome.js';
 import { parseKey } from '../shared/http/input.js';
+import { isLoopback } from '../shared/runtime/addresses.js';
+
+export { isLoopback };
 
 /**
  * Values of flags. Each parser returns the value or throws what the command line shows in one line: the flag, the value,
@@ -129,10 +132,6 @@ export function nodeUrl(text: string): URL {
     throw new InvalidArgumentError('Give the HTTP address of a node, such as http://127.0.0.1:7400.');
   }
   return url;
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 /** `300.1.2.3` is no name, though its characters are. */

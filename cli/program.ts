@@ -3,6 +3,8 @@ import { addDelete } from './delete.js';
 import { endingOf, oneLine } from './exit.js';
 import { addForget } from './forget.js';
 import { addGet } from './get.js';
+import { addKey } from './key-rotate.js';
+import { addKeygen } from './keygen.js';
 import { addLoad } from './load.js';
 import { addMaster } from './master.js';
 import { addMembers } from './members.js';
@@ -42,6 +44,8 @@ export function createProgram(shell: Shell): Command {
   addStatus(program, shell);
   addMembers(program, shell);
   addForget(program, shell);
+  addKeygen(program, shell);
+  addKey(program, shell);
   return program;
 }
 

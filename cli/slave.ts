@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { Option, type Command } from 'commander';
 import { errorText, LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { ShellValidator } from '../slave/main.js';
-import { defaultDataSet, refuseOpenDoors, withBinaryFlags, type BinaryFlags } from './binary-flags.js';
+import { defaultDataSet, keySourceOf, refuseOpenDoors, withBinaryFlags, type BinaryFlags } from './binary-flags.js';
 import { ending } from './common.js';
 import { nodeName } from './flags.js';
 import type { Shell } from './shell.js';
@@ -32,6 +32,7 @@ export function addSlave(program: Command, shell: Shell): void {
       ending(shell, async (flags: SlaveFlags) => {
         const http = flags.http ?? defaultHttp;
         refuseOpenDoors(flags, http);
+        const keys = keySourceOf(flags);
         const store = flags.store ?? defaultStore(flags.name);
         const validate = flags.validate === undefined ? null : await loadValidator(flags.validate);
         const [{ runBinary }, { runSlave }] = await Promise.all([import('./daemon.js'), import('../slave/main.js')]);
@@ -46,6 +47,8 @@ export function addSlave(program: Command, shell: Shell): void {
               interface: flags.interface,
               port: flags.port,
               durability: flags.durability,
+              insecure: flags.insecure === true,
+              ...(keys === undefined ? {} : { keys }),
               ...(flags.peers === undefined ? {} : { peers: flags.peers }),
               validate,
             },

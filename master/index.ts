@@ -51,3 +51,4 @@ export type {
 export type { StoreKey, StoreReader, StoreTransaction, StoreValue } from '../shared/protocol/kernel/store.js';
 export type { DeleteOperation, Entry, Json, Operation, PutOperation } from '../shared/protocol/key-value/operations.js';
 export type { Clock, EventLog, EventRecord, Store } from '../shared/runtime/ports.js';
+export type { KeySource } from '../shared/runtime/key-files.js';

@@ -2,7 +2,7 @@ import { exitCodes, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { Json } from '../shared/protocol/key-value/operations.js';
 import { crashPointOf, crashPointVariable } from '../shared/runtime/crash-points.js';
 import { watchHalts, type Halt } from '../shared/binary/halts.js';
-import { addressLine, closeAll, type BinaryContext } from '../shared/binary/serve.js';
+import { addressLine, closeAll, reloadKeysWhenTold, type BinaryContext } from '../shared/binary/serve.js';
 import { checkStoreContents, recordStoreContents } from '../shared/binary/store-contents.js';
 import { createServer, listen, refuseUntilOpen } from '../shared/http/server.js';
 import { addMasterRoutes, type ServedOriginal } from './http/api.js';
@@ -51,6 +51,7 @@ export async function runMaster(settings: MasterSettings, context: BinaryContext
     for (const name of settings.dataSets)
       dataSets.set(name, await master.register(name, keyValue<Json>(), settings.defaults));
     isOpen = true;
+    if (settings.keys !== undefined) reloadKeysWhenTold(master, context);
     context.announce(
       addressLine(`master ${settings.name}`, {
         ...settings,

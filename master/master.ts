@@ -4,10 +4,13 @@ import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
 import { limits } from '../shared/protocol/kernel/limits.js';
 import { Endpoint } from '../shared/protocol/stream/endpoint.js';
 import { endpointUnderTest, layerUnderTest } from '../shared/runtime/crash-hooks.js';
+import type { PacketSeal } from '../shared/protocol/wire/seal.js';
+import type { KeySource } from '../shared/runtime/key-files.js';
 import type { NodePorts } from '../shared/runtime/node.js';
 import { Node } from '../shared/runtime/node.js';
 import type { EventListener } from '../shared/runtime/node-events.js';
 import { EventHub, silentLog } from '../shared/runtime/node-events.js';
+import type { NodeKeys } from '../shared/runtime/node-keys.js';
 import { openPorts } from '../shared/runtime/node-open.js';
 import { MasterCore } from './service/core/master-core.js';
 import type { MasterView } from './service/core/view.js';
@@ -37,6 +40,8 @@ export interface MasterFoundation {
   readonly incarnation: Incarnation;
   readonly ports: NodePorts;
   readonly settings: MasterSettings;
+  /** Absent or null: datagrams carry a checksum. */
+  readonly secured?: { readonly seal: PacketSeal; readonly keys: NodeKeys } | null;
   /** Lets go of the ports, after everything else ended. */
   readonly release: () => Promise<void>;
 }
@@ -61,7 +66,9 @@ export class Master implements AsyncDisposable {
     this.#events = new EventHub(ports.log);
     const self = { node: name, incarnation };
     const { maxDatagramBytes, receiveBufferBytes } = ports.transport;
-    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes });
+    const { secured } = foundation;
+    const sealing = secured === undefined || secured === null ? {} : { seal: secured.seal };
+    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes, ...sealing });
     this.#node = new Node(self, ports, endpointUnderTest(endpoint, ports.crashPoint));
   }
 
@@ -154,6 +161,17 @@ export class Master implements AsyncDisposable {
   /** Listens for one name of event, or for all with `*`. The returned function stops it. */
   on(event: string, listener: EventListener): () => void {
     return this.#events.on(event, listener);
+  }
+
+  /**
+   * Reads the keys again from where they came from, or from elsewhere, and uses them from the next datagram on. Rejects
+   * with `bad-option` when they can't be used (those before stay in use), or when this master was opened without keys.
+   */
+  async reloadKeys(source?: KeySource): Promise<void> {
+    const keys = this.#foundation.secured?.keys;
+    if (keys === undefined)
+      throw new LockstepError('bad-option', 'this master runs without keys; give it keys when it is started');
+    await keys.reload(this.#events, source);
   }
 
   /** Settles open rounds, says goodbye, closes sockets and store. Never rejects for what peers do. */

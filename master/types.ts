@@ -8,6 +8,7 @@ import type {
   VoterPolicy,
 } from '../shared/protocol/kernel/outcome.js';
 import type { CrashPoint } from '../shared/runtime/crash-points.js';
+import type { KeySource } from '../shared/runtime/key-files.js';
 import type { EventLog } from '../shared/runtime/ports.js';
 import type { MemberView, MasterView } from './service/core/view.js';
 import type { MasterUserLayer } from './user/contract.js';
@@ -22,6 +23,13 @@ export interface GroupOptions {
   readonly peers?: readonly string[];
   /** The port of the node's own socket; default 0, any free one. With `peers` on the other side, give it. */
   readonly port?: number;
+  /**
+   * The group's keys, made by `lockstep keygen`: the path of a key file, or its text. Datagrams and streams are then
+   * encrypted, and what only a master may say is signed. Default: none, which only loopback allows.
+   */
+  readonly keys?: KeySource;
+  /** Leave this machine without keys: everybody on that network can read and change what is said. Default false. */
+  readonly insecure?: boolean;
 }
 
 export interface MasterOptions extends GroupOptions {

@@ -2,13 +2,14 @@ import { resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { errorText } from '../shared/protocol/kernel/errors.js';
 import { compileForBench } from './bench/compile.js';
-import { BenchGroup, RawGroup, type BenchOptions } from './bench/group.js';
+import { BenchGroup, benchKeys, RawGroup, type BenchOptions } from './bench/group.js';
 import {
   batch,
   callers,
   measureLatency,
   measureMemory,
   measureRaw,
+  measureSecurity,
   measureThroughput,
   repeats,
 } from './bench/measure.js';
@@ -19,7 +20,7 @@ import { workload } from './bench/tasks.js';
  * `npm run bench [-- throughput|latency|raw|memory] [--seconds N] [--updates N] [--json] [--profile FOLDER]`. Exit code 0
  * when it measured, whatever the figures; with `--strict` 3 when one misses its target.
  */
-const parts = ['throughput', 'latency', 'raw', 'memory'] as const;
+const parts = ['throughput', 'latency', 'raw', 'memory', 'security'] as const;
 type Part = (typeof parts)[number];
 
 interface Flags {
@@ -82,6 +83,15 @@ async function measure(part: Part, options: BenchOptions, { seconds, updates }: 
     await raw.end();
     return { raw: result };
   }
+  if (part === 'security') {
+    const groups = [
+      await BenchGroup.start(options),
+      await BenchGroup.start({ ...options, keys: benchKeys() }),
+    ] as const;
+    const security = await measureSecurity(...groups, seconds);
+    for (const group of groups) await group.end();
+    return { security };
+  }
   const bench = await BenchGroup.start(options);
   const result = await measureGroup(part, bench, { seconds, updates });
   await bench.end();
@@ -89,7 +99,7 @@ async function measure(part: Part, options: BenchOptions, { seconds, updates }: 
 }
 
 async function measureGroup(
-  part: Exclude<Part, 'raw'>,
+  part: Exclude<Part, 'raw' | 'security'>,
   bench: BenchGroup,
   { seconds, updates }: { readonly seconds: number; readonly updates: number },
 ): Promise<Results> {

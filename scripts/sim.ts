@@ -19,6 +19,7 @@ interface SimFlags {
   readonly faults: boolean;
   readonly trace: boolean;
   readonly takeOver: boolean;
+  readonly keys?: boolean;
   readonly worker: boolean;
   /** Stop at the first seed in which this guarantee fails. */
   readonly until?: string;
@@ -52,7 +53,8 @@ function replayCommand(seed: number, flags: SimFlags): string {
 
 function passedOn(flags: SimFlags): readonly string[] {
   const slaves = flags.slaves === undefined ? [] : ['--slaves', String(flags.slaves)];
-  return [...slaves, ...(flags.faults ? [] : ['--no-faults']), ...(flags.takeOver ? ['--take-over'] : [])];
+  const keys = flags.keys === undefined ? [] : [flags.keys ? '--keys' : '--no-keys'];
+  return [...slaves, ...(flags.faults ? [] : ['--no-faults']), ...(flags.takeOver ? ['--take-over'] : []), ...keys];
 }
 
 async function runOne(seed: number, flags: SimFlags): Promise<SeedLine> {
@@ -61,6 +63,7 @@ async function runOne(seed: number, flags: SimFlags): Promise<SeedLine> {
     ...(flags.slaves === undefined ? {} : { slaves: flags.slaves }),
     ...(flags.takeOver ? { faults: [...defaultFaults, 'take-over'], swarm: true } : {}),
     ...(flags.faults ? {} : { faults: 'none', swarm: false }),
+    ...(flags.keys === undefined ? {} : { keys: flags.keys }),
     keepTrace: flags.trace,
   });
   if (flags.trace) for (const line of result.trace) process.stdout.write(`${line}\n`);
@@ -144,6 +147,8 @@ async function main(): Promise<number> {
     .option('--slaves <count>', 'instead of what the seed draws', wholeNumber)
     .option('--no-faults', 'calm network, sound disks, no crashes')
     .option('--take-over', 'a second master takes over now and then', false)
+    .option('--keys', 'encrypt and sign datagrams in every seed; default: in every fifth')
+    .option('--no-keys', 'in none')
     .option('--until <guarantee>', 'stop at the first seed that breaks this one, G1 to G14')
     .option('--processes <count>', 'at once; default: one for each processor when there are many seeds', wholeNumber)
     .option('--json', 'print the result as JSON, coverage included', false)

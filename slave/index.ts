@@ -35,3 +35,4 @@ export type { StoreKey, StoreReader, StoreTransaction, StoreValue } from '../sha
 export type { SlaveState } from '../shared/protocol/wire/messages.js';
 export type { DeleteOperation, Entry, Json, Operation, PutOperation } from '../shared/protocol/key-value/operations.js';
 export type { EventLog, EventRecord, Store } from '../shared/runtime/ports.js';
+export type { KeySource } from '../shared/runtime/key-files.js';

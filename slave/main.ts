@@ -1,7 +1,7 @@
 import { exitCodes, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../shared/protocol/key-value/operations.js';
 import { watchHalts } from '../shared/binary/halts.js';
-import { addressLine, closeAll, type BinaryContext } from '../shared/binary/serve.js';
+import { addressLine, closeAll, reloadKeysWhenTold, type BinaryContext } from '../shared/binary/serve.js';
 import { checkStoreContents, recordStoreContents } from '../shared/binary/store-contents.js';
 import { crashPointOf, crashPointVariable } from '../shared/runtime/crash-points.js';
 import { createServer, listen, refuseUntilOpen } from '../shared/http/server.js';
@@ -59,6 +59,7 @@ export async function runSlave(settings: SlaveSettings, context: BinaryContext):
     for (const name of settings.dataSets)
       dataSets.set(name, await slave.register(name, keyValue<Json>(validatorFor(name, settings.validate))));
     isOpen = true;
+    if (settings.keys !== undefined) reloadKeysWhenTold(slave, context);
     context.announce(
       addressLine(`slave ${settings.name}`, { ...settings, url, address: slave.address, peers: settings.peers ?? [] }),
     );

@@ -1,6 +1,7 @@
 import type { Tip } from '../shared/protocol/kernel/ids.js';
 import type { Durability } from '../shared/protocol/kernel/outcome.js';
 import type { CrashPoint } from '../shared/runtime/crash-points.js';
+import type { KeySource } from '../shared/runtime/key-files.js';
 import type { EventLog, Store } from '../shared/runtime/ports.js';
 import type { SlaveView } from './service/core/view.js';
 import type { SlaveState } from '../shared/protocol/wire/messages.js';
@@ -22,6 +23,13 @@ export interface SlaveOptions {
   readonly peers?: readonly string[];
   /** The port of the node's own socket; default 0, any free one. */
   readonly port?: number;
+  /**
+   * The group's keys, made by `lockstep keygen`: the path of a key file, or its text. Datagrams and streams are then
+   * encrypted, and what only a master may say is signed. Default: none, which only loopback allows.
+   */
+  readonly keys?: KeySource;
+  /** Leave this machine without keys: everybody on that network can read and change what is said. Default false. */
+  readonly insecure?: boolean;
   readonly log?: EventLog;
   /** @internal Tests only: where this process is to die. */
   readonly crashPoint?: CrashPoint | undefined;

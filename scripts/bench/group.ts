@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { drawKey, keyFileText, masterFile, slaveFileOf } from '../../shared/runtime/key-files.js';
 import { Child } from './child.js';
 import type { MasterTasks, RawReceiverTasks, RawSenderTasks, SlaveTasks } from './tasks.js';
 
@@ -15,6 +16,8 @@ export interface BenchOptions {
   readonly compiled: string;
   /** Where CPU profiles go. */
   readonly profileFolder?: string;
+  /** The text of the key files, made for this run; absent: without keys. */
+  readonly keys?: { readonly master: string; readonly slave: string };
 }
 
 /** A master and three slaves, each a process of its own, on a multicast group of their own on loopback. */
@@ -34,11 +37,14 @@ export class BenchGroup {
   static async start(options: BenchOptions): Promise<BenchGroup> {
     const bench = new BenchGroup(options);
     const group = await freeGroup();
-    await bench.master.ask('open', { store: join(bench.#folder, 'master'), group });
+    const { keys } = options;
+    const masters = keys === undefined ? {} : { keys: keys.master };
+    const slaves = keys === undefined ? {} : { keys: keys.slave };
+    await bench.master.ask('open', { store: join(bench.#folder, 'master'), group, ...masters });
     await Promise.all(
       bench.slaves.map((slave, index) => {
         const name = slaveNames[index] ?? '';
-        return slave.ask('open', { name, store: join(bench.#folder, name), group });
+        return slave.ask('open', { name, store: join(bench.#folder, name), group, ...slaves });
       }),
     );
     const { version } = await bench.master.ask('fill', { slaves: slaveCount });
@@ -108,4 +114,10 @@ async function freeGroup(): Promise<string> {
   const { port } = socket.address();
   socket.close();
   return `239.255.${randomInt(1, 255)}.${randomInt(1, 255)}:${port}`;
+}
+
+/** Keys of this run alone. */
+export function benchKeys(): NonNullable<BenchOptions['keys']> {
+  const file = masterFile([drawKey(1, 'current')]);
+  return { master: keyFileText(file), slave: keyFileText(slaveFileOf(file)) };
 }

@@ -14,8 +14,9 @@ const keys = Array.from({ length: workload.keys }, (_, index) => `key-${String(i
 const values = Array.from({ length: 997 }, () => randomBytes(workload.valueBytes / 2).toString('hex'));
 
 serve<MasterTasks>({
-  async open({ store, group }) {
-    master = await Master.open({ store, group, interface: '127.0.0.1', durability: 'memory' });
+  async open({ store, group, keys }) {
+    const secured = keys === undefined ? {} : { keys: { text: keys } };
+    master = await Master.open({ store, group, interface: '127.0.0.1', durability: 'memory', ...secured });
     data = await master.register(workload.dataSet, keyValue<string>(), { timeoutMs: 10_000 });
     return null;
   },

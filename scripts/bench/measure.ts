@@ -49,6 +49,31 @@ export async function measureThroughput(bench: BenchGroup, seconds: number): Pro
   return { updatesPerSecond, aborted };
 }
 
+export interface SecurityResult {
+  /** One of each, in turn: what else the machine does meets both alike. */
+  readonly plain: readonly number[];
+  readonly keyed: readonly number[];
+  readonly aborted: number;
+}
+
+const securityRepeats = 5;
+
+export async function measureSecurity(plain: BenchGroup, keyed: BenchGroup, seconds: number): Promise<SecurityResult> {
+  const groups = [plain, keyed] as const;
+  for (const group of groups) await putAndExpose(group, { seconds: warmUp.seconds, updates: warmUp.updates });
+  const rates: [number[], number[]] = [[], []];
+  let aborted = 0;
+  for (let repeat = 0; repeat < securityRepeats; repeat += 1) {
+    for (const which of [0, 1] as const) {
+      const run = await putAndExpose(groups[which], { seconds, updates: unlimited });
+      rates[which].push(run.updates / run.seconds);
+      aborted += run.aborted;
+    }
+  }
+  for (const group of groups) await group.assertEqual();
+  return { plain: rates[0], keyed: rates[1], aborted };
+}
+
 export interface LatencyResult {
   readonly decidedP50Us: readonly number[];
   readonly decidedP99Us: readonly number[];

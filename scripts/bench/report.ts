@@ -6,21 +6,23 @@ import {
   type LatencyResult,
   type MemoryResult,
   type RawResult,
+  type SecurityResult,
   type ThroughputResult,
 } from './measure.js';
 import type { Sample } from './tasks.js';
 
 /** The promises that the figures are held against. */
-const targets = { updatesPerSecond: 200_000, singleP50Us: 400 } as const;
+const targets = { updatesPerSecond: 200_000, singleP50Us: 400, keyedShare: 0.75 } as const;
 
 export interface Results {
   readonly throughput?: ThroughputResult;
   readonly latency?: LatencyResult;
   readonly raw?: RawResult;
   readonly memory?: MemoryResult;
+  readonly security?: SecurityResult;
 }
 
-export function figuresOf({ throughput, latency, raw, memory }: Results): readonly Figure[] {
+export function figuresOf({ throughput, latency, raw, memory, security }: Results): readonly Figure[] {
   const figures: Figure[] = [];
   if (throughput !== undefined) {
     figures.push({
@@ -80,6 +82,7 @@ export function figuresOf({ throughput, latency, raw, memory }: Results): readon
     );
   }
   if (memory !== undefined) figures.push(...memoryFigures(memory));
+  if (security !== undefined) figures.push(...securityFigures(security));
   return figures;
 }
 
@@ -138,6 +141,19 @@ function memoryFigures({ middle, end }: MemoryResult): readonly Figure[] {
   // Flat: what is held after a collection doesn't grow from the first half to the second by more than a tenth.
   const target = { kind: 'at most', value: 1.1 } as const;
   return [{ ...ratio("what the master's memory holds, end ÷ middle", held(end) / held(middle)), target }];
+}
+
+function securityFigures({ plain, keyed, aborted }: SecurityResult): readonly Figure[] {
+  const note = aborted > 0 ? { note: `${aborted} changes aborted` } : {};
+  const shares = keyed.map((rate, index) => rate / (plain[index] ?? rate));
+  return [
+    { name: 'two-phase updates, exposed at all three, without keys', unit: 'updates/s', spread: spreadOf(plain) },
+    { name: '… encrypted and signed', unit: 'updates/s', spread: spreadOf(keyed), ...note },
+    {
+      ...ratio('with keys ÷ without, median of the pairs', spreadOf(shares).median),
+      target: { kind: 'at least', value: targets.keyedShare },
+    },
+  ];
 }
 
 function ratio(name: string, value: number): Figure {

@@ -6,8 +6,9 @@ let slave: Slave;
 let data: SlaveKeyValue<string>;
 
 serve<SlaveTasks>({
-  async open({ name, store, group }) {
-    slave = await Slave.open({ name, store, group, interface: '127.0.0.1', durability: 'memory' });
+  async open({ name, store, group, keys }) {
+    const secured = keys === undefined ? {} : { keys: { text: keys } };
+    slave = await Slave.open({ name, store, group, interface: '127.0.0.1', durability: 'memory', ...secured });
     data = await slave.register(workload.dataSet, keyValue<string>());
     return null;
   },

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { errorText } from '../protocol/kernel/errors.js';
 import type { EventLog } from '../runtime/ports.js';
 
 /** What a binary gets from the process that it runs in. */
@@ -10,6 +11,17 @@ export interface BinaryContext {
   complain(line: string): void;
   /** Settles when the process is asked to end, with the signal's name. */
   readonly stop: Promise<string>;
+  /** Calls back whenever the process is told to read its keys again. */
+  onReload(reload: () => void): void;
+}
+
+/** What is wrong with the keys is said, and changes nothing: those in use stay. */
+export function reloadKeysWhenTold(node: { reloadKeys(): Promise<void> }, context: BinaryContext): void {
+  context.onReload(() => {
+    node.reloadKeys().catch((error: unknown) => {
+      context.complain(errorText(error));
+    });
+  });
 }
 
 /** How long answers that are under way may take to leave, once the node has settled them. */

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import type { Address } from './ports.js';
 
 export interface HostPort {
@@ -44,4 +44,9 @@ export class AddressCache {
     this.#known.set(address, parsed);
     return parsed;
   }
+}
+
+/** Names are not looked up: only one of them is this machine for sure. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }

@@ -1,11 +1,15 @@
 import { LockstepError } from '../protocol/kernel/errors.js';
 import type { Incarnation, NodeId } from '../protocol/kernel/ids.js';
+import type { PacketSeal } from '../protocol/wire/seal.js';
 import { SystemClock } from './clock.js';
 import { storeUnderTest } from './crash-hooks.js';
 import type { CrashPoint } from './crash-points.js';
 import type { NodePorts } from './node.js';
+import type { KeySource } from './key-files.js';
+import { NodeKeys } from './node-keys.js';
 import { systemRandom } from './node-random.js';
 import type { Clock, EventLog, Transport } from './ports.js';
+import { checkNetwork } from './open-networks.js';
 import { openStore } from './store-open.js';
 import { openTcpBulk } from './tcp-bulk.js';
 import { openUdpMulticast } from './udp-multicast.js';
@@ -25,6 +29,8 @@ export interface OpenPortsOptions {
   /** Unicast instead of multicast. */
   readonly peers?: readonly string[];
   readonly port?: number;
+  readonly keys?: KeySource;
+  readonly insecure?: boolean;
   readonly log: EventLog;
   /** Tests only: where this process is to die. */
   readonly crashPoint?: CrashPoint | undefined;
@@ -33,6 +39,8 @@ export interface OpenPortsOptions {
 export interface OpenedPorts {
   readonly ports: NodePorts;
   readonly incarnation: Incarnation;
+  /** What datagrams are sealed with, and where its keys come from: null without keys. */
+  readonly secured: { readonly seal: PacketSeal; readonly keys: NodeKeys } | null;
   /** Closes sockets first, then the store: nothing comes in any more that would want to be written. */
   readonly release: () => Promise<void>;
 }
@@ -42,6 +50,14 @@ export async function openPorts(options: OpenPortsOptions): Promise<OpenedPorts>
   const { name, role, log, crashPoint } = options;
   if (typeof options.store !== 'string' || options.store === '')
     throw new LockstepError('bad-option', 'store: the folder of the store is missing');
+  const keys = options.keys === undefined ? null : await NodeKeys.load(options.keys, role);
+  checkNetwork({
+    interface: options.interface ?? defaultInterface,
+    peers: options.peers ?? [],
+    hasKeys: keys !== null,
+    insecure: options.insecure ?? false,
+    log,
+  });
   const clock = new SystemClock();
   const random = systemRandom();
   // The socket comes first: a start that fails on its address counts no start of the store.
@@ -52,14 +68,20 @@ export async function openPorts(options: OpenPortsOptions): Promise<OpenedPorts>
   try {
     const transport = await openTransport(options, clock);
     opened.push(transport);
-    const bulk = await openTcpBulk({ host: options.interface ?? defaultInterface, clock });
+    const bulk = await openTcpBulk({
+      host: options.interface ?? defaultInterface,
+      clock,
+      ...(keys === null ? {} : { keys: () => keys.current }),
+    });
     opened.push(bulk);
     crashPoint?.reached('before', 'write', 'start');
     const { store, incarnation } = await openStore({ folder: options.store, node: name, role, random });
     opened.push(store);
     crashPoint?.reached('after', 'write', 'start');
-    const ports: NodePorts = { clock, transport, bulk, store: storeUnderTest(store, crashPoint), log, random };
-    return { ports: crashPoint === undefined ? ports : { ...ports, crashPoint }, incarnation, release };
+    const sound: NodePorts = { clock, transport, bulk, store: storeUnderTest(store, crashPoint), log, random };
+    const ports = crashPoint === undefined ? sound : { ...sound, crashPoint };
+    const secured = keys === null ? null : { keys, seal: keys.seal({ node: name, incarnation }, ports) };
+    return { ports, incarnation, secured, release };
   } catch (error) {
     await release();
     throw error;

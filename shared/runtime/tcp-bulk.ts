@@ -1,12 +1,15 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import PQueue from 'p-queue';
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
 import { limits } from '../protocol/kernel/limits.js';
+import type { GroupKeys } from '../protocol/secure/keys.js';
 import { formatAddress } from './addresses.js';
 import type { Address, Bulk, Clock } from './ports.js';
 import { fetchOverTcp } from './tcp-fetch.js';
 import { failedFrame, frameHead, maxChunkBytes, maxTokenBytes } from './tcp-frames.js';
+import { createSecureServer, proofOf } from './tcp-secure.js';
 
 export interface TcpBulkOptions {
   /** The node's unicast host. */
@@ -18,6 +21,8 @@ export interface TcpBulkOptions {
   readonly transfers?: number;
   /** A connection on which nothing moves for so long is given up; default `limits.bulkIdleMs`. */
   readonly idleMs?: number;
+  /** The group's keys as they are now: streams are encrypted, and a master proves to be one. Absent: in the clear. */
+  readonly keys?: () => GroupKeys;
 }
 
 /** Offers that may be open at once: one for each member that catches up, and as many again. */
@@ -32,7 +37,9 @@ interface Offer {
 /** Rejects with `address-in-use` or `bad-option`. */
 export async function openTcpBulk(options: TcpBulkOptions): Promise<TcpBulk> {
   // Half-open: a fetcher that has everything says so by closing its side.
-  const server = createServer({ allowHalfOpen: true, noDelay: true });
+  const { keys, idleMs = limits.bulkIdleMs } = options;
+  const server =
+    keys === undefined ? createServer({ allowHalfOpen: true, noDelay: true }) : createSecureServer(keys, idleMs);
   server.maxConnections = maxOffers;
   const listening = once(server, 'listening');
   server.listen(options.port ?? 0, options.host);
@@ -58,6 +65,7 @@ export class TcpBulk implements Bulk {
   readonly #server: Server;
   readonly #clock: Clock;
   readonly #idleMs: number;
+  readonly #keys: (() => GroupKeys) | null;
   readonly #admission: PQueue;
   readonly #offers = new Map<string, Offer>();
   readonly #connections = new Set<Socket>();
@@ -72,8 +80,14 @@ export class TcpBulk implements Bulk {
     this.#admission = new PQueue({ concurrency: options.transfers ?? limits.bulkTransfers });
     const bound = server.address();
     this.port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+    this.#keys = options.keys ?? null;
     server.on('connection', (socket) => {
-      this.#onConnection(socket);
+      this.#watch(socket);
+      if (this.#keys === null) void this.#onRequest(socket);
+    });
+    server.on('secureConnection', (socket: TLSSocket) => {
+      this.#watch(socket);
+      void this.#onRequest(socket);
     });
   }
 
@@ -141,13 +155,21 @@ export class TcpBulk implements Bulk {
     const controller = new AbortController();
     this.#fetches.add(controller);
     try {
-      yield* fetchOverTcp({ address, token, signal, closing: controller.signal, idleMs: this.#idleMs });
+      yield* fetchOverTcp({
+        address,
+        token,
+        signal,
+        closing: controller.signal,
+        idleMs: this.#idleMs,
+        keys: this.#keys?.() ?? null,
+      });
     } finally {
       this.#fetches.delete(controller);
     }
   }
 
-  #onConnection(socket: Socket): void {
+  /** Of a secure connection both: the one below, which has no owner until the handshake is over, and the one above. */
+  #watch(socket: Socket): void {
     this.#connections.add(socket);
     socket.on('close', () => {
       this.#connections.delete(socket);
@@ -157,7 +179,6 @@ export class TcpBulk implements Bulk {
     socket.setTimeout(this.#idleMs, () => {
       socket.destroy(new LockstepError('timed-out', `nothing moved for ${this.#idleMs} ms`));
     });
-    void this.#onRequest(socket);
   }
 
   async #onRequest(socket: Socket): Promise<void> {
@@ -166,6 +187,8 @@ export class TcpBulk implements Bulk {
       socket.destroy();
       return;
     }
+    const proof = socket instanceof TLSSocket && this.#keys !== null ? proofOf(socket, this.#keys()) : null;
+    if (proof !== null) socket.write(Buffer.concat([frameHead('proof', proof.length), proof]));
     const offer = this.#offers.get(token);
     if (offer === undefined) {
       socket.end(failedFrame('the token is unknown there: it was fetched already, or it expired'));

@@ -1,8 +1,11 @@
 import { connect, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
+import type { GroupKeys } from '../protocol/secure/keys.js';
 import { parseHostPort } from './addresses.js';
 import type { Address } from './ports.js';
 import { FrameReader } from './tcp-frames.js';
+import { connectSecurely, isProven } from './tcp-secure.js';
 
 /**
  * The fetching side of a bulk stream. Nothing is read that wasn't asked for, beyond what the system buffers: a slow
@@ -16,13 +19,16 @@ export async function* fetchOverTcp(options: {
   /** Aborted with the error to report when the node closes. */
   readonly closing: AbortSignal;
   readonly idleMs: number;
+  /** Null: in the clear. */
+  readonly keys: GroupKeys | null;
 }): AsyncGenerator<Uint8Array, void, undefined> {
   const { address, signal, closing } = options;
   const target = parseHostPort(address);
   if (target === null || target.port === 0)
     throw new LockstepError('bad-input', `'${address}' is no address to fetch from`);
   if (signal.aborted) throw abortedError(signal);
-  const socket = connect({ host: target.host, port: target.port, noDelay: true });
+  const { host, port } = target;
+  const socket = options.keys === null ? connect({ host, port, noDelay: true }) : connectSecurely(target, options.keys);
   const breakOff = (): void => {
     socket.destroy(abortedError(signal));
   };
@@ -45,9 +51,11 @@ export async function* fetchOverTcp(options: {
 
 async function* frames(
   socket: Socket,
-  options: { readonly address: Address; readonly idleMs: number },
+  options: { readonly address: Address; readonly idleMs: number; readonly keys: GroupKeys | null },
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { address, idleMs } = options;
+  const { address, idleMs, keys } = options;
+  // A slave takes a stream from a master alone; a master that adopts a slave's copy takes it as it is.
+  let mustProve = keys?.role === 'slave';
   const reader = new FrameReader();
   socket.on('timeout', () => {
     socket.destroy(new LockstepError('timed-out', `nothing came from ${address} for ${idleMs} ms`));
@@ -56,7 +64,13 @@ async function* frames(
   for (;;) {
     if (socket.errored !== null) throw asLockstepError(socket.errored, address);
     const frame = reader.read();
-    if (frame?.kind === 'chunk') {
+    if (frame?.kind === 'proof') {
+      if (keys === null || !(socket instanceof TLSSocket) || !isProven(socket, keys, frame.bytes))
+        throw unproven(address);
+      mustProve = false;
+    } else if (frame !== null && mustProve) {
+      throw unproven(address);
+    } else if (frame?.kind === 'chunk') {
       yield frame.bytes;
     } else if (frame?.kind === 'end') {
       // Tells the sender that everything arrived; what it says after that nobody reads.
@@ -69,6 +83,13 @@ async function* frames(
       reader.push(piece);
     }
   }
+}
+
+function unproven(address: Address): LockstepError {
+  return new LockstepError(
+    'unreachable',
+    `what answers at ${address} holds the group's key, and didn't prove to be a master`,
+  );
 }
 
 /** Only the wait for the sender is limited: a consumer may take its time. */

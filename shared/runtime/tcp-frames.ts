@@ -1,16 +1,19 @@
 import { LockstepError } from '../protocol/kernel/errors.js';
 import { limits } from '../protocol/kernel/limits.js';
+import { proofBytes } from './tcp-secure.js';
 
 /**
  * What goes over a bulk connection. The fetcher sends its token and a line feed. The answer is a sequence of frames: one
  * byte for the kind, four for the length (big-endian), then so many bytes. Only an `end` frame ends a stream well: a
  * connection that closes without one was cut.
  */
-export const frameKinds = { chunk: 1, end: 2, failed: 3 } as const;
+export const frameKinds = { chunk: 1, end: 2, failed: 3, proof: 4 } as const;
 
 export type Frame =
   | { readonly kind: 'chunk'; readonly bytes: Uint8Array }
   | { readonly kind: 'end' }
+  /** With keys, the first frame of a master's: `tcp-secure.ts`. */
+  | { readonly kind: 'proof'; readonly bytes: Uint8Array }
   | { readonly kind: 'failed'; readonly reason: string };
 
 const headBytes = 5;
@@ -58,6 +61,7 @@ export class FrameReader {
     this.#head = null;
     if (kind === frameKinds.chunk) return { kind: 'chunk', bytes };
     if (kind === frameKinds.end) return { kind: 'end' };
+    if (kind === frameKinds.proof) return { kind: 'proof', bytes };
     return { kind: 'failed', reason: Buffer.from(bytes).toString() };
   }
 
@@ -85,9 +89,15 @@ export class FrameReader {
   }
 }
 
+const maxBytesOf: ReadonlyMap<number, number> = new Map([
+  [frameKinds.chunk, maxChunkBytes],
+  [frameKinds.end, 0],
+  [frameKinds.failed, maxReasonBytes],
+  [frameKinds.proof, proofBytes],
+]);
+
 function checkHead({ kind, length }: { readonly kind: number; readonly length: number }): void {
-  const bound = kind === frameKinds.chunk ? maxChunkBytes : kind === frameKinds.failed ? maxReasonBytes : 0;
-  const isKnown = kind === frameKinds.chunk || kind === frameKinds.end || kind === frameKinds.failed;
-  if (!isKnown || length > bound)
+  const bound = maxBytesOf.get(kind);
+  if (bound === undefined || length > bound)
     throw new LockstepError('bad-input', 'what answers there speaks another protocol, or the stream is corrupt');
 }

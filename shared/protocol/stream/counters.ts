@@ -18,6 +18,8 @@ export interface EndpointCounters {
   oversized: number;
   /** Messages dropped because too many bytes wait for their pace. */
   queueFull: number;
+  /** Messages that nobody would believe of this node, not having a master's key. */
+  withheld: number;
   datagramsReceived: number;
   bytesReceived: number;
   messagesReceived: number;
@@ -50,6 +52,7 @@ export function noCounts(): EndpointCounters {
     undeliverable: 0,
     oversized: 0,
     queueFull: 0,
+    withheld: 0,
     datagramsReceived: 0,
     bytesReceived: 0,
     messagesReceived: 0,

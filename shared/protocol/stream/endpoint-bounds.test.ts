@@ -8,6 +8,7 @@ import { Endpoint } from './endpoint.js';
 import { Packer, type EncodedMessage } from './packer.js';
 
 import { announce, epoch, group, options, peer, sendAll, status } from '../../../tests/support/stream-group.js';
+import { ChecksumSeal } from '../wire/seal.js';
 
 describe('pace', () => {
   test('a burst stays within its share of the smallest window that a status told', () => {
@@ -68,7 +69,7 @@ describe('pace', () => {
 describe('bounds (G10)', () => {
   /** First fragments of many messages, none ever completed. */
   function beginnings(from: Peer, count: number, size: number): Uint8Array[] {
-    const packer = new Packer(from, 1400);
+    const packer = new Packer(new ChecksumSeal(from), 1400);
     const context = packer.context('prices', epoch);
     const body = encodeBody(announce(1, size));
     return Array.from({ length: count }, (_, id) => {
@@ -178,7 +179,7 @@ describe('what is refused (G11)', () => {
 
   test('fragments that contradict each other, and a whole that is no message', () => {
     const slave = new Endpoint({ self: peer('slave'), ...options });
-    const packer = new Packer(peer('odd'), 1400);
+    const packer = new Packer(new ChecksumSeal(peer('odd')), 1400);
     const context = packer.context('prices', epoch);
     const body = encodeBody(announce(1, 2000));
     const bytes = new Uint8Array(body.length);

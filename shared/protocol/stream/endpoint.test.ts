@@ -8,6 +8,7 @@ import { Endpoint } from './endpoint.js';
 import { Packer } from './packer.js';
 
 import { announce, arrived, epoch, group, leave, options, peer, sendAll } from '../../../tests/support/stream-group.js';
+import { ChecksumSeal } from '../wire/seal.js';
 
 describe('small messages', () => {
   test('go to the group in one datagram, and come with sender, data set and epoch', () => {
@@ -73,7 +74,7 @@ describe('small messages', () => {
       [1, 2],
     ] as const) {
       const { wire, master, slaves } = group(1);
-      const packer = new Packer(master.peer, options.maxDatagramBytes);
+      const packer = new Packer(new ChecksumSeal(master.peer), options.maxDatagramBytes);
       const room = packer.capacity(packer.context('prices', epoch)) - encodeBody(announce(1, 1000)).length + 1000;
       sendAll(wire, master, announce(1, room + over));
       wire.run(10);

@@ -2,10 +2,11 @@ import { LockstepError } from '../kernel/errors.js';
 import type { Epoch, Peer } from '../kernel/ids.js';
 import type { Body } from '../wire/body.js';
 import { decodeBody, encodeBody, isSession } from '../wire/codec.js';
-import { decodeDatagram, fragmentCount, type FragmentFrame } from '../wire/datagram.js';
+import { decodeFrames, fragmentCount, splitSignature, type FragmentFrame, type Frame } from '../wire/datagram.js';
 import { isFromSender, maxFragments } from '../wire/header.js';
 import type { Envelope, Message } from '../wire/messages.js';
 import { messageOrdinals, transportOrdinals } from '../wire/registry.js';
+import { ChecksumSeal, type PacketSeal, type SignedContext } from '../wire/seal.js';
 import { encodeFragmentRequest, type FragmentRequest } from '../wire/transport.js';
 import { wireLimits } from '../wire/wire-limits.js';
 import { noCounts, type EndpointCounters } from './counters.js';
@@ -34,6 +35,7 @@ export class Endpoint {
   readonly #self: Peer;
   readonly #limits: StreamLimits;
   readonly #maxDatagramBytes: number;
+  readonly #seal: PacketSeal;
   readonly #packer: Packer;
   readonly #peers: PeerTable;
   readonly #pacer: Pacer;
@@ -60,7 +62,8 @@ export class Endpoint {
     this.#self = options.self;
     this.#limits = { ...streamLimits, ...options.limits };
     this.#maxDatagramBytes = Math.min(options.maxDatagramBytes, maxDatagramBytes);
-    this.#packer = new Packer(options.self, this.#maxDatagramBytes);
+    this.#seal = options.seal ?? new ChecksumSeal(options.self);
+    this.#packer = new Packer(this.#seal, this.#maxDatagramBytes);
     this.#peers = new PeerTable(this.#limits, options.windowBytes);
     this.#pacer = new Pacer(this.#limits, this.#peers.smallestWindow(0));
     this.#resends = new ResendBuffer(this.#limits);
@@ -78,17 +81,13 @@ export class Endpoint {
       return;
     }
     const { dataSet, epoch, message } = outgoing;
-    this.#enqueue(
-      to,
-      {
-        dataSet,
-        epoch,
-        ordinal: messageOrdinals[message.kind],
-        body: encodeBody(message),
-        overtakes: isSession(message),
-      },
-      nowMs,
-    );
+    const signed = this.#seal.sign(message, this.#packer.context(dataSet, epoch), encodeBody(message));
+    if (signed === null) {
+      this.counters.withheld += 1;
+      return;
+    }
+    const ordinal = messageOrdinals[message.kind];
+    this.#enqueue(to, { dataSet, epoch, ordinal, ...signed, overtakes: isSession(message) }, nowMs);
   }
 
   /** All datagrams that may leave now. The rest comes when `nextWakeMs` says. */
@@ -119,21 +118,30 @@ export class Endpoint {
       this.counters.ownLoopedBack += 1;
       return [];
     }
-    const decoded = decodeDatagram(bytes);
+    const opened = this.#seal.open(bytes);
+    if (typeof opened === 'string') {
+      this.counters.rejected[opened] += 1;
+      return [];
+    }
+    const decoded = decodeFrames(opened.bytes, opened.header);
     if (!decoded.ok) {
       this.counters.rejected[decoded.reason] += 1;
       return [];
     }
-    const { sender, sequence, frames } = decoded;
+    const { sender, sequence } = decoded;
     const key = peerKey(sender);
+    const frames = opened.isOlder ? this.#ofOlder(decoded.frames) : decoded.frames;
+    if (frames.length === 0) return [];
     if (!this.#peers.learn(sender, key, from, nowMs)) this.counters.oldIncarnation += 1;
     const envelopes: Envelope[] = [];
+    const { origin } = opened;
     for (const frame of frames) {
       if (frame.kind === 'message') {
+        if (!this.#mayAct({ ...frame, signed: frame.signed ?? null, origin })) continue;
         envelopes.push({ from: sender, dataSet: frame.dataSet, epoch: frame.epoch, message: frame.message });
         this.#noteMessage(key, frame.message, nowMs);
       } else if (frame.kind === 'fragment') {
-        this.#onFragment({ sender, key, sequence, frame, envelopes }, nowMs);
+        this.#onFragment({ sender, key, sequence, frame, origin, envelopes }, nowMs);
       } else {
         this.#onFragmentRequest(key, from, frame.request, nowMs);
       }
@@ -159,6 +167,7 @@ export class Endpoint {
           epoch: lack.epoch,
           ordinal: transportOrdinals['fragment-request'],
           body,
+          isSigned: false,
           overtakes: true,
         },
         nowMs,
@@ -210,10 +219,10 @@ export class Endpoint {
 
   #enqueue(
     to: 'group' | Address,
-    frame: { dataSet: string; epoch: Epoch; ordinal: number; body: Body; overtakes: boolean },
+    frame: { dataSet: string; epoch: Epoch; ordinal: number; body: Body; isSigned: boolean; overtakes: boolean },
     nowMs: number,
   ): void {
-    const { dataSet, body } = frame;
+    const { dataSet, body, isSigned } = frame;
     const context = this.#packer.context(dataSet, frame.epoch);
     const capacity = this.#packer.capacity(context);
     const count = body.length <= capacity ? 1 : fragmentCount(body.length, capacity);
@@ -226,6 +235,7 @@ export class Endpoint {
       ordinal: frame.ordinal,
       context,
       body,
+      isSigned,
       fragmentCount: count,
     };
     this.#nextMessageId = (this.#nextMessageId + 1) % 0x1_0000_0000;
@@ -294,20 +304,43 @@ export class Endpoint {
     this.counters.bytesSent += bytes.length;
   }
 
+  /** A cloned store shows by a join of fewer starts, which gets a refusal and changes nothing. All else is a recording. */
+  #ofOlder(frames: readonly Frame[]): readonly Frame[] {
+    const joins = frames.filter((frame) => frame.kind === 'message' && frame.message.kind === 'join');
+    if (joins.length < frames.length) this.counters.rejected['old-incarnation'] += 1;
+    return joins;
+  }
+
+  #mayAct(context: SignedContext): boolean {
+    const reason = this.#seal.whyUnsigned(context);
+    if (reason !== null) this.counters.rejected[reason] += 1;
+    return reason === null;
+  }
+
   #onFragment(
-    came: { sender: Peer; key: string; sequence: number; frame: FragmentFrame; envelopes: Envelope[] },
+    came: {
+      sender: Peer;
+      key: string;
+      sequence: number;
+      frame: FragmentFrame;
+      origin: Uint8Array;
+      envelopes: Envelope[];
+    },
     nowMs: number,
   ): void {
     this.counters.fragmentsReceived += 1;
     const whole = this.#reassembler.add(came.sender, came.frame, came.sequence, nowMs);
     if (whole === null) return;
-    const message = decodeBody(whole.kind, whole.bytes);
+    const signed = whole.isSigned ? splitSignature(whole.bytes) : null;
+    const message = decodeBody(whole.kind, signed?.body ?? whole.bytes);
     if (message === null) {
       this.counters.rejected['bad-body'] += 1;
       return;
     }
     this.counters.messagesReassembled += 1;
-    came.envelopes.push({ from: came.sender, dataSet: whole.dataSet, epoch: whole.epoch, message });
+    const { dataSet, epoch } = whole;
+    if (!this.#mayAct({ dataSet, epoch, message, signed, origin: came.origin })) return;
+    came.envelopes.push({ from: came.sender, dataSet, epoch, message });
     this.#noteMessage(came.key, message, nowMs);
   }
 

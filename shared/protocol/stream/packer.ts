@@ -1,7 +1,8 @@
-import type { Epoch, Peer } from '../kernel/ids.js';
+import type { Epoch } from '../kernel/ids.js';
 import { copyBody, type Body } from '../wire/body.js';
 import { fragmentBytes } from '../wire/datagram.js';
-import { frameContext, headerTemplate, sealDatagram, writeFrameHeader, type FrameContext } from '../wire/header.js';
+import { frameContext, writeFrameHeader, type FrameContext } from '../wire/header.js';
+import type { PacketSeal } from '../wire/seal.js';
 
 /** An encoded message, ready to be written into datagrams. */
 export interface EncodedMessage {
@@ -9,6 +10,8 @@ export interface EncodedMessage {
   readonly ordinal: number;
   readonly context: FrameContext;
   readonly body: Body;
+  /** The body ends in a signature; default: it doesn't. */
+  readonly isSigned?: boolean;
   /** 1: fits in one datagram. */
   readonly fragmentCount: number;
 }
@@ -21,15 +24,17 @@ interface CachedContext {
 /** Data sets whose frame header is kept ready; a process serves few. */
 const maxContexts = 256;
 
-/** Writes datagrams: header, frames, sequence, checksum. A body is copied here, once. */
+/** Writes datagrams: header, frames, sequence, and has them sealed. A body is copied here, once. */
 export class Packer {
   readonly header: Buffer;
+  readonly #seal: PacketSeal;
   readonly #maxDatagramBytes: number;
   readonly #contexts = new Map<string, CachedContext>();
   #sequence = 0;
 
-  constructor(self: Peer, maxDatagramBytes: number) {
-    this.header = headerTemplate(self);
+  constructor(seal: PacketSeal, maxDatagramBytes: number) {
+    this.header = seal.header;
+    this.#seal = seal;
     this.#maxDatagramBytes = maxDatagramBytes;
   }
 
@@ -65,7 +70,7 @@ export class Packer {
       for (const message of messages.slice(first, end)) {
         offset = this.#write(datagram, offset, message, { index: 0, from: 0, length: message.body.length });
       }
-      datagrams.push(this.#seal(datagram));
+      datagrams.push(this.#end(datagram));
       first = end;
     }
     return datagrams;
@@ -85,7 +90,7 @@ export class Packer {
     const length = Math.min(size, message.body.length - from);
     const datagram = this.#begin(this.header.length + message.context.template.length + length);
     this.#write(datagram, this.header.length, message, { index, from, length });
-    return this.#seal(datagram);
+    return this.#end(datagram);
   }
 
   #begin(bytes: number): Buffer {
@@ -102,6 +107,7 @@ export class Packer {
   ): number {
     const bodyAt = writeFrameHeader(datagram, offset, message.context, {
       ordinal: message.ordinal,
+      isSigned: message.isSigned === true,
       messageId: message.id,
       fragmentIndex: part.index,
       fragmentCount: message.fragmentCount,
@@ -112,9 +118,9 @@ export class Packer {
     return bodyAt + part.length;
   }
 
-  #seal(datagram: Buffer): Buffer {
+  #end(datagram: Buffer): Buffer {
     this.#sequence += 1;
-    sealDatagram(datagram, this.#sequence);
+    this.#seal.seal(datagram, this.#sequence);
     return datagram;
   }
 }

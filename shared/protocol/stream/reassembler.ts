@@ -9,6 +9,7 @@ import type { StreamLimits } from './stream-limits.js';
 interface PartialMessage {
   readonly id: number;
   readonly kind: MessageKind;
+  readonly isSigned: boolean;
   readonly dataSet: string;
   readonly epoch: Epoch;
   readonly count: number;
@@ -37,6 +38,7 @@ interface Sender {
 
 export interface WholeBody {
   readonly kind: MessageKind;
+  readonly isSigned: boolean;
   readonly dataSet: string;
   readonly epoch: Epoch;
   readonly bytes: Uint8Array;
@@ -102,7 +104,8 @@ export class Reassembler {
     if (sequence > partial.newestSequence) partial.newestSequence = sequence;
     if (partial.received === partial.count) {
       this.#end(sender, partial);
-      return { kind: partial.kind, dataSet: partial.dataSet, epoch: partial.epoch, bytes: partial.body };
+      const { kind, isSigned, dataSet, epoch, body } = partial;
+      return { kind, isSigned, dataSet, epoch, bytes: body };
     }
     this.#schedule(partial, nowMs);
     partial.progressMs = nowMs;
@@ -174,6 +177,7 @@ export class Reassembler {
     const partial: PartialMessage = {
       id: frame.messageId,
       kind: frame.messageKind,
+      isSigned: frame.isSigned,
       dataSet: frame.dataSet,
       epoch: frame.epoch,
       count: frame.count,
@@ -285,6 +289,7 @@ function cost(totalBytes: number, count: number): number {
 function belongs(partial: PartialMessage, frame: FragmentFrame): boolean {
   return (
     partial.kind === frame.messageKind &&
+    partial.isSigned === frame.isSigned &&
     partial.count === frame.count &&
     partial.body.length === frame.totalBytes &&
     partial.dataSet === frame.dataSet &&

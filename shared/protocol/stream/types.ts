@@ -1,5 +1,6 @@
 import type { Epoch, Peer } from '../kernel/ids.js';
 import type { Message } from '../wire/messages.js';
+import type { PacketSeal } from '../wire/seal.js';
 import type { StreamLimits } from './stream-limits.js';
 
 /** `host:port`, with brackets around an IPv6 host: the same text as the transport port's `Address`. */
@@ -11,6 +12,8 @@ export interface EndpointOptions {
   readonly maxDatagramBytes: number;
   /** This node's own receive buffer, bytes: what peers are taken to have until their statuses say otherwise. */
   readonly windowBytes: number;
+  /** Default: a checksum, which keeps out accidents and nobody. */
+  readonly seal?: PacketSeal;
   /** Other bounds than the defaults of `streamLimits`. */
   readonly limits?: Partial<StreamLimits>;
 }

@@ -13,6 +13,7 @@ import { packFields, unpackFields } from './msgpack.js';
 import { kindOfOrdinal, messageKinds, messageOrdinals, retiredOrdinals, transportOrdinals } from './registry.js';
 import { decodeFragmentRequest } from './transport.js';
 import { wireLimits } from './wire-limits.js';
+import { ChecksumSeal } from './seal.js';
 
 const noBytes = new Uint8Array(0);
 
@@ -24,7 +25,7 @@ function bytesOf(message: Message): Uint8Array {
 }
 
 function datagramWith(ordinal: number, body: Uint8Array): Buffer {
-  const packer = new Packer(sender, 65_507);
+  const packer = new Packer(new ChecksumSeal(sender), 65_507);
   const [datagram] = packer.pack([
     { id: 0, ordinal, context: packer.context(dataSet, epoch), body: bodyOfParts([body]), fragmentCount: 1 },
   ]);
@@ -63,7 +64,7 @@ describe('round trips', () => {
         names,
         fc.array(messages, { minLength: 1, maxLength: 4 }),
         (from, reign, name, sent) => {
-          const packer = new Packer(from, 65_507);
+          const packer = new Packer(new ChecksumSeal(from), 65_507);
           const frames = sent.map((message, id) => ({
             id,
             ordinal: messageOrdinals[message.kind],

@@ -1,10 +1,11 @@
 import type { Epoch, Peer } from '../kernel/ids.js';
 import { decodeBody } from './codec.js';
 import { asBuffer } from './fields.js';
-import { readFrameHeader, readHeader, type FrameHeader } from './header.js';
+import { readFrameHeader, readHeader, type DatagramHeader, type FrameHeader } from './header.js';
 import type { Message, MessageKind } from './messages.js';
 import { kindOfOrdinal, transportOrdinals } from './registry.js';
 import type { RejectReason } from './reject.js';
+import { signatureBytes } from './seal.js';
 import { decodeFragmentRequest, type FragmentRequest } from './transport.js';
 import { wireLimits } from './wire-limits.js';
 
@@ -14,6 +15,13 @@ export interface MessageFrame {
   readonly dataSet: string;
   readonly epoch: Epoch;
   readonly message: Message;
+  readonly signed?: SignedBody;
+}
+
+/** A body that ends in a signature; the message holds views of it. */
+export interface SignedBody {
+  readonly body: Uint8Array;
+  readonly signature: Uint8Array;
 }
 
 /** A piece of a message that didn't fit in one datagram. */
@@ -22,6 +30,7 @@ export interface FragmentFrame {
   readonly dataSet: string;
   readonly epoch: Epoch;
   readonly messageKind: MessageKind;
+  readonly isSigned: boolean;
   readonly messageId: number;
   readonly index: number;
   readonly count: number;
@@ -50,11 +59,18 @@ export function decodeDatagram(bytes: Uint8Array): DecodedDatagram {
   const datagram = asBuffer(bytes);
   const header = readHeader(datagram);
   if (typeof header === 'string') return { ok: false, reason: header };
+  return decodeFrames(datagram, header);
+}
+
+/** Parses the frames of a datagram whose header is known, and which is known to be what was sent. */
+export function decodeFrames(datagram: Buffer, header: DatagramHeader): DecodedDatagram {
   const frames: Frame[] = [];
   let offset = header.framesAt;
   while (offset < datagram.length) {
     const frameHeader = readFrameHeader(datagram, offset);
     if (typeof frameHeader === 'string') return { ok: false, reason: frameHeader };
+    // Only keys make signatures.
+    if (frameHeader.isSigned && header.keyId === 0) return { ok: false, reason: 'bad-frame' };
     const frame = decodeFrame(datagram, frameHeader);
     if (typeof frame === 'string') return { ok: false, reason: frame };
     frames.push(frame);
@@ -75,9 +91,18 @@ function decodeFrame(datagram: Buffer, header: FrameHeader): Frame | RejectReaso
   const messageKind = kindOfOrdinal(header.ordinal);
   if (messageKind === undefined) return 'unknown-kind';
   if (!whole) return decodeFragment(header, messageKind, body);
-  const message = decodeBody(messageKind, body);
+  const { dataSet, epoch } = header;
+  const signed = header.isSigned ? splitSignature(body) : undefined;
+  if (signed === null) return 'bad-body';
+  const message = decodeBody(messageKind, signed?.body ?? body);
   if (message === null) return 'bad-body';
-  return { kind: 'message', dataSet: header.dataSet, epoch: header.epoch, message };
+  return { kind: 'message', dataSet, epoch, message, ...(signed === undefined ? {} : { signed }) };
+}
+
+/** Null when there is no room for a signature. */
+export function splitSignature(bytes: Uint8Array): SignedBody | null {
+  const end = bytes.length - signatureBytes;
+  return end < 0 ? null : { body: bytes.subarray(0, end), signature: bytes.subarray(end) };
 }
 
 function decodeFragment(
@@ -91,8 +116,20 @@ function decodeFragment(
   if (size === 0 || Math.ceil(totalBytes / size) !== count) return 'bad-frame';
   const offset = index * size;
   if (bytes.length !== Math.min(size, totalBytes - offset)) return 'bad-frame';
-  const { dataSet, epoch, messageId } = header;
-  return { kind: 'fragment', dataSet, epoch, messageKind, messageId, index, count, totalBytes, offset, bytes };
+  const { dataSet, epoch, messageId, isSigned } = header;
+  return {
+    kind: 'fragment',
+    dataSet,
+    epoch,
+    messageKind,
+    isSigned,
+    messageId,
+    index,
+    count,
+    totalBytes,
+    offset,
+    bytes,
+  };
 }
 
 /** All fragments of a message are this long, but the last, which takes the rest: so each one knows its place. */

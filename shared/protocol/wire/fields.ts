@@ -159,7 +159,7 @@ export function withinBound(length: number, bound: number, what: string): void {
 const same = 0;
 
 /** Below this a copy costs less than a piece of its own. */
-const smallBytes = 256;
+export const smallBytes = 256;
 
 /**
  * A delta's array as pieces, its bytes last and uncopied. `implied` are the tips that need not be said.

@@ -10,7 +10,7 @@ import type { RejectReason } from './reject.js';
  *
  *   at  bytes  header                        at  bytes  frame
  *    0   4     magic "LKST"                   0   1     kind
- *    4   1     wire version                   1   1     flags (0)
+ *    4   1     wire version                   1   1     flags (1: signed)
  *    5   1     flags (0)                      2   4     message id
  *    6   2     key id (0: unkeyed)            6   2     fragment index
  *    8  16     sender's store id              8   2     fragment count
@@ -19,18 +19,19 @@ import type { RejectReason } from './reject.js';
  *   40  16     tag                           18   8     epoch number
  *   56   1     name length                   26  16     epoch claimant
  *   57   n     sender's name, UTF-8          42   1     data set's name length
- *                                            43   n     data set's name, UTF-8
- *                                                       body
+ *   57+n 16    keyed: the process's mark     43   m     data set's name, UTF-8
+ *                                                       body; signed: its last bytes are the signature
  *
- * With key id 0 the tag holds a CRC-32 of the whole datagram (tag zeroed) and 12 zero bytes. Room for keys: with another
- * key id the frames are ciphertext of AES-256-GCM, the header (tag zeroed) is the additional data, the tag is GCM's, and
- * (store id, start counter, packet sequence) never comes twice, which is what a nonce needs.
+ * With key id 0 the tag holds a CRC-32 of the whole datagram (tag zeroed) and 12 zero bytes, and there is no mark. With
+ * another key id the frames are ciphertext of AES-256-GCM, the header (tag zeroed) is the additional data, and the tag is
+ * GCM's: `shared/protocol/secure`.
  */
 
 export const magic = 0x4c4b5354;
 export const wireVersion = 1;
 
-const at = {
+/** Where the fields of the header stand. */
+export const headerAt = {
   magic: 0,
   version: 4,
   flags: 5,
@@ -42,7 +43,9 @@ const at = {
   nameLength: 56,
   name: 57,
 } as const;
-const tagBytes = 16;
+export const tagBytes = 16;
+/** Of a keyed datagram: when its process started (wall clock, u64), and 8 random bytes. */
+export const markBytes = 16;
 const noTag = new Uint8Array(tagBytes);
 
 const frameAt = {
@@ -65,21 +68,21 @@ export const maxFragments = 65_535;
 export function headerTemplate(sender: Peer): Buffer {
   const name = Buffer.from(sender.node, 'utf8');
   invariant(name.length >= 1 && name.length <= 255, `the node name "${sender.node}" doesn't fit the header`);
-  const header = Buffer.alloc(at.name + name.length);
-  header.writeUInt32BE(magic, at.magic);
-  header.writeUInt8(wireVersion, at.version);
-  writeId(header, sender.incarnation.storeId, at.storeId);
-  writeSafe(header, sender.incarnation.start, at.start);
-  header.writeUInt8(name.length, at.nameLength);
-  name.copy(header, at.name);
+  const header = Buffer.alloc(headerAt.name + name.length);
+  header.writeUInt32BE(magic, headerAt.magic);
+  header.writeUInt8(wireVersion, headerAt.version);
+  writeId(header, sender.incarnation.storeId, headerAt.storeId);
+  writeSafe(header, sender.incarnation.start, headerAt.start);
+  header.writeUInt8(name.length, headerAt.nameLength);
+  name.copy(header, headerAt.name);
   return header;
 }
 
 /** Completes a datagram that begins with the template and holds its frames: sequence, then the checksum over it all. */
 export function sealDatagram(datagram: Buffer, sequence: number): void {
-  writeSafe(datagram, sequence, at.sequence);
-  datagram.fill(0, at.tag, at.tag + tagBytes);
-  datagram.writeUInt32BE(crc32(datagram), at.tag);
+  writeSafe(datagram, sequence, headerAt.sequence);
+  datagram.fill(0, headerAt.tag, headerAt.tag + tagBytes);
+  datagram.writeUInt32BE(crc32(datagram), headerAt.tag);
 }
 
 /**
@@ -89,8 +92,8 @@ export function sealDatagram(datagram: Buffer, sequence: number): void {
 export function isFromSender(datagram: Uint8Array, template: Buffer): boolean {
   if (datagram.length < template.length) return false;
   return (
-    template.compare(datagram, at.storeId, at.sequence, at.storeId, at.sequence) === 0 &&
-    template.compare(datagram, at.nameLength, template.length, at.nameLength) === 0
+    template.compare(datagram, headerAt.storeId, headerAt.sequence, headerAt.storeId, headerAt.sequence) === 0 &&
+    template.compare(datagram, headerAt.nameLength, template.length, headerAt.nameLength) === 0
   );
 }
 
@@ -102,28 +105,48 @@ export interface DatagramHeader {
   readonly framesAt: number;
 }
 
+/** The header of an unkeyed datagram, whose checksum must be right. */
 export function readHeader(datagram: Buffer): DatagramHeader | RejectReason {
-  if (datagram.length < at.name)
-    return datagram.length >= 4 && datagram.readUInt32BE(0) !== magic ? 'bad-magic' : 'truncated';
-  if (datagram.readUInt32BE(at.magic) !== magic) return 'bad-magic';
-  if (datagram[at.version] !== wireVersion) return 'other-version';
-  const keyId = datagram.readUInt16BE(at.keyId);
+  const keyId = readKeyId(datagram);
+  if (typeof keyId === 'string') return keyId;
   if (keyId !== 0) return 'unknown-key';
   if (!hasChecksum(datagram)) return 'bad-checksum';
-  const framesAt = at.name + (datagram[at.nameLength] ?? 0);
+  return readFields(datagram, 0);
+}
+
+/** The key id, when this is a datagram of this protocol and version at all. */
+export function readKeyId(datagram: Buffer): number | RejectReason {
+  if (datagram.length < headerAt.name)
+    return datagram.length >= 4 && datagram.readUInt32BE(0) !== magic ? 'bad-magic' : 'truncated';
+  if (datagram.readUInt32BE(headerAt.magic) !== magic) return 'bad-magic';
+  if (datagram[headerAt.version] !== wireVersion) return 'other-version';
+  return datagram.readUInt16BE(headerAt.keyId);
+}
+
+/** The fields of a header that is known to be what was sent. */
+export function readFields(datagram: Buffer, keyId: number): DatagramHeader | RejectReason {
+  const nameEnd = headerAt.name + (datagram[headerAt.nameLength] ?? 0);
+  const framesAt = nameEnd + (keyId === 0 ? 0 : markBytes);
   if (datagram.length <= framesAt) return 'truncated';
-  const node = readName(datagram, at.name, framesAt, parseNodeId);
-  const start = readSafe(datagram, at.start);
-  const sequence = readSafe(datagram, at.sequence);
-  if (node === null || datagram[at.flags] !== 0 || start < 0 || sequence < 0) return 'bad-header';
-  return { sender: { node, incarnation: { storeId: readId(datagram, at.storeId), start } }, sequence, keyId, framesAt };
+  const node = readName(datagram, headerAt.name, nameEnd, parseNodeId);
+  const start = readSafe(datagram, headerAt.start);
+  const sequence = readSafe(datagram, headerAt.sequence);
+  if (node === null || datagram[headerAt.flags] !== 0 || start < 0 || sequence < 0) return 'bad-header';
+  const storeId = readId(datagram, headerAt.storeId);
+  return { sender: { node, incarnation: { storeId, start } }, sequence, keyId, framesAt };
 }
 
 function hasChecksum(datagram: Buffer): boolean {
-  for (let index = at.tag + 4; index < at.tag + tagBytes; index += 1) if (datagram[index] !== 0) return false;
+  for (let index = headerAt.tag + 4; index < headerAt.tag + tagBytes; index += 1)
+    if (datagram[index] !== 0) return false;
   // The checksum is taken with the tag zeroed, without writing to bytes that others may hold.
-  const before = crc32(noTag, crc32(datagram.subarray(0, at.tag)));
-  return crc32(datagram.subarray(at.tag + tagBytes), before) === datagram.readUInt32BE(at.tag);
+  const before = crc32(noTag, crc32(datagram.subarray(0, headerAt.tag)));
+  return crc32(datagram.subarray(headerAt.tag + tagBytes), before) === datagram.readUInt32BE(headerAt.tag);
+}
+
+/** What a signature covers of a frame's header: epoch and data set, as they stand in it. */
+export function signedPartOf(context: FrameContext): Uint8Array {
+  return context.template.subarray(frameAt.epochNumber);
 }
 
 /** The part of a frame's header that all fragments of one message, and often many messages, have in common. */
@@ -143,8 +166,12 @@ export function frameContext(dataSet: string, epoch: Epoch): FrameContext {
   return { template };
 }
 
+/** Flag of a frame: the last bytes of its message's body are the signature of a master. */
+const signedFlag = 1;
+
 export interface FrameNumbers {
   readonly ordinal: number;
+  readonly isSigned: boolean;
   readonly messageId: number;
   readonly fragmentIndex: number;
   readonly fragmentCount: number;
@@ -156,6 +183,7 @@ export interface FrameNumbers {
 export function writeFrameHeader(datagram: Buffer, offset: number, context: FrameContext, frame: FrameNumbers): number {
   datagram.set(context.template, offset);
   datagram[offset] = frame.ordinal;
+  if (frame.isSigned) datagram[offset + frameAt.flags] = signedFlag;
   datagram.writeUInt32BE(frame.messageId, offset + frameAt.messageId);
   datagram.writeUInt16BE(frame.fragmentIndex, offset + frameAt.fragmentIndex);
   datagram.writeUInt16BE(frame.fragmentCount, offset + frameAt.fragmentCount);
@@ -178,9 +206,11 @@ export function readFrameHeader(datagram: Buffer, offset: number): FrameHeader |
   if (bodyAt + bodyBytes > datagram.length) return 'truncated';
   const dataSet = readName(datagram, nameAt, bodyAt, parseDataSetId);
   const number = readSafe(datagram, offset + frameAt.epochNumber);
-  if (dataSet === null || number < 0 || datagram[offset + frameAt.flags] !== 0) return 'bad-frame';
+  const flags = datagram[offset + frameAt.flags] ?? 0;
+  if (dataSet === null || number < 0 || (flags & ~signedFlag) !== 0) return 'bad-frame';
   return {
     ordinal: datagram[offset] ?? 0,
+    isSigned: flags === signedFlag,
     messageId: datagram.readUInt32BE(offset + frameAt.messageId),
     fragmentIndex: datagram.readUInt16BE(offset + frameAt.fragmentIndex),
     fragmentCount: datagram.readUInt16BE(offset + frameAt.fragmentCount),

@@ -10,6 +10,18 @@ export const rejectReasons = [
   'unknown-key',
   /** The bytes aren't those that were sent. */
   'bad-checksum',
+  /** Unkeyed, at a node that holds keys. */
+  'unkeyed',
+  /** Not encrypted with the key that it names, or altered on the way. */
+  'unauthenticated',
+  /** Came already, or is so old that nobody can tell. */
+  'replayed',
+  /** Of an earlier process of a node that has been heard in a later one. */
+  'old-incarnation',
+  /** A message that only a master may say, without a master's signature. */
+  'unsigned',
+  /** … with a signature that isn't that of a master's key. */
+  'bad-signature',
   /** A field of the datagram's header is out of its range. */
   'bad-header',
   /** A field of a frame's header is out of its range, or the lengths contradict each other. */

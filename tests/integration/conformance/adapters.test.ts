@@ -13,6 +13,7 @@ import { openStore } from '../../../shared/runtime/store-open.js';
 import { openTcpBulk, type TcpBulk } from '../../../shared/runtime/tcp-bulk.js';
 import { openUdpMulticast } from '../../../shared/runtime/udp-multicast.js';
 import { openUdpUnicast, type UdpUnicast } from '../../../shared/runtime/udp-unicast.js';
+import { testKeys } from '../sim/keys.js';
 import { bulkConformance } from './bulk-conformance.js';
 import { clockConformance } from './clock-conformance.js';
 import { realTime } from './harness.js';
@@ -75,20 +76,25 @@ for (const host of ['127.0.0.1', '::1'] as const) {
   });
 }
 
-bulkConformance('TCP', async () => {
-  const nodes: TcpBulk[] = [];
-  return {
-    time: realTime,
-    async node() {
-      const bulk = await openTcpBulk({ host: '127.0.0.1', clock });
-      nodes.push(bulk);
-      return { bulk, address: formatAddress('127.0.0.1', bulk.port) };
-    },
-    async close() {
-      await Promise.all(nodes.map((node) => node.close()));
-    },
-  };
-});
+for (const [name, keys] of [
+  ['TCP', undefined],
+  ['TLS', () => testKeys('master')],
+] as const) {
+  bulkConformance(name, async () => {
+    const nodes: TcpBulk[] = [];
+    return {
+      time: realTime,
+      async node() {
+        const bulk = await openTcpBulk({ host: '127.0.0.1', clock, ...(keys === undefined ? {} : { keys }) });
+        nodes.push(bulk);
+        return { bulk, address: formatAddress('127.0.0.1', bulk.port) };
+      },
+      async close() {
+        await Promise.all(nodes.map((node) => node.close()));
+      },
+    };
+  });
+}
 
 storeConformance('LMDB', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-store-'));

@@ -31,6 +31,8 @@ export interface SimOptions {
   readonly change?: MakeChange;
   /** How long faults last, virtual milliseconds. Default: drawn by the seed, 10 to 35 seconds. */
   readonly faultsMs?: number;
+  /** Datagrams are encrypted and signed. Default: in every fifth seed. */
+  readonly keys?: boolean;
   readonly keepTrace?: boolean;
 }
 
@@ -53,6 +55,8 @@ export interface SeedResult {
   readonly covered: CoveredCells;
   readonly trace: readonly string[];
 }
+
+const keyedEvery = 5;
 
 /** After the group is healed it is watched in quiet for this long: nobody may go on asking. */
 const quietMs = 3000;
@@ -80,6 +84,7 @@ export async function runSeed(seed: number, options: SimOptions = {}): Promise<S
     maxOpenRounds: options.master === undefined ? maxOpenRounds : maxRoundsOfHosts,
     maxDatagramBytes: random.chance(0.5) ? 1432 : 8192,
     takeOver: kinds.includes('take-over'),
+    keys: options.keys ?? seed % keyedEvery === 0,
     callbackMs: random.chance(0.8) ? 10_000 : 400,
     keepTrace: options.keepTrace ?? false,
   });

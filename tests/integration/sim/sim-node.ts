@@ -3,7 +3,10 @@ import type { DataSetId, NodeId, Peer } from '../../../shared/protocol/kernel/id
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { Durability } from '../../../shared/protocol/kernel/outcome.js';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
+import { KeyedSeal } from '../../../shared/protocol/secure/keyed-seal.js';
+import type { GroupKeys } from '../../../shared/protocol/secure/keys.js';
 import { Endpoint } from '../../../shared/protocol/stream/endpoint.js';
+import { ChecksumSeal } from '../../../shared/protocol/wire/seal.js';
 import type { NodePorts, PacketEndpoint } from '../../../shared/runtime/node.js';
 import { Node } from '../../../shared/runtime/node.js';
 import { raiseIncarnation } from '../../../shared/runtime/node-identity.js';
@@ -19,6 +22,7 @@ import type { SimBulkNetwork } from './bulk.js';
 import type { ClockFault, Timeline } from './clock.js';
 import { SimClock, SimProcess } from './clock.js';
 import type { SimDisk } from './disk.js';
+import type { WorldKeys } from './keys.js';
 import type { Packet, SimNetwork } from './network.js';
 import type { Observation, Role } from './observation.js';
 import { observeMasterLayer, observeSlaveLayer } from './observed-layers.js';
@@ -58,6 +62,8 @@ export interface NodeSurroundings {
   readonly bulk: SimBulkNetwork;
   readonly dataSet: DataSetId;
   readonly durability: Durability;
+  /** Null: datagrams carry a checksum. */
+  readonly keys: WorldKeys | null;
   readonly observe: (observation: Observation) => void;
   readonly event: (node: string, event: EventRecord) => void;
 }
@@ -84,6 +90,7 @@ abstract class SimNode<Service> {
   #starts = 0;
   #halted: string | null = null;
   #packet: Packet | null = null;
+  #seal: KeyedSeal | null = null;
 
   constructor(parts: SimNodeParts) {
     this.name = parts.name;
@@ -151,6 +158,17 @@ abstract class SimNode<Service> {
     this.#node = null;
   }
 
+  /** From now on, and at later starts. Only in a world with keys. */
+  replaceKeys(keys: GroupKeys): void {
+    this.parts.keys?.put(this.name, keys);
+    this.#seal?.replaceKeys(keys);
+  }
+
+  /** What this process sent, received and refused. */
+  get counters(): object | null {
+    return this.#node?.counters ?? null;
+  }
+
   /** The datagram that is being handled now. */
   handling(packet: Packet | null): void {
     this.#packet = packet;
@@ -182,7 +200,9 @@ abstract class SimNode<Service> {
       },
     };
     const { maxDatagramBytes, receiveBufferBytes } = transport;
-    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes });
+    this.#seal = this.#keyedSeal(self, ports);
+    const seal = this.#seal ?? new ChecksumSeal(self);
+    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes, seal });
     const node = new Node(
       self,
       ports,
@@ -192,6 +212,13 @@ abstract class SimNode<Service> {
     const service = this.makeService(node, ports, { alive: () => process.alive });
     // It may have died while it opened its copy.
     if (process.alive) this.#service = service;
+  }
+
+  #keyedSeal(self: Peer, { clock, random }: NodePorts): KeyedSeal | null {
+    const { keys } = this.parts;
+    if (keys === null) return null;
+    const salt = random.hex128().slice(0, 16);
+    return new KeyedSeal({ self, keys: keys.of(this.name, this.role), startedMs: clock.wallMs(), salt });
   }
 
   #observed(endpoint: PacketEndpoint, alive: () => boolean): PacketEndpoint {

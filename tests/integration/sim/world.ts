@@ -15,6 +15,7 @@ import { settlePromises, Timeline } from './clock.js';
 import { describeObservation } from './describe.js';
 import { SimDisk } from './disk.js';
 import type { FaultKind } from './faults.js';
+import { WorldKeys } from './keys.js';
 import { SimNetwork } from './network.js';
 import type { Observation } from './observation.js';
 import { Oracle } from './oracle.js';
@@ -34,6 +35,8 @@ export interface WorldOptions {
   readonly maxOpenRounds?: number;
   /** There is a second master, to be started by name (`second`): it takes over, with the copy of the slave s1. */
   readonly takeOver?: boolean;
+  /** Datagrams are encrypted and signed, as on a real network. Default false. */
+  readonly keys?: boolean;
   /** Clocks run at different rates, within the error that the protocol allows. Default true. */
   readonly clockErrors?: boolean;
   /** A slave's callbacks may take this long. */
@@ -92,6 +95,7 @@ export class World {
   /** Hears of each effect of a node right after it happened: the node may be ended there. */
   onEffect: ((observation: Observation & { readonly node: string }) => void) | null = null;
   readonly #options: WorldOptions;
+  readonly #keys: WorldKeys | null;
   readonly #nodes = new Map<string, SimMaster | SimSlave>();
   readonly #listeners = new Set<(node: string, event: EventRecord) => void>();
   #datagrams = 0;
@@ -99,6 +103,7 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.#options = options;
+    this.#keys = options.keys === true ? new WorldKeys() : null;
     this.random = seededRandom(options.seed);
     this.trace = new Trace({ keep: options.keepTrace ?? false });
     this.dataSet = dataSetNamed('counter');
@@ -374,6 +379,7 @@ export class World {
       bulk: this.bulk,
       dataSet: this.dataSet,
       durability: this.#options.durability ?? 'disk',
+      keys: this.#keys,
       observe: (observation) => {
         this.observe(observation);
       },

@@ -10,6 +10,7 @@ import type { Message } from '../../../shared/protocol/wire/messages.js';
 import { messageKinds, messageOrdinals, transportOrdinals } from '../../../shared/protocol/wire/registry.js';
 import { encodeFragmentRequest } from '../../../shared/protocol/wire/transport.js';
 import { dataSet, delta, epoch, receiver, samples, sender } from './samples.js';
+import { ChecksumSeal } from '../../../shared/protocol/wire/seal.js';
 
 /**
  * Golden vectors: whole datagrams in hexadecimal, one folder for each wire version. A change that moves a byte fails
@@ -25,14 +26,14 @@ function encoded(packer: Packer, message: Message, id: number): EncodedMessage {
 }
 
 function datagramOf(messages: readonly Message[]): Buffer {
-  const packer = new Packer(sender, 65_507);
+  const packer = new Packer(new ChecksumSeal(sender), 65_507);
   const [datagram] = packer.pack(messages.map((message, index) => encoded(packer, message, index)));
   if (datagram === undefined) throw new Error('nothing was packed');
   return datagram;
 }
 
 function fragmentDatagram(index: number): Buffer {
-  const packer = new Packer(sender, 512);
+  const packer = new Packer(new ChecksumSeal(sender), 512);
   const bytes = Uint8Array.from({ length: 1000 }, (_, at) => (at * 7) & 0xff);
   const message: Message = { kind: 'announce', from: null, to: delta(0, 1, bytes).to, content: { kind: 'state', state: delta(0, 1, bytes) } };
   const whole = encoded(packer, message, 77);
@@ -40,7 +41,7 @@ function fragmentDatagram(index: number): Buffer {
 }
 
 function requestDatagram(): Buffer {
-  const packer = new Packer(receiver, 1400);
+  const packer = new Packer(new ChecksumSeal(receiver), 1400);
   const body = encodeFragmentRequest({ of: sender.incarnation, messageId: 77, ranges: [{ first: 1, count: 1 }, { first: 3, count: 2 }] });
   const context = packer.context(dataSet, epoch);
   const [datagram] = packer.pack([{ id: 0, ordinal: transportOrdinals['fragment-request'], context, body, fragmentCount: 1 }]);

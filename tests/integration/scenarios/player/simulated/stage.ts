@@ -143,6 +143,7 @@ export class SimulatedStage implements Stage {
         bulk,
         dataSet,
         durability: 'disk',
+        keys: null,
         disk: new SimDisk(as, { timeline, random: this.#random.fork() }),
         random: this.#random.fork(),
         clockFault: { offsetMs: 0, wallOffsetMs: 0, rate: 1 },
