@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { addDelete } from './delete.js';
+import { addDiscard } from './discard.js';
 import { endingOf, oneLine } from './exit.js';
 import { addForget } from './forget.js';
 import { addGet } from './get.js';
@@ -7,6 +8,7 @@ import { addLoad } from './load.js';
 import { addMaster } from './master.js';
 import { addMembers } from './members.js';
 import { addPut } from './put.js';
+import { addResolve } from './resolve.js';
 import type { Shell } from './shell.js';
 import { addSlave } from './slave.js';
 import { addStatus } from './status.js';
@@ -42,6 +44,8 @@ export function createProgram(shell: Shell): Command {
   addStatus(program, shell);
   addMembers(program, shell);
   addForget(program, shell);
+  addResolve(program, shell);
+  addDiscard(program, shell);
   return program;
 }
 
