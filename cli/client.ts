@@ -1,7 +1,7 @@
 import { errorCodes, errorText, LockstepError, type ErrorCode } from '../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../shared/protocol/key-value/operations.js';
 import type { ChangeInputOptions } from '../shared/http/input.js';
-import type { EntryBody, OutcomeBody, StatusBody } from '../shared/http/bodies.js';
+import type { EntryBody, OutcomeBody, ResolvedBody, StatusBody, TipBody } from '../shared/http/bodies.js';
 
 export interface ChangeRequest {
   readonly dataSet: string;
@@ -77,6 +77,21 @@ export class Client {
     throw error;
   }
 
+  /** The operator's word on a round in doubt, at a slave. */
+  async resolve(
+    dataSet: string,
+    round: string,
+    decision: { readonly outcome: 'commit' | 'abort'; readonly by: string },
+  ): Promise<ResolvedBody> {
+    const path = `/v1/in-doubt/${encodeURIComponent(dataSet)}/${encodeURIComponent(round)}`;
+    return (await this.#ok('POST', path, { ...decision, iUnderstand: true })) as ResolvedBody;
+  }
+
+  /** The operator's word on a diverged copy, at a slave. */
+  async discard(dataSet: string): Promise<{ readonly was: TipBody | null }> {
+    return (await this.#ok('POST', `/v1/data/${encodeURIComponent(dataSet)}/discard`)) as { was: TipBody | null };
+  }
+
   async forget(dataSet: string, node: string): Promise<void> {
     await this.#ok('POST', `/v1/members/${encodeURIComponent(dataSet)}/${encodeURIComponent(node)}/forget`);
   }
@@ -112,8 +127,8 @@ export class Client {
     return { outcome: 'unknown', reason: `${reason}; ask later: GET ${this.url}${path}`, durationMs: 0 };
   }
 
-  async #ok(method: string, path: string): Promise<unknown> {
-    const answer = await this.#request(method, path);
+  async #ok(method: string, path: string, body?: unknown): Promise<unknown> {
+    const answer = await this.#request(method, path, body === undefined ? {} : { body });
     if (answer.status !== 200) throw this.#errorOf(answer);
     return answer.body;
   }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { addDelete } from './delete.js';
+import { addDiscard } from './discard.js';
 import { endingOf, oneLine } from './exit.js';
 import { addForget } from './forget.js';
 import { addGet } from './get.js';
@@ -9,6 +10,7 @@ import { addLoad } from './load.js';
 import { addMaster } from './master.js';
 import { addMembers } from './members.js';
 import { addPut } from './put.js';
+import { addResolve } from './resolve.js';
 import type { Shell } from './shell.js';
 import { addSlave } from './slave.js';
 import { addStatus } from './status.js';
@@ -46,6 +48,8 @@ export function createProgram(shell: Shell): Command {
   addForget(program, shell);
   addKeygen(program, shell);
   addKey(program, shell);
+  addResolve(program, shell);
+  addDiscard(program, shell);
   return program;
 }
 

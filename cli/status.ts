@@ -74,7 +74,10 @@ function slaveRow(node: string, dataSet: SlaveDataSetBody): readonly string[] {
   const { tip, heardOf } = dataSet;
   const behind = heardOf === null ? nothing : String(Math.max(0, heardOf.version - (tip?.version ?? 0)));
   const inDoubt = dataSet.inDoubt
-    .map((round) => `v${round.version} for ${Math.round(round.ageMs / 1000)} s`)
+    .map(
+      ({ round, version, ageMs, voters }) =>
+        `v${version} for ${Math.round(ageMs / 1000)} s (round ${round}, ${voters} voters)`,
+    )
     .join(', ');
   return [
     node,

@@ -52,6 +52,12 @@ export interface SlaveDataSet extends AsyncDisposable {
   changes(options?: { readonly signal?: AbortSignal }): AsyncIterable<ExposedChange>;
   /** The operator's word on a diverged copy: keep it aside and take the master's. */
   discard(): Promise<void>;
+  /**
+   * The operator's word on a round in doubt that no master can tell about: `round` as `roundKey` in `view().inDoubt` names
+   * it, `by` whoever takes the responsibility. Durable before it is carried out. It may break G1: another operator, or a
+   * master that comes back, may decide otherwise. Rejects with `bad-operation` while a master that may know is heard.
+   */
+  resolve(round: string, outcome: 'committed' | 'aborted', by: string): Promise<void>;
   unregister(): Promise<void>;
 }
 

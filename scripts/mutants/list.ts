@@ -2,6 +2,7 @@ import type { Mutation } from './mutation.js';
 
 const slaveCore = 'slave/service/core/slave-core.ts';
 const packets = 'slave/service/core/packets.ts';
+const inDoubt = 'slave/service/core/in-doubt.ts';
 const participant = 'slave/service/core/participant.ts';
 const reign = 'slave/service/core/reign.ts';
 const rounds = 'master/service/core/rounds.ts';
@@ -304,6 +305,136 @@ export const mutations: readonly Mutation[] = [
       kind: 'test',
       file: 'tests/integration/traces/late-and-foreign.test.ts',
       title: 'of an earlier version that comes late does not take the copy back (G5)',
+    },
+  },
+  {
+    name: 'commit left out for a prepare that does not say it',
+    guarantee: 'G9',
+    edits: [
+      {
+        file: delivery,
+        find: "message.kind === 'prepare' && message.round === message.lowestOpenRound && sameTip",
+        replace: "message.kind === 'prepare' && sameTip",
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'master/service/master-service.test.ts',
+      title: 'keep it, and its place before the prepare, when that is of a round above an open one',
+    },
+  },
+  {
+    name: 'nothing lingers for the caller who was told',
+    guarantee: 'G10',
+    edits: [
+      {
+        file: 'shared/runtime/node.ts',
+        find: 'if (!this.#lingering || wasLingering) this.flush();',
+        replace: 'if (!this.#lingering || wasLingering || this.#unsent) this.flush();',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'shared/runtime/node.test.ts',
+      title: 'lets what was sent linger until the caller who was told has gone on, and sends both in one go',
+    },
+  },
+  {
+    name: 'a wake-up is lost',
+    guarantee: 'G9',
+    edits: [{ file: 'shared/runtime/node.ts', find: '        this.#rearm();\n', replace: '' }],
+    caughtBy: {
+      kind: 'test',
+      file: 'shared/runtime/node.test.ts',
+      title: 'keeps one timer for all, and forgets no deadline of a participant that had nothing to do',
+    },
+  },
+  {
+    name: 'an operator decides before it is on record',
+    guarantee: 'G1',
+    edits: [
+      {
+        file: inDoubt,
+        find: "    const put = { kind: 'put', key: slaveKeys.resolved",
+        replace:
+          "    this.participant.resolve(round, outcome);\n    const put = { kind: 'put', key: slaveKeys.resolved",
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/resolve.test.ts',
+      title: 'is recorded durably before it is carried out',
+    },
+  },
+  {
+    name: "an operator's word passed on as a master's",
+    guarantee: 'G1',
+    edits: [
+      {
+        file: participant,
+        find: '      staged.byOperator = true;',
+        replace:
+          '      staged.byOperator = true;\n      this.#remember({ round: staged.round, to: staged.change.to, outcome });',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/resolve.test.ts',
+      title: 'is told to no other slave: no master said it',
+    },
+  },
+  {
+    name: "an operator's word forgotten by a crash",
+    guarantee: 'G6',
+    edits: [{ file: slaveCore, find: '    this.#inDoubt.recover();\n', replace: '' }],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/resolve.test.ts',
+      title: 'is carried out after a crash that came between the record and its end',
+    },
+  },
+  {
+    name: 'an operator overrules a master that is heard',
+    guarantee: 'G1',
+    edits: [
+      {
+        file: inDoubt,
+        find: 'this.context.hearsMaster() && master !== null &&',
+        replace: 'this.context.hearsMaster() && master === null &&',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/resolve.test.ts',
+      title: 'is shown with its age and how many voted, and is nobody else’s while a master that may know is heard',
+    },
+  },
+  {
+    name: 'one yes too few is enough',
+    guarantee: 'G1',
+    edits: [
+      {
+        file: rounds,
+        find: 'if (round.yes.size < round.voters.size && !round.without) break;',
+        replace: 'if (round.yes.size < round.voters.size - 1 && !round.without) break;',
+      },
+    ],
+    caughtBy: { kind: 'checker', id: 'G1', seeds: 40 },
+  },
+  {
+    name: 'far behind, and a voter all the same',
+    guarantee: 'G12',
+    edits: [
+      {
+        file: 'master/service/core/members.ts',
+        find: '(this.history.distance(member.status.tip) ?? Infinity) > limits.voterLagVersions',
+        replace: '(this.history.distance(member.status.tip) ?? Infinity) > Infinity',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/voters.test.ts',
+      title: 'far behind is no voter and gets no lease: it slows nobody, and says that it is behind',
     },
   },
 ];

@@ -112,6 +112,26 @@ export interface MasterDataSetBody {
   readonly members: readonly MemberBody[];
 }
 
+export interface InDoubtBody {
+  /** What `lockstep resolve` takes. */
+  readonly round: string;
+  readonly version: number;
+  readonly ageMs: number;
+  /** How many had to say yes. */
+  readonly voters: number;
+  /** The master that is heard was asked, and can't tell: only an operator can. */
+  readonly masterCannotTell: boolean;
+}
+
+export interface ResolvedBody {
+  readonly round: string;
+  readonly version: number;
+  readonly outcome: 'committed' | 'aborted';
+  readonly by: string;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
 export interface SlaveDataSetBody {
   readonly dataSet: string;
   readonly state: SlaveState;
@@ -121,7 +141,9 @@ export interface SlaveDataSetBody {
   readonly entries: number;
   readonly stateDigest: string | null;
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
-  readonly inDoubt: readonly { readonly version: number; readonly ageMs: number }[];
+  readonly inDoubt: readonly InDoubtBody[];
+  /** What operators decided here in a master's place. */
+  readonly resolved: readonly ResolvedBody[];
   readonly reason: string;
   readonly repairs: number;
   readonly snapshots: number;

@@ -50,6 +50,25 @@ export function parseChange(body: unknown): Parsed<ChangeInput> {
   return options.ok ? { ok: true, value: { operations, options: options.value } } : options;
 }
 
+/** The body of `POST /v1/in-doubt/{dataSet}/{round}`. */
+export function parseResolve(
+  body: unknown,
+): Parsed<{ readonly outcome: 'committed' | 'aborted'; readonly by: string }> {
+  if (!isFields(body)) return badInput('body', 'must be an object with "outcome", "by" and "iUnderstand"');
+  const stranger = unknownField(body, ['outcome', 'by', 'iUnderstand']);
+  if (stranger !== null) return badInput(stranger, 'is no field of a resolution; there are outcome, by, iUnderstand');
+  const { outcome, by, iUnderstand } = body;
+  if (outcome !== 'commit' && outcome !== 'abort') return badInput('outcome', 'must be "commit" or "abort"');
+  if (typeof by !== 'string' || by.trim() === '' || by.length > 200)
+    return badInput('by', 'must say who decides, in 1 to 200 characters');
+  if (iUnderstand !== true)
+    return badInput(
+      'iUnderstand',
+      'must be true: an operator who decides otherwise than the master breaks "all or none"',
+    );
+  return { ok: true, value: { outcome: outcome === 'commit' ? 'committed' : 'aborted', by: by.trim() } };
+}
+
 /** The query of `PUT` and `DELETE /v1/data/{dataSet}/{key}`: what a change takes, and the condition. */
 export function parseSingleQuery(query: unknown): Parsed<{
   readonly condition: { readonly ifVersion?: number; readonly ifAbsent?: true };

@@ -106,6 +106,7 @@ const writeRules: Readonly<
     { kind: 'copy', fits: ({ key }) => key[0] === 'data' },
     { kind: 'promise', fits: ({ key }) => key[3] === 'record' },
     { kind: 'prepared', fits: ({ kind, key }) => kind === 'put' && key[3] === 'prepared' },
+    { kind: 'resolved', fits: ({ key }) => key[3] === 'resolved' },
     { kind: 'release', fits: ({ kind, key }) => kind === 'remove' && key[3] === 'prepared' },
   ],
 };

@@ -46,8 +46,11 @@ export const crashSteps = {
       'bulk-offer',
       'leave',
     ],
-    /** `copy`: data and tip, and the end of the prepared record; `release`: the end of one whose round was aborted. */
-    write: ['start', 'promise', 'prepared', 'copy', 'release'],
+    /**
+     * `copy`: data and tip, and the end of the prepared record; `release`: the end of one whose round was aborted;
+     * `resolved`: an operator decided a round in doubt.
+     */
+    write: ['start', 'promise', 'prepared', 'copy', 'release', 'resolved'],
     callback: ['open', 'prepare', 'write', 'expose', 'abort', 'install', 'snapshot'],
   },
 } as const satisfies Record<string, { readonly send: readonly MessageKind[] } & Record<string, readonly string[]>>;

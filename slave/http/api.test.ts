@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ErrorBody, ReadyBody, StatusBody } from '../../shared/http/bodies.js';
 import { createServer } from '../../shared/http/server.js';
@@ -74,6 +74,48 @@ test('only a diverged copy is discarded', async () => {
   ]);
 });
 
+test('an operator decides only a round that is in doubt, says who, and what is refused says why', async () => {
+  const round = { epoch: { number: 3, claimant: 'c'.repeat(32) }, number: 7 };
+  copy.inDoubt = [{ round, to: tipAt(5), ageMs: 61_000, voters: 2, masterCannotTell: false }];
+  const url = '/v1/in-doubt/prices/3.cccccccc.7';
+  const post = (payload: object, to = url): Promise<LightMyRequestResponse> =>
+    server.inject({ method: 'POST', url: to, payload });
+  const word = { outcome: 'commit', by: 'ann', iUnderstand: true };
+  for (const [field, wrong] of [
+    ['outcome', { ...word, outcome: 'perhaps' }],
+    ['by', { ...word, by: ' ' }],
+    ['iUnderstand', { ...word, iUnderstand: 'yes' }],
+    ['why', { ...word, why: 'x' }],
+  ] as const) {
+    const answer = await post(wrong);
+    expect([answer.statusCode, answer.json<ErrorBody>().error.field]).toEqual([400, field]);
+  }
+  const unknown = await post(word, '/v1/in-doubt/prices/3.cccccccc.8');
+  expect([unknown.statusCode, unknown.json<ErrorBody>().error.message]).toEqual([
+    404,
+    'round 3.cccccccc.8 is not in doubt at s1; in doubt is 3.cccccccc.7',
+  ]);
+  copy.resolveRefusal = 'the master m is heard';
+  const refused = await post(word);
+  expect([refused.statusCode, refused.json<ErrorBody>().error]).toMatchObject([
+    409,
+    { code: 'bad-operation', message: 'the master m is heard' },
+  ]);
+  copy.resolveRefusal = null;
+  const resolved = {
+    round: '3.cccccccc.7',
+    version: 5,
+    outcome: 'committed',
+    by: 'ann',
+    at: '1970-01-01T00:00:00.000Z',
+  };
+  const done = await post(word);
+  expect([done.statusCode, done.json()]).toEqual([200, resolved]);
+  expect((await server.inject('/v1/status')).json()).toMatchObject({
+    dataSets: [{ inDoubt: [], resolved: [resolved] }],
+  });
+});
+
 test('ready while it serves, also when the master is away; ?current=true asks for more', async () => {
   copy.state = 'serving';
   expect((await server.inject('/readyz')).statusCode).toBe(200);
@@ -107,6 +149,7 @@ test('status gives its account', async () => {
         stateDigest: 'e'.repeat(32),
         lastVote: null,
         inDoubt: [],
+        resolved: [],
         reason: '',
         repairs: 0,
         snapshots: 0,

@@ -1,14 +1,24 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Json } from '../../shared/protocol/key-value/operations.js';
-import { showTip } from '../../shared/protocol/kernel/ids.js';
-import { roundMs, tipBody, type ReadyBody, type SlaveDataSetBody, type StatusBody } from '../../shared/http/bodies.js';
+import { roundKey, showTip } from '../../shared/protocol/kernel/ids.js';
+import {
+  roundMs,
+  tipBody,
+  type ReadyBody,
+  type ResolvedBody,
+  type SlaveDataSetBody,
+  type StatusBody,
+} from '../../shared/http/bodies.js';
+import { parseResolve } from '../../shared/http/input.js';
 import { sendProblem } from '../../shared/http/problem.js';
 import { addReadRoutes, dataSetFinder, digestFor, type ReadableDataSet } from '../../shared/http/reads.js';
+import { LockstepError } from '../../shared/protocol/kernel/errors.js';
+import type { OperatorDecision } from '../service/core/records.js';
 import type { SlaveKeyValue } from '../user/key-value-types.js';
 
 /** What the routes need of a key-value copy; the handle that `register` returns is one. */
 export type ServedCopy = Pick<SlaveKeyValue<Json>, 'tip' | 'state' | 'size' | 'entry' | 'list' | 'reached'> & {
-  readonly dataSet: Pick<SlaveKeyValue<Json>['dataSet'], 'view' | 'discard'>;
+  readonly dataSet: Pick<SlaveKeyValue<Json>['dataSet'], 'view' | 'discard' | 'resolve'>;
   stateDigest(): string;
 };
 
@@ -36,12 +46,46 @@ export function addSlaveRoutes(server: FastifyInstance, api: SlaveApi): void {
     await dataSet.value.dataSet.discard();
     return reply.send({ discarded: request.params.dataSet, was: tipBody(tip) });
   });
+  addResolve(server, api);
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
   server.get('/livez', async (_request, reply) => reply.send({ live: true }));
   server.get<{ Querystring: { current?: string } }>('/readyz', async (request, reply) => {
     const body = readyBody(api, request.query.current === 'true');
     return reply.code(body.ready ? 200 : 503).send(body);
   });
+}
+
+/** The operator decides a round in doubt in the place of a master that can't. */
+function addResolve(server: FastifyInstance, api: SlaveApi): void {
+  const find = dataSetFinder(api.dataSets);
+  server.post<{ Params: { dataSet: string; round: string } }>(
+    '/v1/in-doubt/:dataSet/:round',
+    async (request, reply) => {
+      const dataSet = find(request.params.dataSet);
+      if (!dataSet.ok) return sendProblem(reply, dataSet.problem);
+      const input = parseResolve(request.body);
+      if (!input.ok) return sendProblem(reply, input.problem);
+      const { round } = request.params;
+      const { inDoubt } = dataSet.value.dataSet.view();
+      if (!inDoubt.some((each) => roundKey(each.round) === round)) {
+        const open = inDoubt.map((each) => roundKey(each.round)).join(', ');
+        const message = `round ${round} is not in doubt at ${api.node}; ${open === '' ? 'no round is' : `in doubt is ${open}`}`;
+        return sendProblem(reply, { status: 404, code: 'round-unknown', message, field: 'round' });
+      }
+      try {
+        await dataSet.value.dataSet.resolve(round, input.value.outcome, input.value.by);
+      } catch (error) {
+        if (!(error instanceof LockstepError) || error.code !== 'bad-operation') throw error;
+        return sendProblem(reply, { status: 409, code: 'bad-operation', message: error.message });
+      }
+      const resolved = dataSet.value.dataSet.view().resolved.find((each) => roundKey(each.round) === round);
+      return reply.send(resolved === undefined ? {} : resolvedBody(resolved));
+    },
+  );
+}
+
+function resolvedBody({ round, to, outcome, by, wallMs }: OperatorDecision): ResolvedBody {
+  return { round: roundKey(round), version: to.version, outcome, by, at: new Date(wallMs).toISOString() };
 }
 
 /** A slave takes no writes: 421 names who does. */
@@ -116,7 +160,14 @@ function dataSetBody(name: string, dataSet: ServedCopy, digest: string | null): 
     entries: dataSet.size,
     stateDigest: digest,
     lastVote: view.lastVote,
-    inDoubt: view.inDoubt.map((round) => ({ version: round.to.version, ageMs: roundMs(round.ageMs) })),
+    inDoubt: view.inDoubt.map(({ round, to, ageMs, voters, masterCannotTell }) => ({
+      round: roundKey(round),
+      version: to.version,
+      ageMs: roundMs(ageMs),
+      voters,
+      masterCannotTell,
+    })),
+    resolved: view.resolved.map(resolvedBody),
     reason: view.reason,
     repairs: view.repairs,
     snapshots: view.snapshots,

@@ -64,6 +64,7 @@ function scripted(layer: Partial<SlaveUserLayer> = {}, keepAside: KeepAside | nu
         leaseUntilMs: 0,
         welcomed: true,
         inDoubt: [],
+        resolved: [],
         lastVote: null,
         reason: '',
         repairs: 0,

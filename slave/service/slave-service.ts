@@ -165,6 +165,15 @@ export class SlaveService implements SlaveDataSet {
     if (settled.kind === 'rejected') throw new LockstepError('bad-operation', settled.text);
   }
 
+  async resolve(round: string, outcome: 'committed' | 'aborted', by: string): Promise<void> {
+    this.#refuseWhenOver();
+    const { command, result } = this.#commands.open();
+    const wallMs = this.#parts.node.ports.clock.wallMs();
+    this.#driver.submit({ kind: 'resolve', command, round, outcome, by, wallMs });
+    const settled = await result;
+    if (settled.kind === 'rejected') throw new LockstepError('bad-operation', settled.text);
+  }
+
   unregister(): Promise<void> {
     return this.close();
   }
@@ -356,6 +365,7 @@ const openingView: SlaveView = {
   leaseUntilMs: 0,
   welcomed: false,
   inDoubt: [],
+  resolved: [],
   lastVote: null,
   reason: 'opening',
   repairs: 0,

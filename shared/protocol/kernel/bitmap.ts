@@ -9,3 +9,9 @@ export function bitmapOf(slots: Iterable<number>): Uint8Array {
 export function hasBit(bitmap: Uint8Array, slot: number): boolean {
   return ((bitmap[slot >> 3] ?? 0) & (1 << (slot & 7))) !== 0;
 }
+
+export function countBits(bitmap: Uint8Array): number {
+  let count = 0;
+  for (const byte of bitmap) for (let rest = byte; rest > 0; rest >>= 1) count += rest & 1;
+  return count;
+}

@@ -87,6 +87,12 @@ export class CatchUp {
     if (sameTip(tip, this.participant.planned)) this.#onChain = true;
   }
 
+  /** Where the copy goes now, no master said: the next thing heard is asked about, as in a new reign. */
+  distrust(): void {
+    this.target = null;
+    this.#onChain = false;
+  }
+
   /** The first heartbeat of a reign names the target, whatever was there before: the copy may be ahead of it (G13). */
   onHeartbeatTip(tip: Tip | null): void {
     if (tip !== null) this.onCommittedHeardOf(tip);

@@ -84,4 +84,6 @@ export interface ParticipantListener {
   onExposed(tip: Tip): void;
   /** A state was named as committed by this reign's master. */
   onCommittedHeardOf(tip: Tip): void;
+  /** The copy goes where only an operator said that it should. */
+  onOperatorCommitted(): void;
 }

@@ -1,8 +1,12 @@
-import { sameEpoch, sameTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
+import type { RoundId } from '../../../shared/protocol/kernel/ids.js';
+import { roundKey, sameEpoch, sameTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { CatchUp } from './catch-up.js';
 import type { SlaveContext } from './context.js';
+import type { SlaveInput, Token } from './io.js';
 import type { Participant } from './participant.js';
+import type { OperatorDecision } from './records.js';
+import { slaveKeys } from './records.js';
 import type { Staged } from './staged.js';
 
 /** Every so many inquiries, the other slaves are asked too. */
@@ -15,12 +19,95 @@ const askOthersEvery = 3;
 export class InDoubt {
   #delayMs: number = limits.repairMinMs;
   #asked = 0;
+  /** Rounds that the master of this reign was asked about, and couldn't tell. */
+  readonly #unknown = new Set<string>();
+  #resolving: { readonly token: Token; readonly command: Token; readonly decision: OperatorDecision } | null = null;
 
   constructor(
     private readonly context: SlaveContext,
     private readonly participant: Participant,
     private readonly catchUp: CatchUp,
+    /** What operators decided here. */
+    public resolved: readonly OperatorDecision[],
   ) {}
+
+  /** A crash came between the operator's word and its end. Called once the prepared rounds are recovered. */
+  recover(): void {
+    for (const { round, outcome } of this.resolved) this.participant.resolve(round, outcome);
+  }
+
+  onNewReign(): void {
+    this.#unknown.clear();
+  }
+
+  onUnknown(round: RoundId): void {
+    this.#unknown.add(roundKey(round));
+  }
+
+  masterCannotTell(round: RoundId): boolean {
+    return this.#unknown.has(roundKey(round));
+  }
+
+  /** An operator decides in a master's place, which is allowed only while there is none that could. */
+  resolve(input: Extract<SlaveInput, { kind: 'resolve' }>): void {
+    const refusal = this.#refuseResolve(input);
+    if (refusal !== null) {
+      this.context.emit({ kind: 'settle', command: input.command, result: { kind: 'rejected', text: refusal } });
+      return;
+    }
+    const staged = this.#named(input.round);
+    if (staged === undefined) return;
+    const { round, change } = staged;
+    const { outcome, by, wallMs } = input;
+    const decision: OperatorDecision = { round, to: change.to, outcome, by, wallMs };
+    const put = { kind: 'put', key: slaveKeys.resolved(this.context.config.dataSet, round), value: decision } as const;
+    // Durable first, in every mode: what breaks a guarantee must never be without its author.
+    this.#resolving = { token: this.context.persist([put], true), command: input.command, decision };
+  }
+
+  #refuseResolve({ round, outcome }: Extract<SlaveInput, { kind: 'resolve' }>): string | null {
+    if (this.context.storeFailed) return 'the store failed; restart this node first';
+    if (this.#resolving !== null) return 'another round is being resolved; try again';
+    const staged = this.#named(round);
+    if (staged === undefined) {
+      const open = this.participant.staged.map((each) => roundKey(each.round)).join(', ');
+      return `round ${round} is not in doubt here; ${open === '' ? 'no round is' : `in doubt is ${open}`}`;
+    }
+    const { master } = this.context;
+    if (this.context.hearsMaster() && master !== null && !this.masterCannotTell(staged.round))
+      return `the master ${master.node} is heard and was not found unable to tell the outcome of ${round}; it is being asked`;
+    const below = this.participant.staged[0];
+    if (outcome === 'committed' && below !== undefined && below !== staged)
+      return `round ${round} stands on round ${roundKey(below.round)}, which is in doubt too; resolve that one first`;
+    return null;
+  }
+
+  #named(round: string): Staged | undefined {
+    return this.participant.staged.find(
+      (staged) => staged.phase === 'prepared' && staged.decided === null && roundKey(staged.round) === round,
+    );
+  }
+
+  /** True when the write was an operator's decision. */
+  onPersisted(token: Token): boolean {
+    if (this.#resolving === null || this.#resolving.token !== token) return false;
+    const { command, decision } = this.#resolving;
+    this.#resolving = null;
+    if (this.#named(roundKey(decision.round)) === undefined) {
+      // A master was faster: its word stands, and the operator's never had an effect.
+      const key = slaveKeys.resolved(this.context.config.dataSet, decision.round);
+      this.context.persist([{ kind: 'remove', key }], true);
+      const text = `a master has just decided round ${roundKey(decision.round)}; nothing was resolved here`;
+      this.context.emit({ kind: 'settle', command, result: { kind: 'rejected', text } });
+      return true;
+    }
+    this.resolved = [...this.resolved, decision];
+    const { round, to, outcome, by } = decision;
+    this.context.event('resolved by operator', 'warn', { round: roundKey(round), version: to.version, outcome, by });
+    this.participant.resolve(round, outcome);
+    this.context.emit({ kind: 'settle', command, result: { kind: 'done' } });
+    return true;
+  }
 
   /** Called at the end of every step: starts asking when a prepared round looks decided, and stops when none is left. */
   watch(lowestOpenRound: number): void {

@@ -1,7 +1,9 @@
 import type { DataSetId, Delta, Epoch, Incarnation, NodeId, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
 import type { Durability } from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
-import type { Message } from '../../../shared/protocol/wire/messages.js';
+import type { Decision, Message } from '../../../shared/protocol/wire/messages.js';
+
+export type DecisionOutcome = Decision['outcome'];
 
 /** Names the answer that belongs to an effect. Unique within one core. */
 export type Token = number;
@@ -21,6 +23,16 @@ export type SlaveInput =
   | { readonly kind: 'suspended' }
   /** The operator's word on a diverged copy: discard it and take a snapshot. */
   | { readonly kind: 'discard'; readonly command: Token }
+  /** The operator decides a round in doubt that no master can tell about. `round` as `roundKey` names it. */
+  | {
+      readonly kind: 'resolve';
+      readonly command: Token;
+      readonly round: string;
+      readonly outcome: DecisionOutcome;
+      readonly by: string;
+      /** The time of day, for the record. */
+      readonly wallMs: number;
+    }
   | { readonly kind: 'close'; readonly command: Token };
 
 /** `late`: the call ran past its time; its real end comes as a second answer with the same token. */

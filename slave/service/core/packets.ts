@@ -1,6 +1,6 @@
 import type { Delta, RoundId } from '../../../shared/protocol/kernel/ids.js';
 import { sameEpoch, sameTip, showTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
-import { hasBit } from '../../../shared/protocol/kernel/bitmap.js';
+import { countBits, hasBit } from '../../../shared/protocol/kernel/bitmap.js';
 import { isIntact } from '../../../shared/protocol/kernel/digest.js';
 import type { Announce, Prepare } from '../../../shared/protocol/wire/messages.js';
 import type { CatchUp, Waiting } from './catch-up.js';
@@ -104,7 +104,7 @@ export class Packets {
     if (change === 'fetch') return this.catchUp.fetchRound(prepare, round);
     if (change === null) return;
     if (prior === 'below top') this.participant.abortAbove(prepare.from);
-    this.participant.stage(round, prepare.from, change);
+    this.participant.stage(round, prepare.from, change, countBits(prepare.voters));
   }
 
   #ignorePrepare(prepare: Prepare, round: RoundId): boolean {

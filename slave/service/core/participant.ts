@@ -86,6 +86,7 @@ export class Participant {
         ...record,
         phase: 'queued',
         decided: null,
+        byOperator: false,
         recovered: true,
         sinceMs: this.context.nowMs,
       };
@@ -102,15 +103,17 @@ export class Participant {
   }
 
   /** Guarded by the caller: the change starts at `top`, is intact, and its round is new. */
-  stage(round: RoundId, from: Tip | null, change: Delta): void {
+  stage(round: RoundId, from: Tip | null, change: Delta, voters: number): void {
     if (!startsHere(from, change, this.top))
       broken(`round ${roundKey(round)} starts at ${showTip(from)}, not at the top ${showTip(this.top)}`);
     const staged: Staged = {
       round,
       from,
       change,
+      voters,
       phase: 'queued',
       decided: null,
+      byOperator: false,
       recovered: false,
       sinceMs: this.context.nowMs,
     };
@@ -142,6 +145,21 @@ export class Participant {
     if (why === 'aborted') this.#remember({ round, to, outcome: 'aborted' });
     const index = this.staged.findIndex((staged) => sameRound(staged.round, round));
     if (index >= 0) this.#dropFrom(index, why);
+  }
+
+  /**
+   * The operator's word on a round that no master can tell about. Carried out like a decision, but remembered as none:
+   * other slaves in doubt are told only what a master said.
+   */
+  resolve(round: RoundId, outcome: Decision['outcome']): void {
+    const index = this.staged.findIndex((staged) => sameRound(staged.round, round));
+    if (index < 0) return;
+    if (outcome === 'aborted') return this.#dropFrom(index, 'aborted');
+    for (const staged of this.staged.slice(0, index + 1)) {
+      staged.decided = 'committed';
+      staged.byOperator = true;
+    }
+    this.#commitDecided();
   }
 
   /** A prepare on `prior` in one epoch, with a higher number, implies the abort of the open rounds above `prior`. */
@@ -248,7 +266,8 @@ export class Participant {
     if (answer.kind === 'done') {
       this.#become(staged, 'writing');
       if (!this.context.durable) return this.#onRecorded(staged); // nothing is written that a vote would have to wait for
-      const record: PreparedRecord = { round, from: staged.from, change: staged.change };
+      const { from, change, voters } = staged;
+      const record: PreparedRecord = { round, from, change, voters };
       const put: StoreOperation = {
         kind: 'put',
         key: slaveKeys.prepared(this.context.config.dataSet, round),
@@ -302,6 +321,7 @@ export class Participant {
       }
       this.staged = this.staged.slice(1);
       this.#commit(lowest.change, [this.#removal(lowest.round)]);
+      if (lowest.byOperator) this.listener.onOperatorCommitted();
     }
   }
 

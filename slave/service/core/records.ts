@@ -15,6 +15,19 @@ export interface PreparedRecord {
   /** The state that the round starts from; `change.from` is null when the change is a whole state. */
   readonly from: Tip | null;
   readonly change: Delta;
+  /** How many had to say yes. */
+  readonly voters: number;
+}
+
+/** An operator decided a round in doubt. Durable before it is carried out, and kept: no master said so. */
+export interface OperatorDecision {
+  readonly round: RoundId;
+  readonly to: Tip;
+  readonly outcome: 'committed' | 'aborted';
+  /** Who decided, as they named themselves. */
+  readonly by: string;
+  /** The time of day. */
+  readonly wallMs: number;
 }
 
 export const slaveKeys = {
@@ -27,6 +40,14 @@ export const slaveKeys = {
     roundKey(round),
   ],
   prepareds: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'slave', 'prepared'],
+  resolved: (dataSet: DataSetId, round: RoundId): StoreKey => [
+    'service',
+    dataSet,
+    'slave',
+    'resolved',
+    roundKey(round),
+  ],
+  resolveds: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'slave', 'resolved'],
 } as const;
 
 /** What the service finds on disk when it starts. */
@@ -34,10 +55,14 @@ export interface SlaveRecovered {
   readonly record: SlaveRecord | null;
   /** Oldest round first. */
   readonly prepared: readonly PreparedRecord[];
+  /** Oldest first. */
+  readonly resolved: readonly OperatorDecision[];
 }
 
 export function recoverSlave(store: StoreReader, dataSet: DataSetId): SlaveRecovered {
   const prepared = [...store.range(slaveKeys.prepareds(dataSet))].map(({ value }) => value as PreparedRecord);
   prepared.sort((a, b) => compareEpochs(a.round.epoch, b.round.epoch) || a.round.number - b.round.number);
-  return { record: (store.get(slaveKeys.record(dataSet)) as SlaveRecord | undefined) ?? null, prepared };
+  const resolved = [...store.range(slaveKeys.resolveds(dataSet))].map(({ value }) => value as OperatorDecision);
+  resolved.sort((a, b) => a.wallMs - b.wallMs);
+  return { record: (store.get(slaveKeys.record(dataSet)) as SlaveRecord | undefined) ?? null, prepared, resolved };
 }

@@ -45,6 +45,7 @@ export class SlaveCore {
     this.#participant = new Participant(context, {
       onExposed: (tip) => this.#onExposed(tip),
       onCommittedHeardOf: (tip) => this.#catchUp.onCommittedHeardOf(tip),
+      onOperatorCommitted: () => this.#catchUp.distrust(),
     });
     this.#catchUp = new CatchUp(context, this.#participant, (packet) => {
       this.#packets.use(packet);
@@ -54,7 +55,7 @@ export class SlaveCore {
       repairs: this.#catchUp.repairs,
       snapshots: this.#catchUp.snapshots,
     }));
-    this.#inDoubt = new InDoubt(context, this.#participant, this.#catchUp);
+    this.#inDoubt = new InDoubt(context, this.#participant, this.#catchUp, recovered.resolved);
     this.#packets = new Packets(context, this.#participant, this.#catchUp);
   }
 
@@ -90,7 +91,14 @@ export class SlaveCore {
       welcomed: this.#context.slot !== null,
       inDoubt: this.#participant.staged
         .filter(({ phase }) => phase === 'prepared')
-        .map(({ round, change, sinceMs }) => ({ round, to: change.to, ageMs: nowMs - sinceMs })),
+        .map(({ round, change, sinceMs, voters }) => ({
+          round,
+          to: change.to,
+          ageMs: nowMs - sinceMs,
+          voters,
+          masterCannotTell: this.#inDoubt.masterCannotTell(round),
+        })),
+      resolved: this.#inDoubt.resolved,
       lastVote: this.#participant.lastVote,
       reason: this.#reason(),
       repairs: this.#catchUp.repairs,
@@ -122,6 +130,8 @@ export class SlaveCore {
         return this.#reign.onSuspended();
       case 'discard':
         return this.#onDiscard(input.command);
+      case 'resolve':
+        return this.#inDoubt.resolve(input);
       case 'close':
         return this.#onClose(input.command);
       default:
@@ -133,6 +143,7 @@ export class SlaveCore {
 
   #onStart(tip: Tip | null): void {
     this.#participant.recover(tip, this.recovered.prepared);
+    this.#inDoubt.recover();
     this.#context.event('started', 'info', { tip: showTip(tip), inDoubt: this.recovered.prepared.length });
     this.#reign.start();
   }
@@ -147,9 +158,13 @@ export class SlaveCore {
   #onPersisted(token: Token, error: string | null): void {
     if (error !== null) return this.#onStoreFailed(error);
     const promised = this.#reign.onPersisted(token);
-    if (promised === null) return this.#participant.onPersisted(token);
+    if (promised === null) {
+      if (!this.#inDoubt.onPersisted(token)) this.#participant.onPersisted(token);
+      return;
+    }
     this.#packets.onNewReign();
     this.#catchUp.onNewReign();
+    this.#inDoubt.onNewReign();
     this.#onReceived(promised.from, this.#context.promised, promised.message);
   }
 
@@ -328,8 +343,8 @@ export class SlaveCore {
     if (staged === undefined || !sameTip(staged.change.to, resolution.to)) return;
     this.#context.event('round resolved', 'info', { version: resolution.to.version, outcome: resolution.outcome });
     if (resolution.outcome === 'committed') this.#participant.onCommitted(resolution.to);
-    else if (resolution.outcome !== 'unknown')
-      this.#participant.onAborted(resolution.round, resolution.to, resolution.outcome);
+    else if (resolution.outcome === 'unknown') this.#inDoubt.onUnknown(resolution.round);
+    else this.#participant.onAborted(resolution.round, resolution.to, resolution.outcome);
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -345,7 +360,10 @@ export class SlaveCore {
     if (this.#context.storeFailed) return 'the store failed; restart this node, which reads what is on disk';
     if (this.#participant.failure !== '') return this.#participant.failure;
     if (this.#catchUp.diverged !== null) {
-      return `this copy is at ${showTip(this.#catchUp.diverged.tip)}, which is not on the master's chain; adopt it at the master, or discard it here`;
+      const { tip } = this.#catchUp.diverged;
+      const author = this.#inDoubt.resolved.find(({ to }) => sameTip(to, tip))?.by;
+      const why = author === undefined ? '' : ` (committed here by ${author}, an operator)`;
+      return `this copy is at ${showTip(tip)}${why}, which is not on the master's chain; discard it here (lockstep discard), or adopt it by a master with an empty store (lockstep master --adopt-from ${this.#context.config.node})`;
     }
     if (this.#reign.hasLease()) return '';
     if (!this.#context.hearsMaster()) return 'no master is heard';

@@ -18,6 +18,10 @@ export interface Staged {
   phase: StagedPhase;
   /** The master's decision, when it came before this slave was ready to carry it out. */
   decided: 'committed' | null;
+  /** An operator decided, and no master: the copy may be off the chain from here on. */
+  byOperator: boolean;
+  /** How many had to say yes. */
+  readonly voters: number;
   /** Read from disk at start: the user layer is asked again, and no vote is due. */
   readonly recovered: boolean;
   readonly sinceMs: number;

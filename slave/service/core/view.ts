@@ -1,4 +1,5 @@
 import type { Epoch, NodeId, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import type { OperatorDecision } from './records.js';
 import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
 
 /** The core's account of itself, for status, metrics and checkers. Computed on request; changes nothing. */
@@ -15,6 +16,8 @@ export interface SlaveView {
   readonly leaseUntilMs: number;
   readonly welcomed: boolean;
   readonly inDoubt: readonly InDoubtView[];
+  /** What operators decided here, oldest first; kept for ever. */
+  readonly resolved: readonly OperatorDecision[];
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
   /** Why the copy isn't served as current, for people; empty when it is. */
   readonly reason: string;
@@ -26,4 +29,8 @@ export interface InDoubtView {
   readonly round: RoundId;
   readonly to: Tip;
   readonly ageMs: number;
+  /** How many had to say yes. */
+  readonly voters: number;
+  /** The master that is heard was asked, and can't tell. */
+  readonly masterCannotTell: boolean;
 }

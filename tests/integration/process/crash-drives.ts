@@ -102,6 +102,26 @@ function inDoubt(node: NodeName): Drive {
   };
 }
 
+/** The operator decides, as the master will, what nobody can tell slave a. */
+function resolving(): Drive {
+  const { run } = inDoubt('a');
+  return {
+    node: 'a',
+    run: async (group, point) => {
+      await run(group, point);
+      const round = await eventually('the round in doubt', async () => {
+        const status = await group.status('a');
+        return status?.role === 'slave' ? status.dataSets[0]?.inDoubt[0]?.round : undefined;
+      });
+      await fetch(`${await group.url('a')}/v1/in-doubt/default/${round}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ outcome: 'abort', by: 'the test', iUnderstand: true }),
+      }).catch(() => null); // it dies before it answers
+    },
+  };
+}
+
 /** Told to stop, a node says goodbye. */
 function stopping(node: NodeName): Drive {
   return {
@@ -212,6 +232,7 @@ export const drives: { readonly [Role in CrashRole]: Readonly<Record<CrashStep<R
     'write:prepared': changing('a', 'two phases'),
     'write:copy': changing('a', 'two phases'),
     'write:release': changing('a', 'refused'),
+    'write:resolved': resolving(),
     'callback:open': starting('a'),
     'callback:prepare': changing('a', 'two phases'),
     'callback:write': changing('a', 'one phase'),

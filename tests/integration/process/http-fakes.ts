@@ -1,4 +1,5 @@
 import type { ChainId, DataSetId, Digest, NodeId, Tip, Version } from '../../../shared/protocol/kernel/ids.js';
+import { roundKey } from '../../../shared/protocol/kernel/ids.js';
 import { LockstepError } from '../../../shared/protocol/kernel/errors.js';
 import type { Entry, Json, Operation } from '../../../shared/protocol/key-value/operations.js';
 import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
@@ -167,6 +168,10 @@ export class FakeCopy implements ServedCopy {
   get size(): number {
     return this.claimedSize ?? this.#entries.map.size;
   }
+  inDoubt: SlaveView['inDoubt'] = [];
+  resolved: SlaveView['resolved'] = [];
+  /** Why the core doesn't let an operator decide. */
+  resolveRefusal: string | null = null;
   readonly dataSet = {
     view: (): SlaveView => ({
       state: this.state,
@@ -176,7 +181,8 @@ export class FakeCopy implements ServedCopy {
       master: this.master === null ? null : nodeId(this.master),
       leaseUntilMs: 0,
       welcomed: true,
-      inDoubt: [],
+      inDoubt: this.inDoubt,
+      resolved: this.resolved,
       lastVote: null,
       reason: this.state === 'current' ? '' : 'for a test',
       repairs: 0,
@@ -184,6 +190,12 @@ export class FakeCopy implements ServedCopy {
     }),
     discard: async (): Promise<void> => {
       this.discarded += 1;
+    },
+    resolve: async (name: string, outcome: 'committed' | 'aborted', by: string): Promise<void> => {
+      if (this.resolveRefusal !== null) throw new LockstepError('bad-operation', this.resolveRefusal);
+      const settled = this.inDoubt.filter(({ round }) => roundKey(round) === name);
+      this.inDoubt = this.inDoubt.filter((each) => !settled.includes(each));
+      this.resolved = [...this.resolved, ...settled.map(({ round, to }) => ({ round, to, outcome, by, wallMs: 0 }))];
     },
   };
   entry(key: string): Entry<Json> | undefined {

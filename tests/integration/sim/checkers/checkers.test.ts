@@ -63,6 +63,7 @@ const slaveView: SlaveView = {
   leaseUntilMs: 0,
   welcomed: true,
   inDoubt: [],
+  resolved: [],
   lastVote: null,
   reason: '',
   repairs: 0,
