@@ -1,6 +1,9 @@
 import { Option, type Command } from 'commander';
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { Durability } from '../shared/protocol/kernel/outcome.js';
+import type { ServerOptions } from '../shared/http/server.js';
+import { readTls } from '../shared/http/tls.js';
+import { parseTokens, readTokens, tokensVariable } from '../shared/http/tokens.js';
 import {
   dataSetNames,
   hostPort,
@@ -27,6 +30,9 @@ export interface BinaryFlags {
   readonly port: number;
   readonly durability: Durability;
   readonly insecure?: true;
+  readonly httpTokens?: string;
+  readonly httpTlsCert?: string;
+  readonly httpTlsKey?: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
 }
@@ -51,6 +57,9 @@ export function withBinaryFlags(
         `where HTTP is served; port 0: any free one; default: ${defaults.http}`,
       ).argParser(hostPort),
     )
+    .option('--http-tokens <file>', `who may use HTTP: lines of "ROLE DIGEST"; default: what ${tokensVariable} holds`)
+    .option('--http-tls-cert <file>', 'serve HTTP over TLS with this certificate (PEM, with its chain)')
+    .option('--http-tls-key <file>', 'key of the certificate (PEM); readable by its owner only')
     .addOption(new Option('--group <address:port>', 'multicast group').default(defaultGroup).argParser(multicastGroup))
     .addOption(
       new Option('--interface <address>', 'address of the interface to send and to join by')
@@ -77,18 +86,38 @@ export function withBinaryFlags(
     .addOption(new Option('--log-format <format>', 'of the log').choices(['text', 'json']).default('text'));
 }
 
+function hasTokens(flags: BinaryFlags): boolean {
+  return flags.httpTokens !== undefined || (process.env[tokensVariable] ?? '') !== '';
+}
+
+/** Reads what HTTP is to be guarded with. Throws `bad-option` for a file that is missing, wrong, or open to others. */
+export function guardsOf(flags: BinaryFlags): ServerOptions {
+  const { httpTokens, httpTlsCert, httpTlsKey } = flags;
+  const inEnvironment = process.env[tokensVariable] ?? '';
+  if ((httpTlsCert === undefined) !== (httpTlsKey === undefined))
+    throw new LockstepError('bad-option', '--http-tls-cert and --http-tls-key belong together; give both');
+  return {
+    ...(httpTokens !== undefined
+      ? { tokens: readTokens(httpTokens) }
+      : inEnvironment === ''
+        ? {}
+        : { tokens: parseTokens(inEnvironment, tokensVariable) }),
+    ...(httpTlsCert === undefined || httpTlsKey === undefined ? {} : { tls: readTls(httpTlsCert, httpTlsKey) }),
+  };
+}
+
 /** Refuses to open anything to other machines unless told: packets and HTTP carry no authentication. */
 export function refuseOpenDoors(flags: BinaryFlags, http: HostPort): void {
   if (flags.insecure === true) return;
   const open: readonly (readonly [flag: string, value: string])[] = [
     ...(isLoopback(flags.interface) ? [] : [['--interface', flags.interface] as const]),
-    ...(isLoopback(http.host) ? [] : [['--http', `${http.host}:${http.port}`] as const]),
+    ...(isLoopback(http.host) || hasTokens(flags) ? [] : [['--http', `${http.host}:${http.port}`] as const]),
     ...(flags.peers ?? []).filter((peer) => !isLoopback(hostPort(peer).host)).map((peer) => ['--peers', peer] as const),
   ];
   const first = open[0];
   if (first === undefined) return;
   throw new LockstepError(
     'bad-option',
-    `${first[0]} ${first[1]} leaves this machine, where nothing is encrypted or authenticated yet; use a loopback address, or say --insecure in a network that you trust`,
+    `${first[0]} ${first[1]} leaves this machine, where nothing is encrypted or authenticated yet; use a loopback address${first[0] === '--http' ? ', give --http-tokens' : ''}, or say --insecure in a network that you trust`,
   );
 }

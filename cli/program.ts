@@ -10,6 +10,7 @@ import { addPut } from './put.js';
 import type { Shell } from './shell.js';
 import { addSlave } from './slave.js';
 import { addStatus } from './status.js';
+import { addToken } from './token.js';
 
 /** The `lockstep` command with all that it can do. */
 export function createProgram(shell: Shell): Command {
@@ -42,6 +43,7 @@ export function createProgram(shell: Shell): Command {
   addStatus(program, shell);
   addMembers(program, shell);
   addForget(program, shell);
+  addToken(program, shell);
   return program;
 }
 

@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { Option, type Command } from 'commander';
 import { errorText, LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { ShellValidator } from '../slave/main.js';
-import { defaultDataSet, refuseOpenDoors, withBinaryFlags, type BinaryFlags } from './binary-flags.js';
+import { defaultDataSet, guardsOf, refuseOpenDoors, withBinaryFlags, type BinaryFlags } from './binary-flags.js';
 import { ending } from './common.js';
 import { nodeName } from './flags.js';
 import type { Shell } from './shell.js';
@@ -32,6 +32,7 @@ export function addSlave(program: Command, shell: Shell): void {
       ending(shell, async (flags: SlaveFlags) => {
         const http = flags.http ?? defaultHttp;
         refuseOpenDoors(flags, http);
+        const guards = guardsOf(flags);
         const store = flags.store ?? defaultStore(flags.name);
         const validate = flags.validate === undefined ? null : await loadValidator(flags.validate);
         const [{ runBinary }, { runSlave }] = await Promise.all([import('./daemon.js'), import('../slave/main.js')]);
@@ -41,7 +42,7 @@ export function addSlave(program: Command, shell: Shell): void {
               name: flags.name,
               dataSets: flags.dataSet ?? [defaultDataSet],
               store,
-              http,
+              http: { ...http, ...guards },
               group: flags.group,
               interface: flags.interface,
               port: flags.port,

@@ -3,7 +3,7 @@ import type { Json, Operation } from '../shared/protocol/key-value/operations.js
 import { watchHalts } from '../shared/binary/halts.js';
 import { addressLine, closeAll, type BinaryContext } from '../shared/binary/serve.js';
 import { checkStoreContents, recordStoreContents } from '../shared/binary/store-contents.js';
-import { createServer, listen, refuseUntilOpen } from '../shared/http/server.js';
+import { createServer, listen, refuseUntilOpen, type ServerOptions } from '../shared/http/server.js';
 import { addSlaveRoutes, type ServedCopy } from './http/api.js';
 import { keyValue, Slave } from './index.js';
 import type { SlaveOptions } from './types.js';
@@ -18,7 +18,7 @@ export interface SlaveSettings extends Omit<SlaveOptions, 'log'> {
   readonly group: string;
   readonly interface: string;
   readonly dataSets: readonly string[];
-  readonly http: { readonly host: string; readonly port: number };
+  readonly http: { readonly host: string; readonly port: number } & ServerOptions;
   readonly validate: ShellValidator | null;
 }
 
@@ -43,7 +43,7 @@ const silenceMs = 4000;
 export async function runSlave(settings: SlaveSettings, context: BinaryContext): Promise<ExitCode> {
   await checkStoreContents(settings.store, settings.dataSets);
   const halts = watchHalts(context.log);
-  const server = createServer(halts.log);
+  const server = createServer(halts.log, settings.http);
   const dataSets = new Map<string, ServedCopy>();
   let isOpen = false;
   refuseUntilOpen(server, () => isOpen);
