@@ -3,6 +3,9 @@ import type { KeySource } from '../shared/runtime/key-files.js';
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { Durability } from '../shared/protocol/kernel/outcome.js';
 import { checkNetwork } from '../shared/runtime/open-networks.js';
+import type { ServerOptions } from '../shared/http/server.js';
+import { readTls } from '../shared/http/tls.js';
+import { parseTokens, readTokens, tokensVariable } from '../shared/http/tokens.js';
 import {
   dataSetNames,
   hostPort,
@@ -30,6 +33,9 @@ export interface BinaryFlags {
   readonly durability: Durability;
   readonly keys?: string;
   readonly insecure?: true;
+  readonly httpTokens?: string;
+  readonly httpTlsCert?: string;
+  readonly httpTlsKey?: string;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
 }
@@ -54,6 +60,9 @@ export function withBinaryFlags(
         `where HTTP is served; port 0: any free one; default: ${defaults.http}`,
       ).argParser(hostPort),
     )
+    .option('--http-tokens <file>', `who may use HTTP: lines of "ROLE DIGEST"; default: what ${tokensVariable} holds`)
+    .option('--http-tls-cert <file>', 'serve HTTP over TLS with this certificate (PEM, with its chain)')
+    .option('--http-tls-key <file>', 'key of the certificate (PEM); readable by its owner only')
     .addOption(new Option('--group <address:port>', 'multicast group').default(defaultGroup).argParser(multicastGroup))
     .addOption(
       new Option('--interface <address>', 'address of the interface to send and to join by')
@@ -90,13 +99,33 @@ export function keySourceOf(flags: BinaryFlags, environment: NodeJS.ProcessEnv =
   return text === undefined || text === '' ? undefined : { text, name: keysVariable };
 }
 
-/** Refuses to open anything to other machines unattended: packets without keys, and HTTP, which has none. */
+function hasTokens(flags: BinaryFlags): boolean {
+  return flags.httpTokens !== undefined || (process.env[tokensVariable] ?? '') !== '';
+}
+
+/** Reads what HTTP is to be guarded with. Throws `bad-option` for a file that is missing, wrong, or open to others. */
+export function guardsOf(flags: BinaryFlags): ServerOptions {
+  const { httpTokens, httpTlsCert, httpTlsKey } = flags;
+  const inEnvironment = process.env[tokensVariable] ?? '';
+  if ((httpTlsCert === undefined) !== (httpTlsKey === undefined))
+    throw new LockstepError('bad-option', '--http-tls-cert and --http-tls-key belong together; give both');
+  return {
+    ...(httpTokens !== undefined
+      ? { tokens: readTokens(httpTokens) }
+      : inEnvironment === ''
+        ? {}
+        : { tokens: parseTokens(inEnvironment, tokensVariable) }),
+    ...(httpTlsCert === undefined || httpTlsKey === undefined ? {} : { tls: readTls(httpTlsCert, httpTlsKey) }),
+  };
+}
+
+/** Refuses to open anything to other machines unguarded: packets without keys, and HTTP without tokens. */
 export function refuseOpenDoors(flags: BinaryFlags, http: HostPort): void {
   if (flags.insecure === true) return;
-  if (!isLoopback(http.host)) {
+  if (!isLoopback(http.host) && !hasTokens(flags)) {
     throw new LockstepError(
       'bad-option',
-      `--http ${http.host}:${http.port} leaves this machine, where HTTP is neither encrypted nor authenticated yet; use a loopback address, or say --insecure in a network that you trust`,
+      `--http ${http.host}:${http.port} leaves this machine, and would serve everybody; give --http-tokens, use a loopback address, or say --insecure in a network that you trust`,
     );
   }
   checkNetwork({

@@ -37,15 +37,18 @@ const neverConnected = new Set([
 export class Client {
   readonly url: string;
   readonly #fetch: typeof fetch;
+  readonly #token: string | undefined;
   readonly #pause: (pauseMs: number) => Promise<void>;
 
   constructor(options: {
     readonly url: URL;
     readonly fetch: typeof fetch;
+    readonly token?: string;
     readonly pause?: (pauseMs: number) => Promise<void>;
   }) {
     this.url = options.url.origin;
     this.#fetch = options.fetch;
+    this.#token = options.token;
     this.#pause = options.pause ?? ((pauseMs) => new Promise((resolve) => setTimeout(resolve, pauseMs)));
   }
 
@@ -139,6 +142,7 @@ export class Client {
     options: { readonly body?: unknown; readonly timeoutMs?: number; readonly idempotencyKey?: string } = {},
   ): Promise<Answer> {
     const headers: Record<string, string> = { accept: 'application/json' };
+    if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
     if (options.body !== undefined) headers['content-type'] = 'application/json';
     if (options.idempotencyKey !== undefined) headers['idempotency-key'] = options.idempotencyKey;
     const timeoutMs = options.timeoutMs ?? requestMs;
@@ -185,6 +189,12 @@ export class Client {
         `${this.url} is no lockstep node: it answered ${answer.status} without a reason; check --to`,
       );
     }
+    if (code === 'unauthenticated')
+      return new LockstepError(
+        'bad-option',
+        `${this.url} wants a token that it knows; give --token-file, or set LOCKSTEP_TOKEN`,
+      );
+    if (code === 'forbidden') return new LockstepError('bad-option', message);
     return new LockstepError(knownCode(code) ?? (answer.status === 404 ? 'bad-input' : 'unreachable'), message);
   }
 }

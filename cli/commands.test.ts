@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { addMasterRoutes } from '../master/http/api.js';
 import { LockstepError, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import { createServer, listen } from '../shared/http/server.js';
+import { parseTokens } from '../shared/http/tokens.js';
 import { addSlaveRoutes } from '../slave/http/api.js';
 import {
   committed,
@@ -413,6 +414,26 @@ describe('status, members, forget', () => {
   });
 });
 
+describe('a node that wants tokens', () => {
+  test('is asked with the one from the file, and says what is missing otherwise', async () => {
+    const printed = (await lockstep('token', 'new', '--role', 'read')).out;
+    const [, token = '', line = ''] = /^token: (\S+)\nline:  (.+)\n$/.exec(printed) ?? [];
+    await server.close();
+    server = createServer(new RecordingLog(), { tokens: parseTokens(line, 'here') });
+    addMasterRoutes(server, { node: 'master', dataSets, whyNotLeading: () => null });
+    url = await listen(server, { host: '127.0.0.1', port: 0 });
+    const path = await file('token', `${token}\n`);
+    expect((await lockstep('status', '--token-file', path)).exitCode).toBe(0);
+    expect(await lockstep('status')).toMatchObject({
+      exitCode: 2,
+      err: expect.stringContaining('give --token-file') as string,
+    });
+    const refusal = await lockstep('put', 'k', '1', '--token-file', path);
+    expect(refusal).toMatchObject({ exitCode: 2, err: expect.stringContaining('needs write') as string });
+    expect(original.calls).toEqual([]);
+  });
+});
+
 describe('usage: one line, exit code 2', () => {
   test.each<[readonly string[], RegExp]>([
     [['statu'], /^lockstep: unknown command 'statu' \(Did you mean status\?\); --help/],
@@ -427,6 +448,14 @@ describe('usage: one line, exit code 2', () => {
     [['master', '--port', '70000'], /'--port <port>' argument '70000' is invalid. Give a port/],
     [['master', '--group', '10.0.0.1:1'], /'10.0.0.1:1' is invalid. Give an IPv4 multicast address/],
     [['master', '--http', '0.0.0.0:7400'], /--http 0.0.0.0:7400 leaves this machine.*--insecure/],
+    [
+      ['master', '--http', '0.0.0.0:7400', '--http-tokens', '/nonexistent'],
+      /--http-tokens \/nonexistent can't be read/,
+    ],
+    [['master', '--http-tls-cert', 'c.pem'], /--http-tls-cert and --http-tls-key belong together/],
+    [['status', '--token-file', '/nonexistent'], /--token-file \/nonexistent can't be read/],
+    [['status', '--ca', '/nonexistent'], /--ca \/nonexistent can't be read/],
+    [['token', 'new', '--role', 'root'], /Allowed choices are read, write, admin/],
     [['master', '--peers', '192.0.2.9:1'], /--peers 192.0.2.9:1 leaves this machine/],
     [['master', '--lease', '1m'], /--lease 60000 ms is longer than \d+s/],
     [['master', '--reset-group', '--adopt-from', 'a'], /cannot be used with/],

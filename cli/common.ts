@@ -1,16 +1,20 @@
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import type { ExitCode } from '../shared/protocol/kernel/errors.js';
+import { errorText, LockstepError, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { Phases, VoterPolicy } from '../shared/protocol/kernel/outcome.js';
 import type { ChangeInputOptions } from '../shared/http/input.js';
 import { Client } from './client.js';
 import { dataSetName, duration, nodeUrl, voterPolicy } from './flags.js';
+import { fetchTrusting } from './fetch-trusting.js';
 import type { Shell } from './shell.js';
 
 export interface NodeFlags {
   readonly to: URL;
   readonly dataSet?: string;
   readonly json?: true;
+  readonly tokenFile?: string;
+  readonly ca?: string;
 }
 
 export interface ChangeFlags extends NodeFlags {
@@ -36,6 +40,8 @@ export function withNodeFlags(command: Command): Command {
         dataSetName,
       ),
     )
+    .option('--token-file <file>', 'file that holds the token for the node; default: what LOCKSTEP_TOKEN holds')
+    .option('--ca <file>', "certificates (PEM) that the node's TLS certificate is checked with; default: the system's")
     .option('--json', 'print JSON, one line');
 }
 
@@ -76,7 +82,23 @@ export function changeOptions(flags: ChangeFlags): ChangeInputOptions {
 }
 
 export function clientOf(flags: NodeFlags, shell: Shell): Client {
-  return new Client({ url: flags.to, fetch: shell.fetch });
+  const token =
+    flags.tokenFile === undefined
+      ? process.env['LOCKSTEP_TOKEN']
+      : readOption('--token-file', flags.tokenFile).toString();
+  return new Client({
+    url: flags.to,
+    fetch: flags.ca === undefined ? shell.fetch : fetchTrusting(readOption('--ca', flags.ca)),
+    ...(token === undefined || token.trim() === '' ? {} : { token: token.trim() }),
+  });
+}
+
+function readOption(flag: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new LockstepError('bad-option', `${flag} ${path} can't be read (${errorText(error)})`, { cause: error });
+  }
 }
 
 export async function dataSetOf(flags: NodeFlags, client: Client): Promise<string> {

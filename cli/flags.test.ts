@@ -48,7 +48,7 @@ describe('what is wrong is refused with what to give', () => {
     ['dataSetNames', (text) => flags.dataSetNames(text, ['a']), ['a', 'x/y']],
     ['voterPolicy', flags.voterPolicy, ['some', '0', '-1', '']],
     ['wholeNumber', flags.wholeNumber, ['0', '1.5', 'x']],
-    ['nodeUrl', flags.nodeUrl, ['ftp://x', 'https://127.0.0.1', 'http://', 'http://h/path', ':']],
+    ['nodeUrl', flags.nodeUrl, ['ftp://x', 'ftp://127.0.0.1', 'http://', 'http://h/path', ':']],
     ['keyArgument', flags.keyArgument, ['', 'x'.repeat(513)]],
   ])('%s', (_name, parse, wrong) => {
     for (const text of wrong) expect(() => parse(text), JSON.stringify(text)).toThrow(/[Gg]ive|A key has/);

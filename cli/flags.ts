@@ -124,7 +124,7 @@ export function nodeUrl(text: string): URL {
   const url = URL.canParse(withScheme) ? new URL(withScheme) : null;
   if (
     url === null ||
-    url.protocol !== 'http:' ||
+    (url.protocol !== 'http:' && url.protocol !== 'https:') ||
     url.hostname === '' ||
     (url.pathname !== '/' && url.pathname !== '') ||
     url.search !== ''

@@ -2,7 +2,14 @@ import { Option, type Command } from 'commander';
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import { limits } from '../shared/protocol/kernel/limits.js';
 import type { Phases, VoterPolicy } from '../shared/protocol/kernel/outcome.js';
-import { defaultDataSet, keySourceOf, refuseOpenDoors, withBinaryFlags, type BinaryFlags } from './binary-flags.js';
+import {
+  defaultDataSet,
+  guardsOf,
+  keySourceOf,
+  refuseOpenDoors,
+  withBinaryFlags,
+  type BinaryFlags,
+} from './binary-flags.js';
 import { ending } from './common.js';
 import { duration, nodeName, voterPolicy } from './flags.js';
 import type { Shell } from './shell.js';
@@ -70,6 +77,7 @@ export function addMaster(program: Command, shell: Shell): void {
         const http = flags.http ?? defaultHttp;
         refuseOpenDoors(flags, http);
         const keys = keySourceOf(flags);
+        const guards = guardsOf(flags);
         // Loaded here, so that commands which only ask a node start fast.
         const [{ runBinary }, { runMaster }] = await Promise.all([import('./daemon.js'), import('../master/main.js')]);
         return runBinary(shell, flags, async (context) =>
@@ -78,7 +86,7 @@ export function addMaster(program: Command, shell: Shell): void {
               name: flags.name,
               dataSets: flags.dataSet ?? [defaultDataSet],
               store: flags.store ?? defaultStore,
-              http,
+              http: { ...http, ...guards },
               group: flags.group,
               interface: flags.interface,
               port: flags.port,

@@ -14,6 +14,7 @@ import { addResolve } from './resolve.js';
 import type { Shell } from './shell.js';
 import { addSlave } from './slave.js';
 import { addStatus } from './status.js';
+import { addToken } from './token.js';
 
 /** The `lockstep` command with all that it can do. */
 export function createProgram(shell: Shell): Command {
@@ -50,6 +51,7 @@ export function createProgram(shell: Shell): Command {
   addKey(program, shell);
   addResolve(program, shell);
   addDiscard(program, shell);
+  addToken(program, shell);
   return program;
 }
 

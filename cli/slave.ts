@@ -3,7 +3,14 @@ import { pathToFileURL } from 'node:url';
 import { Option, type Command } from 'commander';
 import { errorText, LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { ShellValidator } from '../slave/main.js';
-import { defaultDataSet, keySourceOf, refuseOpenDoors, withBinaryFlags, type BinaryFlags } from './binary-flags.js';
+import {
+  defaultDataSet,
+  guardsOf,
+  keySourceOf,
+  refuseOpenDoors,
+  withBinaryFlags,
+  type BinaryFlags,
+} from './binary-flags.js';
 import { ending } from './common.js';
 import { nodeName } from './flags.js';
 import type { Shell } from './shell.js';
@@ -33,6 +40,7 @@ export function addSlave(program: Command, shell: Shell): void {
         const http = flags.http ?? defaultHttp;
         refuseOpenDoors(flags, http);
         const keys = keySourceOf(flags);
+        const guards = guardsOf(flags);
         const store = flags.store ?? defaultStore(flags.name);
         const validate = flags.validate === undefined ? null : await loadValidator(flags.validate);
         const [{ runBinary }, { runSlave }] = await Promise.all([import('./daemon.js'), import('../slave/main.js')]);
@@ -42,7 +50,7 @@ export function addSlave(program: Command, shell: Shell): void {
               name: flags.name,
               dataSets: flags.dataSet ?? [defaultDataSet],
               store,
-              http,
+              http: { ...http, ...guards },
               group: flags.group,
               interface: flags.interface,
               port: flags.port,

@@ -4,7 +4,7 @@ import { crashPointOf, crashPointVariable } from '../shared/runtime/crash-points
 import { watchHalts, type Halt } from '../shared/binary/halts.js';
 import { addressLine, closeAll, reloadKeysWhenTold, type BinaryContext } from '../shared/binary/serve.js';
 import { checkStoreContents, recordStoreContents } from '../shared/binary/store-contents.js';
-import { createServer, listen, refuseUntilOpen } from '../shared/http/server.js';
+import { createServer, listen, refuseUntilOpen, type ServerOptions } from '../shared/http/server.js';
 import { addMasterRoutes, type ServedOriginal } from './http/api.js';
 import { keyValue, Master } from './index.js';
 import type { DataSetDefaults, MasterOptions } from './types.js';
@@ -14,7 +14,7 @@ export interface MasterSettings extends Omit<MasterOptions, 'log' | 'crashPoint'
   readonly group: string;
   readonly interface: string;
   readonly dataSets: readonly string[];
-  readonly http: { readonly host: string; readonly port: number };
+  readonly http: { readonly host: string; readonly port: number } & ServerOptions;
   readonly defaults: DataSetDefaults;
 }
 
@@ -37,7 +37,7 @@ export async function runMaster(settings: MasterSettings, context: BinaryContext
   const crashPoint = crashPointOf(process.env[crashPointVariable], 'master');
   await checkStoreContents(settings.store, settings.dataSets);
   const halts = watchHalts(context.log);
-  const server = createServer(halts.log);
+  const server = createServer(halts.log, settings.http);
   const dataSets = new Map<string, ServedOriginal>();
   const refusals = new Map<string, string>();
   let isOpen = false;

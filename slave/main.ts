@@ -4,7 +4,7 @@ import { watchHalts } from '../shared/binary/halts.js';
 import { addressLine, closeAll, reloadKeysWhenTold, type BinaryContext } from '../shared/binary/serve.js';
 import { checkStoreContents, recordStoreContents } from '../shared/binary/store-contents.js';
 import { crashPointOf, crashPointVariable } from '../shared/runtime/crash-points.js';
-import { createServer, listen, refuseUntilOpen } from '../shared/http/server.js';
+import { createServer, listen, refuseUntilOpen, type ServerOptions } from '../shared/http/server.js';
 import { addSlaveRoutes, type ServedCopy } from './http/api.js';
 import { keyValue, Slave } from './index.js';
 import type { SlaveOptions } from './types.js';
@@ -19,7 +19,7 @@ export interface SlaveSettings extends Omit<SlaveOptions, 'log' | 'crashPoint'> 
   readonly group: string;
   readonly interface: string;
   readonly dataSets: readonly string[];
-  readonly http: { readonly host: string; readonly port: number };
+  readonly http: { readonly host: string; readonly port: number } & ServerOptions;
   readonly validate: ShellValidator | null;
 }
 
@@ -45,7 +45,7 @@ export async function runSlave(settings: SlaveSettings, context: BinaryContext):
   const crashPoint = crashPointOf(process.env[crashPointVariable], 'slave');
   await checkStoreContents(settings.store, settings.dataSets);
   const halts = watchHalts(context.log);
-  const server = createServer(halts.log);
+  const server = createServer(halts.log, settings.http);
   const dataSets = new Map<string, ServedCopy>();
   let isOpen = false;
   refuseUntilOpen(server, () => isOpen);

@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 async function serve(bounds: Partial<HttpBounds>): Promise<string> {
-  server = createServer(new RecordingLog(), { ...httpBounds, ...bounds });
+  server = createServer(new RecordingLog(), { bounds: { ...httpBounds, ...bounds } });
   server.get('/livez', async () => ({ live: true }));
   server.post('/take', async (request) => ({ took: JSON.stringify(request.body).length }));
   return listen(server, { host: '127.0.0.1', port: 0 });

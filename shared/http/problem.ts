@@ -12,6 +12,8 @@ export interface Problem {
     | 'method-not-allowed'
     | 'unsupported-media-type'
     | 'cross-origin'
+    | 'unauthenticated'
+    | 'forbidden'
     | 'internal';
   readonly message: string;
   readonly field?: string;

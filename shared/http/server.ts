@@ -3,18 +3,39 @@ import { errorText, LockstepError } from '../protocol/kernel/errors.js';
 import type { EventLog } from '../runtime/ports.js';
 import { httpBounds, type HttpBounds } from './bounds.js';
 import { answerBrokenRequest, answerExpectation, boundBodies } from './connections.js';
+import { requireTokens, type TokenDigest } from './tokens.js';
 import { errorBody, problemOf, sendProblem, type Problem } from './problem.js';
+
+export interface ServerOptions {
+  readonly bounds?: HttpBounds;
+  /** Absent: everybody may do everything. */
+  readonly tokens?: readonly TokenDigest[] | undefined;
+  /** Absent: plain HTTP. */
+  readonly tls?: TlsFiles | undefined;
+}
+
+/** Certificate (with its chain) and key, PEM. */
+export interface TlsFiles {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
 
 /**
  * An HTTP server with the rules that both sides share: JSON in and out, bounded bodies, errors as
  * `{error: {code, message}}`, never a stack trace, nothing from a web page of another origin.
  */
-export function createServer(log: EventLog, bounds: HttpBounds = httpBounds): FastifyInstance {
+export function createServer(log: EventLog, options: ServerOptions = {}): FastifyInstance {
+  const bounds = options.bounds ?? httpBounds;
+  const patience = {
+    headersTimeout: bounds.headersTimeoutMs,
+    connectionsCheckingInterval: bounds.slowCheckMs,
+    requestTimeout: bounds.requestTimeoutMs,
+  };
   const server = fastify({
+    ...transportOptions(options.tls, patience),
     logger: false,
     bodyLimit: bounds.bodyBytes,
     requestTimeout: bounds.requestTimeoutMs,
-    http: { headersTimeout: bounds.headersTimeoutMs, connectionsCheckingInterval: bounds.slowCheckMs },
     clientErrorHandler: answerBrokenRequest,
     // While closing, rounds still settle and their callers still get their answer.
     return503OnClosing: false,
@@ -27,6 +48,7 @@ export function createServer(log: EventLog, bounds: HttpBounds = httpBounds): Fa
   server.server.on('checkExpectation', answerExpectation);
   acceptJsonOnly(server);
   server.addHook('onRequest', refuseCrossOrigin);
+  if (options.tokens !== undefined) requireTokens(server, options.tokens);
   boundBodies(server, bounds);
   server.setNotFoundHandler((request, reply) =>
     sendProblem(reply, {
@@ -93,6 +115,13 @@ export function refuseUntilOpen(server: FastifyInstance, isOpen: () => boolean):
       message: 'this node is opening its store; ask again in a moment',
     });
   });
+}
+
+/** The framework has a type for each transport; what is done with the server here is the same for both. */
+function transportOptions(tls: TlsFiles | undefined, patience: object): { readonly http: object } {
+  return tls === undefined
+    ? { http: patience }
+    : ({ https: { ...tls, ...patience } } as unknown as { readonly http: object });
 }
 
 /** The one media type: a web page can't send it to another origin without asking first. */

@@ -1,0 +1,24 @@
+import { Option, type Command } from 'commander';
+import { exitCodes } from '../shared/protocol/kernel/errors.js';
+import { newToken, roles, type Role } from '../shared/http/tokens.js';
+import { ending } from './common.js';
+import type { Shell } from './shell.js';
+
+export function addToken(program: Command, shell: Shell): void {
+  const token = program.command('token').description('make tokens for the HTTP API');
+  token
+    .command('new')
+    .description('print a new token, and the line for the file that nodes read with --http-tokens')
+    .addOption(
+      new Option('--role <role>', 'read; write, which reads too; admin, which does everything')
+        .choices(roles)
+        .makeOptionMandatory(),
+    )
+    .action(
+      ending(shell, async (flags: { readonly role: Role }) => {
+        const made = newToken(flags.role);
+        shell.out(`token: ${made.token}\nline:  ${made.line}`);
+        return exitCodes.ok;
+      }),
+    );
+}
