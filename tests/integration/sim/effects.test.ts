@@ -5,7 +5,10 @@ import { Workload, drawMix } from './workload.js';
 import { World } from './world.js';
 import { seededRandom } from '../../../shared/protocol/kernel/random.js';
 
-function makeWorld(seed: number): { readonly world: World; readonly seen: (Observation & { readonly node: string })[] } {
+function makeWorld(seed: number): {
+  readonly world: World;
+  readonly seen: (Observation & { readonly node: string })[];
+} {
   const world = new World({
     seed,
     slaves: 2,

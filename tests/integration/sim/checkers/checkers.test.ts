@@ -73,15 +73,19 @@ const slaveView: SlaveView = {
 class Bench {
   readonly timeline = new Timeline();
   readonly disk = new SimDisk('s1', { timeline: this.timeline, random: seededRandom(1) });
-  readonly oracle = new Oracle({
-    dataSet,
-    durability: 'disk',
-    leaseMs: 3000,
-    takeOver: false,
-    maxOpenRounds: 1,
-    nowMs: () => this.timeline.nowMs,
-    durable: () => this.disk.durable,
-  });
+  readonly oracle: Oracle;
+
+  constructor(takeOver = false) {
+    this.oracle = new Oracle({
+      dataSet,
+      durability: 'disk',
+      leaseMs: 3000,
+      takeOver,
+      maxOpenRounds: 1,
+      nowMs: () => this.timeline.nowMs,
+      durable: () => this.disk.durable,
+    });
+  }
 
   async put(operation: StoreOperation): Promise<void> {
     const process = new SimProcess('s1', this.timeline, { offsetMs: 0, wallOffsetMs: 0, rate: 1 });
@@ -132,7 +136,11 @@ function sent(role: Role, message: Message): Observation {
   };
 }
 
-function exposed(change: Delta, how: 'commit' | 'install' | 'open' = 'commit', digest: Digest = content): Observation {
+function exposed(
+  change: Delta,
+  how: 'commit' | 'install' | 'open' = 'commit',
+  digest: Digest | null = content,
+): Observation {
   return { kind: 'exposed', node: 's1', how, from: change.from, tip: change.to, digest };
 }
 
@@ -436,5 +444,13 @@ describe('each checker bites', () => {
     const lost = new Bench().committed(first, second).see(settled, exposed(first));
     lost.oracle.finish();
     expect(lost.broken).toEqual(['G14']);
+    const afterTakeOver = (...changes: readonly Delta[]): readonly string[] => {
+      const bench = new Bench(true).committed(first, second, elsewhere).see(settled);
+      for (const change of changes) bench.see(exposed(change, 'commit', null));
+      bench.oracle.finish();
+      return bench.broken;
+    };
+    expect(afterTakeOver(first)).toEqual(['G14']);
+    expect(afterTakeOver(first, elsewhere)).toEqual([]);
   });
 });

@@ -4,8 +4,9 @@ import type { CheckerFactory } from './checker.js';
 
 /**
  * G13: an empty or stale master never leads, fences or wipes copies that hold more. Whoever leads holds all that was
- * acknowledged, and since there is one line of masters' disks, no copy is ever called diverged. Not judged with a second
- * master: then two sides of a cut both commit, and one side is fenced, rightly.
+ * acknowledged, and since there is one line of masters' disks, no copy is ever called diverged. Not judged with a master
+ * that takes over: two sides of a cut may then both commit, and one side is fenced, rightly; and until each has heard the
+ * other, either may lead without what the other has just acknowledged.
  */
 export const g13StaleMaster: CheckerFactory = ({ takeOver, durability, truth, fail, judged }) => {
   let acknowledged: Tip | null = null;

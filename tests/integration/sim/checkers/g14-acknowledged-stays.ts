@@ -2,7 +2,10 @@ import type { Tip } from '../../../../shared/protocol/kernel/ids.js';
 import { showTip } from '../../../../shared/protocol/kernel/ids.js';
 import type { CheckerFactory } from './checker.js';
 
-/** G14: no acknowledged change is lost by any single crash: at the end all of them are in every copy. */
+/**
+ * G14: no acknowledged change is lost by any single crash: at the end all of them are in every copy. With a second master
+ * two sides of a cut may both commit; then a change is missing only from copies that hold another one in its place.
+ */
 export const g14AcknowledgedStays: CheckerFactory = ({ durability, takeOver, truth, fail, judged }) => {
   const acknowledged: Tip[] = [];
   const final = new Map<string, Tip | null>();
@@ -18,14 +21,17 @@ export const g14AcknowledgedStays: CheckerFactory = ({ durability, takeOver, tru
       }
       if (observation.kind === 'diskLost') final.delete(observation.node);
       if (observation.kind === 'exposed') final.set(observation.node, observation.tip);
-      if (observation.kind === 'master' && observation.view.phase === 'leading')
+      // A master that was replaced keeps what it had; what counts is what the group holds.
+      if (observation.kind === 'master' && observation.view.phase === 'leading' && !takeOver)
         final.set(observation.node, observation.view.tip);
     },
     finish: () => {
-      if (durability === 'memory' || takeOver) return;
+      if (durability === 'memory') return;
       if (acknowledged.length > 0) judged('G14');
       for (const [node, tip] of final) {
-        const lost = acknowledged.find((change) => !truth.contains(tip, change));
+        const lost = acknowledged.find(
+          (change) => !truth.contains(tip, change) && (!takeOver || truth.contains(change, tip)),
+        );
         if (lost !== undefined)
           fail('G14', `${node} ends at ${showTip(tip)} without ${showTip(lost)}, which was acknowledged`);
       }
