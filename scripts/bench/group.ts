@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly compiled: string;
   /** Where CPU profiles go. */
   readonly profileFolder?: string;
+  /** Default `memory`. */
+  readonly durability?: 'memory' | 'disk';
 }
 
 /** A master and three slaves, each a process of its own, on a multicast group of their own on loopback. */
@@ -34,11 +36,12 @@ export class BenchGroup {
   static async start(options: BenchOptions): Promise<BenchGroup> {
     const bench = new BenchGroup(options);
     const group = await freeGroup();
-    await bench.master.ask('open', { store: join(bench.#folder, 'master'), group });
+    const durability = options.durability ?? 'memory';
+    await bench.master.ask('open', { store: join(bench.#folder, 'master'), group, durability });
     await Promise.all(
       bench.slaves.map((slave, index) => {
         const name = slaveNames[index] ?? '';
-        return slave.ask('open', { name, store: join(bench.#folder, name), group });
+        return slave.ask('open', { name, store: join(bench.#folder, name), group, durability });
       }),
     );
     const { version } = await bench.master.ask('fill', { slaves: slaveCount });

@@ -6,8 +6,8 @@ let slave: Slave;
 let data: SlaveKeyValue<string>;
 
 serve<SlaveTasks>({
-  async open({ name, store, group }) {
-    slave = await Slave.open({ name, store, group, interface: '127.0.0.1', durability: 'memory' });
+  async open({ name, store, group, durability }) {
+    slave = await Slave.open({ name, store, group, interface: '127.0.0.1', durability });
     data = await slave.register(workload.dataSet, keyValue<string>());
     return null;
   },

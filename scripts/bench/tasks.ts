@@ -8,7 +8,10 @@ export interface Sample {
 }
 
 export interface MasterTasks {
-  open: { readonly ask: { readonly store: string; readonly group: string }; readonly answer: null };
+  open: {
+    readonly ask: { readonly store: string; readonly group: string; readonly durability: 'memory' | 'disk' };
+    readonly answer: null;
+  };
   /** Waits until so many slaves are live, and puts every key once. */
   fill: { readonly ask: { readonly slaves: number }; readonly answer: { readonly version: number } };
   /** Batches from several callers, until the time is over or so many updates are decided. */
@@ -40,7 +43,12 @@ export interface Account {
 
 export interface SlaveTasks {
   open: {
-    readonly ask: { readonly name: string; readonly store: string; readonly group: string };
+    readonly ask: {
+      readonly name: string;
+      readonly store: string;
+      readonly group: string;
+      readonly durability: 'memory' | 'disk';
+    };
     readonly answer: null;
   };
   /** Answers when this copy exposes the version. */
