@@ -13,15 +13,23 @@ import {
   measureThroughput,
   repeats,
 } from './bench/measure.js';
+import { compare, isMet, peersText } from './bench/peers/compare.js';
+import { etcd } from './bench/peers/etcd.js';
+import { jetStream } from './bench/peers/jetstream.js';
+import { lockstep } from './bench/peers/lockstep.js';
+import type { Peer } from './bench/peers/peer.js';
+import { redis } from './bench/peers/redis.js';
 import { figuresOf, figuresText, machine, memoryText, missedTargets, type Results } from './bench/report.js';
 import { workload } from './bench/tasks.js';
 
 /**
- * `npm run bench [-- throughput|latency|raw|memory] [--seconds N] [--updates N] [--json] [--profile FOLDER]`. Exit code 0
+ * `npm run bench [-- throughput|latency|raw|memory|peers] [--seconds N] [--updates N] [--json] [--profile FOLDER]`. Exit code 0
  * when it measured, whatever the figures; with `--strict` 3 when one misses its target.
  */
 const parts = ['throughput', 'latency', 'raw', 'memory', 'security'] as const;
 type Part = (typeof parts)[number];
+/** Only when asked for: it takes minutes, and other products. */
+const peersPart = 'peers';
 
 interface Flags {
   readonly seconds: number;
@@ -35,7 +43,7 @@ const exitOfMissedTarget = 3;
 
 const command = new Command('bench')
   .description('Measures one master and three slaves, each a process of its own, on loopback multicast, in memory.')
-  .addArgument(new Argument('[part]', 'what to measure; all of it when left out').choices(parts))
+  .addArgument(new Argument('[part]', 'what to measure; all of it when left out').choices([...parts, peersPart]))
   .addOption(new Option('--seconds <n>', 'of each repeat').default(3).argParser(within(0.1, 60)))
   .addOption(new Option('--updates <n>', 'of the memory run').default(3_000_000).argParser(within(10_000, 100_000_000)))
   .option('--json', 'print one JSON document, and nothing else')
@@ -46,13 +54,14 @@ const command = new Command('bench')
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
 const chosen = parts.find((part) => part === command.args[0]);
 try {
-  process.exit(await run(chosen === undefined ? parts : [chosen], command.opts<Flags>()));
+  const flags = command.opts<Flags>();
+  process.exit(command.args[0] === peersPart ? await runPeers(flags) : await run(chosen ?? parts, flags));
 } catch (error) {
   process.stderr.write(`bench: ${errorText(error)}\n`);
   process.exit(1);
 }
 
-async function run(chosenParts: readonly Part[], flags: Flags): Promise<number> {
+async function run(chosenPart: Part | readonly Part[], flags: Flags): Promise<number> {
   const say = (text: string): void => {
     if (flags.json !== true) process.stdout.write(`${text}\n`);
   };
@@ -64,7 +73,7 @@ async function run(chosenParts: readonly Part[], flags: Flags): Promise<number> 
     `values of ${workload.valueBytes} B, ${workload.keys.toLocaleString('en')} keys, batches of ${batch.toLocaleString('en')} from ${callers} callers, ${repeats} repeats of ${flags.seconds} s\n`,
   );
   let results: Results = {};
-  for (const part of chosenParts) results = { ...results, ...(await measure(part, options, flags)) };
+  for (const part of [chosenPart].flat()) results = { ...results, ...(await measure(part, options, flags)) };
   const figures = figuresOf(results);
   if (flags.json === true)
     process.stdout.write(`${JSON.stringify({ machine: machine(), workload, figures, results })}\n`);
@@ -73,6 +82,29 @@ async function run(chosenParts: readonly Part[], flags: Flags): Promise<number> 
     if (results.memory !== undefined) say(`\n${memoryText(results.memory)}`);
   }
   return flags.strict === true && missedTargets(figures).length > 0 ? exitOfMissedTarget : 0;
+}
+
+/** The same work on other products, as far as they are installed, in turns with Lockstep. */
+async function runPeers(flags: Flags): Promise<number> {
+  const progress = (text: string): void => void process.stderr.write(`${text}\n`);
+  const installed: { readonly peer: Peer; readonly version: string }[] = [];
+  for (const peer of [redis, etcd, jetStream]) {
+    const version = await peer.version();
+    if (version === null) progress(`${peer.name} is not installed: apt-get install ${peer.packageName}`);
+    else installed.push({ peer, version });
+  }
+  const own = lockstep({ compiled: await compileForBench() });
+  const products = [own, ...installed.map(({ peer }) => peer)];
+  const figures = await compare({ products, seconds: flags.seconds, repeats, say: progress });
+  const versions = installed.map(({ peer, version }) => ({ name: peer.name, version }));
+  if (flags.json === true) {
+    process.stdout.write(`${JSON.stringify({ machine: machine(), workload, versions, figures })}\n`);
+  } else {
+    const { cpu, cores, memoryGiB, node } = machine();
+    const named = versions.map(({ name, version }) => `${name} (${version})`).join(', ');
+    process.stdout.write(`${cores} × ${cpu}, ${memoryGiB} GiB, Node ${node}; ${named}\n\n${peersText(figures)}\n`);
+  }
+  return flags.strict === true && !figures.every(isMet) ? exitOfMissedTarget : 0;
 }
 
 /** Each part on processes of its own, so that none inherits what another left. */

@@ -18,6 +18,8 @@ export interface BenchOptions {
   readonly profileFolder?: string;
   /** The text of the key files, made for this run; absent: without keys. */
   readonly keys?: { readonly master: string; readonly slave: string };
+  /** Default `memory`. */
+  readonly durability?: 'memory' | 'disk';
 }
 
 /** A master and three slaves, each a process of its own, on a multicast group of their own on loopback. */
@@ -37,14 +39,14 @@ export class BenchGroup {
   static async start(options: BenchOptions): Promise<BenchGroup> {
     const bench = new BenchGroup(options);
     const group = await freeGroup();
-    const { keys } = options;
+    const { keys, durability = 'memory' } = options;
     const masters = keys === undefined ? {} : { keys: keys.master };
     const slaves = keys === undefined ? {} : { keys: keys.slave };
-    await bench.master.ask('open', { store: join(bench.#folder, 'master'), group, ...masters });
+    await bench.master.ask('open', { store: join(bench.#folder, 'master'), group, durability, ...masters });
     await Promise.all(
       bench.slaves.map((slave, index) => {
         const name = slaveNames[index] ?? '';
-        return slave.ask('open', { name, store: join(bench.#folder, name), group, ...slaves });
+        return slave.ask('open', { name, store: join(bench.#folder, name), group, durability, ...slaves });
       }),
     );
     const { version } = await bench.master.ask('fill', { slaves: slaveCount });

@@ -1,22 +1,18 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { keyValue, Master, type MasterKeyValue, type PutOperation } from '../../master/index.js';
 import { cpuUs, sampleMemory, serve, timeEach } from './serve.js';
 import { workload, type MasterTasks } from './tasks.js';
+import { keyOf, valueOf } from './values.js';
 
 let master: Master;
 let data: MasterKeyValue<string>;
 /** Where the next put goes: all keys in turn, with a value that differs from the one before. */
 let turn = 0;
 
-const keys = Array.from({ length: workload.keys }, (_, index) => `key-${String(index).padStart(6, '0')}`);
-/** Not a divisor of the number of keys, so that a key's value changes each time. */
-const values = Array.from({ length: 997 }, () => randomBytes(workload.valueBytes / 2).toString('hex'));
-
 serve<MasterTasks>({
-  async open({ store, group, keys }) {
+  async open({ store, group, durability, keys }) {
     const secured = keys === undefined ? {} : { keys: { text: keys } };
-    master = await Master.open({ store, group, interface: '127.0.0.1', durability: 'memory', ...secured });
+    master = await Master.open({ store, group, interface: '127.0.0.1', durability, ...secured });
     data = await master.register(workload.dataSet, keyValue<string>(), { timeoutMs: 10_000 });
     return null;
   },
@@ -52,7 +48,7 @@ serve<MasterTasks>({
 function puts(count: number): readonly PutOperation<string>[] {
   const operations: PutOperation<string>[] = [];
   for (let index = 0; index < count; index += 1, turn += 1) {
-    operations.push({ put: [keys[turn % keys.length] ?? '', values[turn % values.length] ?? ''] });
+    operations.push({ put: [keyOf(turn), valueOf(turn)] });
   }
   return operations;
 }

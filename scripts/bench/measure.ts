@@ -25,7 +25,7 @@ export const batch = 1000;
 const unlimited = Number.MAX_SAFE_INTEGER;
 
 /** Until the code is compiled that runs most, whichever comes first. */
-const warmUp = { seconds: 5, singles: 5000, updates: 500_000 } as const;
+const warmUp = { seconds: 10, singles: 15_000, updates: 500_000 } as const;
 
 export interface ThroughputResult {
   readonly updatesPerSecond: readonly number[];

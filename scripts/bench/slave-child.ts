@@ -6,9 +6,9 @@ let slave: Slave;
 let data: SlaveKeyValue<string>;
 
 serve<SlaveTasks>({
-  async open({ name, store, group, keys }) {
+  async open({ name, store, group, durability, keys }) {
     const secured = keys === undefined ? {} : { keys: { text: keys } };
-    slave = await Slave.open({ name, store, group, interface: '127.0.0.1', durability: 'memory', ...secured });
+    slave = await Slave.open({ name, store, group, interface: '127.0.0.1', durability, ...secured });
     data = await slave.register(workload.dataSet, keyValue<string>());
     return null;
   },

@@ -9,7 +9,12 @@ export interface Sample {
 
 export interface MasterTasks {
   open: {
-    readonly ask: { readonly store: string; readonly group: string; readonly keys?: string };
+    readonly ask: {
+      readonly store: string;
+      readonly group: string;
+      readonly durability: 'memory' | 'disk';
+      readonly keys?: string;
+    };
     readonly answer: null;
   };
   /** Waits until so many slaves are live, and puts every key once. */
@@ -43,7 +48,13 @@ export interface Account {
 
 export interface SlaveTasks {
   open: {
-    readonly ask: { readonly name: string; readonly store: string; readonly group: string; readonly keys?: string };
+    readonly ask: {
+      readonly name: string;
+      readonly store: string;
+      readonly group: string;
+      readonly durability: 'memory' | 'disk';
+      readonly keys?: string;
+    };
     readonly answer: null;
   };
   /** Answers when this copy exposes the version. */
