@@ -3,8 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { Packr } from 'msgpackr';
 import { decodeChange, encodeSegment, joinSegments, type Columns } from './change-codec.js';
 
+/** What a master accepts: the decoder renames a property `__proto__`, so such a value is refused before it is encoded. */
+const value = fc.jsonValue().filter((json) => !JSON.stringify(json).includes('"__proto__"'));
+
 const columns: fc.Arbitrary<Columns> = fc
-  .array(fc.tuple(fc.string({ minLength: 1, unit: 'grapheme' }), fc.jsonValue(), fc.boolean()), { minLength: 1 })
+  .array(fc.tuple(fc.string({ minLength: 1, unit: 'grapheme' }), value, fc.boolean()), { minLength: 1 })
   .map((rows) => ({
     keys: rows.map(([key]) => key),
     values: rows.map(([, value, isDelete]) => (isDelete ? null : value)),

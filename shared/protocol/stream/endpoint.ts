@@ -87,7 +87,8 @@ export class Endpoint {
       return;
     }
     const ordinal = messageOrdinals[message.kind];
-    this.#enqueue(to, { dataSet, epoch, ordinal, ...signed, overtakes: isSession(message) }, nowMs);
+    const { body, isSigned } = signed;
+    this.#enqueue(to, { dataSet, epoch, ordinal, body, isSigned, overtakes: isSession(message) }, nowMs);
   }
 
   /** All datagrams that may leave now. The rest comes when `nextWakeMs` says. */
@@ -137,9 +138,10 @@ export class Endpoint {
     const { origin } = opened;
     for (const frame of frames) {
       if (frame.kind === 'message') {
-        if (!this.#mayAct({ ...frame, signed: frame.signed ?? null, origin })) continue;
-        envelopes.push({ from: sender, dataSet: frame.dataSet, epoch: frame.epoch, message: frame.message });
-        this.#noteMessage(key, frame.message, nowMs);
+        const { dataSet, epoch, message, signed } = frame;
+        if (!this.#mayAct({ dataSet, epoch, message, signed, origin })) continue;
+        envelopes.push({ from: sender, dataSet, epoch, message });
+        this.#noteMessage(key, message, nowMs);
       } else if (frame.kind === 'fragment') {
         this.#onFragment({ sender, key, sequence, frame, origin, envelopes }, nowMs);
       } else {

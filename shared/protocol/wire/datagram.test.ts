@@ -79,7 +79,7 @@ describe('round trips', () => {
               ok: true,
               sender: from,
               sequence: 1,
-              frames: sent.map((message) => ({ kind: 'message', dataSet: name, epoch: reign, message })),
+              frames: sent.map((message) => ({ kind: 'message', dataSet: name, epoch: reign, message, signed: null })),
             }),
           );
         },

@@ -15,7 +15,8 @@ export interface MessageFrame {
   readonly dataSet: string;
   readonly epoch: Epoch;
   readonly message: Message;
-  readonly signed?: SignedBody;
+  /** Null when its sender didn't sign it. */
+  readonly signed: SignedBody | null;
 }
 
 /** A body that ends in a signature; the message holds views of it. */
@@ -92,11 +93,11 @@ function decodeFrame(datagram: Buffer, header: FrameHeader): Frame | RejectReaso
   if (messageKind === undefined) return 'unknown-kind';
   if (!whole) return decodeFragment(header, messageKind, body);
   const { dataSet, epoch } = header;
-  const signed = header.isSigned ? splitSignature(body) : undefined;
-  if (signed === null) return 'bad-body';
+  const signed = header.isSigned ? splitSignature(body) : null;
+  if (header.isSigned && signed === null) return 'bad-body';
   const message = decodeBody(messageKind, signed?.body ?? body);
   if (message === null) return 'bad-body';
-  return { kind: 'message', dataSet, epoch, message, ...(signed === undefined ? {} : { signed }) };
+  return { kind: 'message', dataSet, epoch, message, signed };
 }
 
 /** Null when there is no room for a signature. */
