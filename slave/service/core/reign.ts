@@ -10,6 +10,10 @@ import { slaveKeys } from './records.js';
 
 const refuseEveryMs = 20;
 
+/** Numbers of statuses never meet in two starts: so many of each, and so many starts before they begin anew. Below 2^53. */
+const statusesOfAStart = 2 ** 32;
+const startsApart = 2 ** 20;
+
 /** What the reign needs to know of the rest to give an account of the slave. */
 export interface Account {
   readonly state: SlaveState;
@@ -27,7 +31,7 @@ export class Reign {
   #leaseOnceExposed: { readonly untilMs: number; readonly tip: Tip | null } | null = null;
   #awaited: Tip | null = null;
   readonly #statusSentMs = new BoundedMap<number, number>(64);
-  #statusSequence = 0;
+  #statusSequence: number;
   /** A promise on its way to disk, and the message that led to it. */
   #promising: { readonly token: Token; readonly epoch: Epoch; readonly from: Peer; readonly message: Message } | null =
     null;
@@ -40,7 +44,10 @@ export class Reign {
     private readonly context: SlaveContext,
     private readonly participant: Participant,
     private readonly account: () => Account,
-  ) {}
+  ) {
+    // G12: a late acknowledgement of a status of the process before must name none of this one's.
+    this.#statusSequence = (context.config.incarnation.start % startsApart) * statusesOfAStart;
+  }
 
   start(): void {
     this.#sendJoin();

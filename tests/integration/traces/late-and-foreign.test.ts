@@ -103,6 +103,25 @@ describe('an older epoch', () => {
 });
 
 describe('packets that come twice, late, or in the wrong order', () => {
+  it('lend no lease to a slave that started again: they acknowledge statuses of its process before (G12)', () => {
+    const group = leading(['a']);
+    group.run(500);
+    const late = group.sent.filter(({ message }) => message.kind === 'heartbeat');
+    expect(late.length).toBeGreaterThan(3);
+    group.slave('a').alive = false;
+    group.passes = ({ message }) => message.kind !== 'heartbeat';
+    const slave = group.restartSlave('a');
+    group.run(100);
+    expect(slave.core.view(group.nowMs).welcomed).toBe(true);
+    for (const packet of late) {
+      group.deliverNow('a', packet);
+      expect(slave.core.view(group.nowMs)).toMatchObject({ leaseUntilMs: 0 });
+    }
+    group.passes = () => true;
+    group.run(1500);
+    expect(slave.core.view(group.nowMs).state, 'a new heartbeat does lend one').toBe('current');
+  });
+
   it.each(['in their order', 'backwards'] as const)('change nothing: all that was ever sent, once more, %s', (order) => {
     const group = leading(['a', 'b']);
     group.replicate(1);
