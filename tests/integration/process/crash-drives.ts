@@ -11,10 +11,7 @@ export interface Drive {
   /** Who is armed. */
   readonly node: NodeName;
   readonly run: (group: CrashGroup, point: CrashPointName) => Promise<void>;
-  /**
-   * A master with an empty store knows no members. It can't tell whose lease may still run, and waits for the longest
-   * that the protocol allows (5 s) before it commits: the protocol's time, which no test can make shorter.
-   */
+  /** The master begins again from nothing: the slowest drives, several lives each, left to `npm run crash`. */
   readonly fromEmptyStore?: true;
 }
 
