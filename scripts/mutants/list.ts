@@ -9,6 +9,8 @@ const rounds = 'master/service/core/rounds.ts';
 const leadership = 'master/service/core/leadership.ts';
 const serving = 'master/service/core/serving.ts';
 const history = 'master/service/core/history.ts';
+const keyedSeal = 'shared/protocol/secure/keyed-seal.ts';
+const keyedSealTest = 'shared/protocol/secure/keyed-seal.test.ts';
 const delivery = 'master/service/core/delivery.ts';
 
 /** Every deliberate break that is known, and what has to catch it. `npm run mutants` sees each of them caught. */
@@ -435,6 +437,120 @@ export const mutations: readonly Mutation[] = [
       kind: 'test',
       file: 'tests/integration/traces/voters.test.ts',
       title: 'far behind is no voter and gets no lease: it slows nobody, and says that it is behind',
+    },
+  },
+  {
+    name: 'an acknowledgement that nobody waits for is never sent',
+    guarantee: 'G9',
+    edits: [
+      {
+        file: reign,
+        find: "} else this.context.timers.setEarlier('status', this.context.nowMs + limits.acknowledgeMs);",
+        replace: '}',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/rounds.test.ts',
+      title: 'is acknowledged at once when somebody waits for it, and otherwise many at a time',
+    },
+  },
+  {
+    name: 'what a member lacks is counted one too low',
+    guarantee: 'G10',
+    edits: [
+      {
+        file: 'master/service/core/members.ts',
+        find: 'return shown === null || held === null ? (shown ?? held) : Math.min(shown, held);',
+        replace: `const lacks = shown === null || held === null ? (shown ?? held) : Math.min(shown, held);
+    return lacks === null ? null : Math.max(0, lacks - 1);`,
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/packets.test.ts',
+      title: 'are chosen by size and by what the group lacks',
+    },
+  },
+  {
+    name: 'who was forgotten never joins again',
+    guarantee: 'G9',
+    edits: [
+      {
+        file: reign,
+        find: 'if (this.context.slot !== null && this.context.nowMs - sinceMs > 2 * this.context.leaseMs) {',
+        replace: 'if (this.context.slot !== null && this.context.nowMs - sinceMs > Infinity) {',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/voters.test.ts',
+      title: 'that was forgotten while it was away joins again by itself, and votes',
+    },
+  },
+  {
+    name: 'the replay window moves before the tag is checked',
+    guarantee: 'G11',
+    edits: [
+      {
+        file: keyedSeal,
+        find: "if (known?.window.isFresh(sequence) === false) return 'replayed';",
+        replace: `if (known?.window.isFresh(sequence) === false) return 'replayed';
+    known?.window.take(sequence);`,
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: keyedSealTest,
+      title: 'a forged datagram of a huge sequence does not lock out the real sender',
+    },
+  },
+  {
+    name: 'no signature is asked for',
+    guarantee: 'G11',
+    edits: [
+      {
+        file: keyedSeal,
+        find: 'if (!isSignedFor(context.message, this.#keys.role)) return null;',
+        replace: 'if (context !== null) return null;',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: keyedSealTest,
+      title: 'a signature that is made up, or taken from another message, is no signature',
+    },
+  },
+  {
+    name: "an older process's packets are let through",
+    guarantee: 'G11',
+    edits: [
+      {
+        file: 'shared/protocol/stream/endpoint.ts',
+        find: 'const frames = opened.isOlder ? this.#ofOlder(decoded.frames) : decoded.frames;',
+        replace: 'const frames = decoded.frames;',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: keyedSealTest,
+      title: 'what an earlier process of a store sent is refused once a later one was heard',
+    },
+  },
+  {
+    name: 'a stream needs no proof',
+    guarantee: 'G11',
+    edits: [
+      {
+        file: 'shared/runtime/tcp-fetch.ts',
+        find: "let mustProve = keys?.role === 'slave';",
+        replace: 'let mustProve = false;',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'shared/runtime/tcp-secure.test.ts',
+      title: "a holder of a slave's key serves no slave",
     },
   },
 ];

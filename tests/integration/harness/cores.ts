@@ -406,6 +406,9 @@ export class CoreGroup {
         epoch,
         message: { kind: 'bulk-offer', request, mode, from, to: at, port: 1, token: 't'.repeat(32) },
       });
+    } else if (effect.kind === 'adopt') {
+      master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.to }]);
+      later({ kind: 'transferred', token: effect.token, error: null, tip: effect.to });
     }
   }
 
@@ -464,6 +467,11 @@ export class CoreGroup {
           slave.tip = effect.to;
         }
         return later({ kind: 'transferred', token: effect.token, error: null });
+      case 'offerBulk': {
+        const { to, epoch, request, at } = effect;
+        const offer = { kind: 'bulk-offer', request, mode: 'snapshot', from: null, to: at, port: 1 } as const;
+        return this.#deliver({ from: slave.peer, to, epoch, message: { ...offer, token: 't'.repeat(32) } });
+      }
       case 'halt':
         slave.halted = effect.text;
         return;

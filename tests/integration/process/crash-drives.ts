@@ -11,6 +11,8 @@ export interface Drive {
   /** Who is armed. */
   readonly node: NodeName;
   readonly run: (group: CrashGroup, point: CrashPointName) => Promise<void>;
+  /** The master begins again from nothing: the slowest drives, several lives each, left to `npm run crash`. */
+  readonly fromEmptyStore?: true;
 }
 
 /** Of one change; two of them make a delta that goes over TCP. */
@@ -137,6 +139,7 @@ function stopping(node: NodeName): Drive {
 function resetting(node: 'master' | 'a'): Drive {
   return {
     node,
+    fromEmptyStore: true,
     run: async (group, point) => {
       for (const each of nodeNames) await group.kill(each);
       group.giveMasterEmptyStore('--reset-group');
@@ -152,6 +155,7 @@ function resetting(node: 'master' | 'a'): Drive {
 function adopting(node: 'master' | 'a'): Drive {
   return {
     node,
+    fromEmptyStore: true,
     run: async (group, point) => {
       if (node === 'a') await restarted(group, 'a', point);
       await group.kill('master');

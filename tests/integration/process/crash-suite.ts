@@ -1,24 +1,23 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import type { CrashPointName } from '../../../shared/runtime/crash-points.js';
+import type { CrashRole } from '../../../shared/runtime/crash-points.js';
 import type { Drive } from './crash-drives.js';
 import { CrashGroup, nodeNames } from './crash-group.js';
+import { allPoints, allPointsVariable, drawnPoints } from './crash-selection.js';
 
 const pointMs = 60_000;
 
-/** Kills a process at both sides of each step. One group lives through all of it, unless a point fails. */
-export function killAtEachPoint(role: 'master' | 'slave', drives: Readonly<Record<string, Drive>>): void {
-  describe(`a ${role} killed`, () => {
+/** Kills a process at a part of the points, or at all of them. One group lives through it, unless a point fails. */
+export function killAtEachPoint(role: CrashRole, drives: Readonly<Record<string, Drive>>): void {
+  const whole = allPoints(role, drives);
+  const points = process.env[allPointsVariable] === 'all' ? whole : drawnPoints(role, drives);
+  const share =
+    points.length === whole.length ? `all ${whole.length}` : `${points.length} of ${whole.length}, npm run crash: all`;
+  describe(`a ${role} killed (${share})`, () => {
     let group: CrashGroup | null = null;
     afterAll(async () => {
       await group?.[Symbol.asyncDispose]();
     });
 
-    const points = Object.entries(drives).flatMap(([step, drive]) =>
-      (['before', 'after'] as const).map((moment) => ({
-        point: `${role}:${moment}-${step}` as CrashPointName,
-        drive,
-      })),
-    );
     test.each(points)(
       'at $point comes back, and nothing acknowledged is missing',
       { timeout: pointMs },

@@ -48,6 +48,19 @@ describe('under "live", a member', () => {
     expect(group.results.get(command)).toMatchObject({ kind: 'committed', votes: { yes: 3 } });
   });
 
+  it('that was forgotten while it was away joins again by itself, and votes', () => {
+    const group = leading(['a', 'b']);
+    group.passes = ({ from }, receiver) => from.node !== 'b' && receiver !== 'b';
+    group.run(4000);
+    group.command({ kind: 'forget', command: 900, node: 'b' });
+    expect(group.results.get(900)).toEqual({ kind: 'done' });
+    group.passes = () => true;
+    // Two leases without an acknowledgement, and the time to join.
+    group.run(2 * 3000 + 1000);
+    expect(group.results.get(group.replicate(1))).toMatchObject({ kind: 'committed', votes: { yes: 2, silent: 0 } });
+    expect(group.slave('b').core.view(group.nowMs).state).toBe('current');
+  });
+
   it('that has given no account of itself yet is no voter', () => {
     const group = leading(['a']);
     group.passes = ({ from, message }) => !(from.node === 'late' && message.kind === 'status');

@@ -1,0 +1,36 @@
+import type { CrashPointName, CrashRole } from '../../../shared/runtime/crash-points.js';
+import type { Drive } from './crash-drives.js';
+
+/** Which crash points a run takes: `npm run crash` all of them, `npm test` a part drawn by a fixed rule. */
+export const allPointsVariable = 'LOCKSTEP_CRASH_POINTS';
+
+export interface ChosenPoint {
+  readonly point: CrashPointName;
+  readonly drive: Drive;
+}
+
+type Drives = Readonly<Record<string, Drive>>;
+
+/** Promise, vote and outcome, and what has to be durable before each of them leaves: both sides, always. */
+export const decisiveSteps: Readonly<Record<CrashRole, readonly string[]>> = {
+  master: ['write:epoch', 'write:decision', 'send:commit'],
+  slave: ['write:promise', 'send:promise', 'write:prepared', 'send:vote'],
+};
+
+export function allPoints(role: CrashRole, drives: Drives): readonly ChosenPoint[] {
+  return Object.entries(drives).flatMap(([step, drive]) => bothSides(role, step, drive));
+}
+
+/** Both sides of the decisive steps; of the others one, before and after in turn; none of those from an empty store. */
+export function drawnPoints(role: CrashRole, drives: Drives): readonly ChosenPoint[] {
+  return Object.entries(drives)
+    .filter(([, drive]) => drive.fromEmptyStore !== true)
+    .flatMap(([step, drive], index) => {
+      const sides = bothSides(role, step, drive);
+      return decisiveSteps[role].includes(step) ? sides : sides.slice(index % 2, (index % 2) + 1);
+    });
+}
+
+function bothSides(role: CrashRole, step: string, drive: Drive): readonly ChosenPoint[] {
+  return (['before', 'after'] as const).map((side) => ({ point: `${role}:${side}-${step}` as CrashPointName, drive }));
+}
