@@ -19,6 +19,7 @@ interface SimFlags {
   readonly faults: boolean;
   readonly trace: boolean;
   readonly takeOver: boolean;
+  readonly large: boolean;
   readonly keys?: boolean;
   readonly worker: boolean;
   /** Stop at the first seed in which this guarantee fails. */
@@ -54,12 +55,18 @@ function replayCommand(seed: number, flags: SimFlags): string {
 function passedOn(flags: SimFlags): readonly string[] {
   const slaves = flags.slaves === undefined ? [] : ['--slaves', String(flags.slaves)];
   const keys = flags.keys === undefined ? [] : [flags.keys ? '--keys' : '--no-keys'];
-  return [...slaves, ...(flags.faults ? [] : ['--no-faults']), ...(flags.takeOver ? ['--take-over'] : []), ...keys];
+  return [
+    ...slaves,
+    ...(flags.faults ? [] : ['--no-faults']),
+    ...(flags.takeOver ? ['--take-over'] : []),
+    ...(flags.large ? ['--large'] : []),
+    ...keys,
+  ];
 }
 
 async function runOne(seed: number, flags: SimFlags): Promise<SeedLine> {
   const result = await runSeed(seed, {
-    ...campaignOptions(seed),
+    ...campaignOptions(seed, flags.large),
     ...(flags.slaves === undefined ? {} : { slaves: flags.slaves }),
     ...(flags.takeOver ? { faults: [...defaultFaults, 'take-over'], swarm: true } : {}),
     ...(flags.faults ? {} : { faults: 'none', swarm: false }),
@@ -147,6 +154,7 @@ async function main(): Promise<number> {
     .option('--slaves <count>', 'instead of what the seed draws', wholeNumber)
     .option('--no-faults', 'calm network, sound disks, no crashes')
     .option('--take-over', 'a second master takes over now and then', false)
+    .option('--large', 'groups of 100 and of 1,000 slaves among the seeds', false)
     .option('--keys', 'encrypt and sign datagrams in every seed; default: in every fifth')
     .option('--no-keys', 'in none')
     .option('--until <guarantee>', 'stop at the first seed that breaks this one, G1 to G14')
@@ -166,7 +174,7 @@ async function main(): Promise<number> {
   const asked =
     flags.seed === undefined ? Array.from({ length: flags.seeds }, (_, index) => flags.from + index) : [flags.seed];
   // The largest groups first: the last process to end should have little left.
-  const seeds = asked.toSorted((a, b) => slavesOfSeed(b) - slavesOfSeed(a));
+  const seeds = asked.toSorted((a, b) => slavesOfSeed(b, flags.large) - slavesOfSeed(a, flags.large));
   const failed: SeedLine[] = [];
   let passed = 0;
   let virtualMs = 0;

@@ -46,6 +46,10 @@ export class Leadership {
     /** The transfer, once the slave offered its copy. */
     readonly token: Token | null;
   } | null = null;
+  /** The write of what is about to be adopted, and the offer that led to it. */
+  #adoptionWrite: { readonly token: Token; readonly from: Peer; readonly offer: BulkOffer } | null = null;
+  /** What this store's record says it was told to adopt, until a claim says so for good. */
+  #adopting: Tip | null;
   #adopted = false;
   /** The members when this epoch was claimed. */
   #electorate: ReadonlySet<NodeId> = new Set();
@@ -64,6 +68,7 @@ export class Leadership {
     this.#ownEpoch = recovered.reign?.epoch ?? null;
     this.reigns = recovered.reign?.reigns ?? [];
     this.foreignSuperseded = recovered.reign?.foreignSuperseded ?? false;
+    this.#adopting = recovered.adopting;
   }
 
   /** The user layer said what the original is at. It reaches the committed state exactly, or this node does not lead. */
@@ -72,6 +77,8 @@ export class Leadership {
     const hasNoRecord = this.#ownEpoch === null || !this.context.durable;
     if (this.history.tip === null && tip !== null && hasNoRecord) {
       this.#beginning = this.history.beginAt(tip); // written with the claim
+      // The process that adopted this copy ended before it claimed: the operator's word holds all the same.
+      if (this.#adopting !== null && sameTip(tip, this.#adopting)) this.foreignSuperseded = true;
     }
     if (sameTip(tip, this.history.tip)) return this.#survey();
     const missing = this.history.steps(tip, null) ?? [];
@@ -221,8 +228,18 @@ export class Leadership {
 
   onBulkOffer(from: Peer, offer: BulkOffer): void {
     if (this.#adoption === null || this.#adoption.token !== null || offer.request !== this.#adoption.request) return;
-    const token = this.context.token();
-    this.#adoption = { ...this.#adoption, token };
+    const { dataSet } = this.context.config;
+    const put: StoreOperation = { kind: 'put', key: masterKeys.adopting(dataSet), value: offer.to };
+    // Durable in every mode, and before the copy is here: a copy whose adoption is forgotten can't end the rounds before it.
+    const token = this.context.persist([put], { durable: true });
+    this.#adopting = offer.to;
+    this.#adoptionWrite = { token, from, offer };
+    this.#adoption = { ...this.#adoption, token: this.context.token() };
+  }
+
+  #fetchAdopted(from: Peer, offer: BulkOffer): void {
+    const token = this.#adoption?.token ?? null;
+    if (token === null) return;
     this.context.emit({ kind: 'adopt', token, from, port: offer.port, bulkToken: offer.token, to: offer.to });
   }
 
@@ -260,7 +277,7 @@ export class Leadership {
     const record: ReignRecord = { epoch, reigns: this.reigns, foreignSuperseded: this.foreignSuperseded };
     const put: StoreOperation = { kind: 'put', key: masterKeys.reign(this.context.config.dataSet), value: record };
     // Durable in every mode before anybody hears of it (G7): an epoch is never claimed twice.
-    this.#claimWrite = this.context.persist([put, ...this.#beginning], { durable: true });
+    this.#claimWrite = this.context.persist([put, ...this.#beginning, ...this.#endOfAdopting()], { durable: true });
     this.#beginning = [];
     this.#promised.clear();
     this.#onChain.clear();
@@ -268,8 +285,21 @@ export class Leadership {
     this.members.onNewReign();
   }
 
-  /** True when the write was the claim's. */
+  /** The claim says what became of it. */
+  #endOfAdopting(): StoreOperation[] {
+    if (this.#adopting === null) return [];
+    this.#adopting = null;
+    return [{ kind: 'remove', key: masterKeys.adopting(this.context.config.dataSet) }];
+  }
+
+  /** True when the write was the claim's, or an adoption's. */
   onPersisted(token: Token): boolean {
+    if (this.#adoptionWrite?.token === token) {
+      const { from, offer } = this.#adoptionWrite;
+      this.#adoptionWrite = null;
+      this.#fetchAdopted(from, offer);
+      return true;
+    }
     if (token !== this.#claimWrite) return false;
     this.#claimWrite = null;
     this.context.epoch = this.#claiming;

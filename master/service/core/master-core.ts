@@ -227,6 +227,7 @@ export class MasterCore {
     if (this.#context.phase === 'halted') return;
     switch (message.kind) {
       case 'report':
+        this.#serving.tellLeader(from, message);
         return this.#leadership.onReport(from, message);
       case 'promise':
         return this.#leadership.onPromise(from, message);
@@ -234,6 +235,9 @@ export class MasterCore {
         return this.#leadership.onBulkOffer(from, message);
       case 'survey':
         return this.#onSurvey(from);
+      case 'resolution':
+        if (this.#context.isLeading) this.#serving.onToldByMaster(message);
+        return;
       case 'heartbeat':
         return this.#leadership.onOtherMaster(from, epoch, message.tip);
       case 'join':
@@ -284,7 +288,7 @@ export class MasterCore {
       role: 'master',
       promised: this.#context.epoch,
       tip: this.#history.tip,
-      prepared: [],
+      prepared: this.#serving.untold,
       hears: { node, incarnation },
     });
   }

@@ -35,6 +35,7 @@ export interface ChainRecord {
 
 export const masterKeys = {
   reign: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'reign'],
+  adopting: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'adopting'],
   tip: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'tip'],
   nextSlot: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'next-slot'],
   member: (dataSet: DataSetId, node: NodeId): StoreKey => ['service', dataSet, 'master', 'member', node],
@@ -48,6 +49,8 @@ export const masterKeys = {
 /** What the service finds on disk when it starts. */
 export interface MasterRecovered {
   readonly reign: ReignRecord | null;
+  /** The copy that an operator told this store to adopt; no epoch was claimed with it yet. */
+  readonly adopting: Tip | null;
   /** The newest state whose decision is durable. */
   readonly tip: Tip | null;
   readonly nextSlot: number;
@@ -61,6 +64,7 @@ export function recoverMaster(store: StoreReader, dataSet: DataSetId): MasterRec
   const all = <Value>(prefix: StoreKey): Value[] => [...store.range(prefix)].map(({ value }) => value as Value);
   return {
     reign: (store.get(masterKeys.reign(dataSet)) as ReignRecord | undefined) ?? null,
+    adopting: (store.get(masterKeys.adopting(dataSet)) as Tip | undefined) ?? null,
     tip: (store.get(masterKeys.tip(dataSet)) as Tip | undefined) ?? null,
     nextSlot: (store.get(masterKeys.nextSlot(dataSet)) as number | undefined) ?? 0,
     members: all<MemberRecord>(masterKeys.members(dataSet)),

@@ -1,11 +1,13 @@
-import type { Delta, Peer } from '../../../shared/protocol/kernel/ids.js';
+import type { Delta, Epoch, Peer } from '../../../shared/protocol/kernel/ids.js';
 import { compareEpochs, sameEpoch, sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { digestOf } from '../../../shared/protocol/kernel/digest.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
+import { RoundMap } from '../../../shared/protocol/kernel/round-map.js';
 import type {
   DeltaRequest,
   Inquiry,
   PreparedRef,
+  Report,
   Resolution,
   SnapshotRequest,
 } from '../../../shared/protocol/wire/messages.js';
@@ -22,6 +24,10 @@ import type { Rounds } from './rounds.js';
 export class Serving {
   /** Transfers offered and not ended, one for each peer at most. */
   readonly #transfers = new Map<Token, string>();
+  /** Rounds of foreign reigns that slaves are in doubt about: a master of those reigns may say when it looks. */
+  readonly #untold = new RoundMap<PreparedRef>(limits.maxOpenRounds);
+  /** Those of them that their own master said are aborted: it can't commit them any more, whoever leads. */
+  readonly #abortedElsewhere = new RoundMap<PreparedRef>(limits.maxOpenRounds);
 
   constructor(
     private readonly context: MasterContext,
@@ -49,8 +55,7 @@ export class Serving {
 
   /** A state of this store's own reigns below the pruning mark has only been forgotten; any other isn't on the chain. */
   #isOwnReign(request: DeltaRequest): boolean {
-    const { from } = request;
-    return from !== null && this.leadership.reigns.some((epoch) => sameEpoch(epoch, from.epoch));
+    return request.from !== null && this.#isOwn(request.from.epoch);
   }
 
   #onRoundRequest(from: Peer, request: DeltaRequest): void {
@@ -124,24 +129,59 @@ export class Serving {
 
   // ── outcomes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** What this master can't tell, for one that starts and may. */
+  get untold(): PreparedRef[] {
+    return [...this.#untold.values()].filter(({ round }) => !this.#abortedElsewhere.has(round));
+  }
+
   onInquiry(from: Peer, inquiry: Inquiry): void {
     const outcome = this.#outcomeOf(inquiry);
+    if (outcome === 'unknown') this.#remember(inquiry);
     if (outcome !== null)
       this.context.send(from, { kind: 'resolution', round: inquiry.round, to: inquiry.to, outcome });
   }
 
   /** A status that shows a settled round as prepared is as good as an inquiry. */
   onPrepared(from: Peer, prepared: readonly PreparedRef[]): void {
-    for (const { round, to } of prepared) {
+    for (const { round, from: prior, to } of prepared) {
       const outcome = this.#outcomeOf({ round, to });
+      if (outcome === 'unknown') this.#remember({ round, from: prior, to });
       if (outcome !== null && outcome !== 'unknown')
         this.context.send(from, { kind: 'resolution', round, to, outcome });
     }
   }
 
   /**
+   * This store doesn't lead; who leads can't tell the outcome of rounds that this store's reigns began. What is recovered
+   * and not on its chain never left as a commit (G3) and never will. A commit isn't told: it is off the leader's chain.
+   */
+  tellLeader(from: Peer, report: Report): void {
+    if (report.role !== 'master' || this.context.phase !== 'surveying' || !this.context.durable) return;
+    for (const { round, to } of report.prepared) {
+      if (!this.#isOwn(round.epoch) || this.#outcomeOf({ round, to }) !== 'aborted') continue;
+      this.context.send(from, { kind: 'resolution', round, to, outcome: 'aborted' });
+    }
+  }
+
+  /** Only an abort of what was asked about. It holds in every reign, so the epoch that it was said in doesn't matter. */
+  onToldByMaster({ round, to, outcome }: Resolution): void {
+    const asked = this.#untold.get(round);
+    if (outcome !== 'aborted' || asked === undefined || !sameTip(asked.to, to)) return;
+    this.#abortedElsewhere.set(round, asked);
+    this.context.event('round told by its master', 'info', { version: to.version, epoch: round.epoch.number, outcome });
+  }
+
+  #remember({ round, from, to }: PreparedRef): void {
+    if (!this.#untold.has(round)) this.#untold.set(round, { round, from, to });
+  }
+
+  #isOwn(epoch: Epoch): boolean {
+    return this.leadership.reigns.some((each) => sameEpoch(each, epoch));
+  }
+
+  /**
    * Presumed abort, by the chain: on it, committed; in a reign of this store's own, recovered, not open and above the
-   * pruning mark, aborted; below the mark, superseded. Anything else isn't for this master to say. Null: still open.
+   * pruning mark, aborted; below the mark, superseded. Anything else isn't for this master to say, unless its own master said that it is aborted. Null: still open.
    */
   #outcomeOf({ round, to }: Pick<Inquiry, 'round' | 'to'>): Resolution['outcome'] | null {
     if (this.history.isOnChain(to)) return 'committed';
@@ -149,9 +189,9 @@ export class Serving {
     if (this.rounds.open.some((open) => isCurrent && open.number === round.number)) return null;
     if (this.rounds.recent.some((decision) => sameRound(decision.round, round) && decision.outcome === 'aborted'))
       return 'aborted';
-    const isOwn = this.leadership.reigns.some((epoch) => sameEpoch(epoch, round.epoch));
-    if (isOwn) return to.version > this.history.pruningMark ? 'aborted' : 'superseded';
+    if (this.#isOwn(round.epoch)) return to.version > this.history.pruningMark ? 'aborted' : 'superseded';
     if (compareEpochs(round.epoch, this.context.epoch) < 0 && this.leadership.foreignSuperseded) return 'superseded';
+    if (sameTip(this.#abortedElsewhere.get(round)?.to ?? null, to)) return 'aborted';
     return 'unknown';
   }
 }

@@ -419,6 +419,7 @@ describe("a master's word", () => {
       'abort',
       'welcome',
       'refusal',
+      'resolution',
     ]) {
       const message = samples[name];
       if (message === undefined) throw new Error(`no sample ${name}`);

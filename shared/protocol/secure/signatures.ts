@@ -64,7 +64,7 @@ export function isSigned(message: Message): boolean {
 export function isSignedFor(message: Message, receiver: KeyRole): boolean {
   const speaker = speakers[message.kind];
   if (message.kind === 'report') return message.role === 'master';
-  return speaker === 'master' || (speaker === 'each' && receiver === 'slave');
+  return speaker === 'master' || (speaker === 'each' && (receiver === 'slave' || isForMastersAlone(message)));
 }
 
 /** What a slave has no reason to say where masters sign: nobody would believe it. */

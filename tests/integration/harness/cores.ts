@@ -396,6 +396,10 @@ export class CoreGroup {
           master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.call.committed }]);
         later({ kind: 'answered', token: effect.token, answer: { kind: 'done' } });
       }
+    } else if (effect.kind === 'adopt') {
+      // The layer's own files hold the copy before the core hears of it.
+      master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.to }]);
+      later({ kind: 'transferred', token: effect.token, error: null, tip: effect.to });
     } else if (effect.kind === 'settle') this.results.set(effect.command, effect.result);
     else if (effect.kind === 'halt') master.halted = effect.text;
     else if (effect.kind === 'offerBulk') {
@@ -406,9 +410,6 @@ export class CoreGroup {
         epoch,
         message: { kind: 'bulk-offer', request, mode, from, to: at, port: 1, token: 't'.repeat(32) },
       });
-    } else if (effect.kind === 'adopt') {
-      master.records.apply([{ kind: 'put', key: ['user', 'tip'], value: effect.to }]);
-      later({ kind: 'transferred', token: effect.token, error: null, tip: effect.to });
     }
   }
 

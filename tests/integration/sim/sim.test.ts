@@ -2,11 +2,14 @@ import { describe, expect, test } from 'vitest';
 import type { SimOptions } from './index.js';
 import { describeFailures, runSeed, simulate } from './index.js';
 import type { FaultKind } from './faults.js';
-import { firstFaults } from './faults.js';
+import { defaultFaults, firstFaults } from './faults.js';
 
 const takeOver: readonly FaultKind[] = [...firstFaults, 'take-over'];
 /** Regression seeds go on to mean what they meant: they name the faults that they drew from. */
 const asThen: SimOptions = { faults: firstFaults };
+
+/** As a campaign's seed draws a take-over. */
+const campaignTakeOver: SimOptions = { faults: [...defaultFaults, 'take-over'], swarm: true };
 
 /** Seeds of all kinds of faults; `npm run sim` runs many more. */
 const seeds = [1, 2, 3, 4, 6];
@@ -24,6 +27,8 @@ const regressions: readonly { readonly seed: number; readonly found: string; rea
   { seed: 17, found: 'a master that leads unheard, and fences copies that hold more', options: { faults: takeOver } },
   { seed: 32, found: 'a take-over by a copy that the live master is ahead of', options: { faults: takeOver } },
   { seed: 76, found: 'an empty master that leads a group it cannot hear', options: { faults: takeOver } },
+  { seed: 47, found: 'a round of a master that was taken over, which nobody could end', options: { faults: takeOver } },
+  { seed: 572, found: 'an adoption forgotten by a crash before the claim', options: campaignTakeOver },
 ];
 
 describe('simulation', () => {

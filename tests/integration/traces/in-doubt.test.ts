@@ -42,6 +42,59 @@ describe('a round in doubt', () => {
     expect(group.slave('a').calls).toEqual(['prepare 1']);
   });
 
+  it('of a foreign reign ends when its own master starts, refuses to lead, and says that it was aborted', () => {
+    const group = leading(['a', 'b']);
+    group.masterWrites = () => false;
+    group.replicate(1);
+    group.master.alive = false;
+    group.masterWrites = () => true;
+    const other = group.addMaster('other', { takeOver: true });
+    group.run(8000);
+    expect([inDoubt(group, 'a'), inDoubt(group, 'b')]).toEqual([1, 1]);
+    group.restartMaster();
+    group.run(3000);
+    expect(group.master.halted).toContain('other leads this group');
+    expect(group.slaves.map(({ calls }) => calls), group.trace.slice(-40).join('\n')).toEqual([['prepare 1', 'abort 1'], ['prepare 1', 'abort 1']]);
+    const said = group.sent.filter(({ message }) => message.kind === 'resolution' && message.outcome === 'aborted');
+    expect(said[0]?.from.node).toBe('master');
+    expect(said.slice(1).every(({ from, epoch }) => from.node === 'other' && epoch.number === other.core.view(group.nowMs).epoch.number)).toBe(true);
+  });
+
+  it('that its own master has committed is told as no abort: it stays in doubt under a master that lacks it', () => {
+    const group = leading(['a', 'b']);
+    group.passes = (packet) => packet.message.kind !== 'commit' && packet.message.kind !== 'heartbeat';
+    group.replicate(1);
+    group.master.alive = false;
+    group.passes = () => true;
+    group.addMaster('other', { takeOver: true });
+    group.run(8000);
+    expect([inDoubt(group, 'a'), inDoubt(group, 'b')]).toEqual([1, 1]);
+    group.restartMaster();
+    group.run(3000);
+    expect(group.master.halted).not.toBeNull();
+    expect([inDoubt(group, 'a'), inDoubt(group, 'b')]).toEqual([1, 1]);
+    expect(group.slaves.map(({ calls }) => calls)).toEqual([['prepare 1'], ['prepare 1']]);
+  });
+
+  it('ends under a master that adopted a copy, also when it was killed before it claimed', () => {
+    const group = leading(['a', 'b']);
+    group.replicate(1);
+    group.masterWrites = () => false;
+    group.replicate(2);
+    group.master.alive = false;
+    group.run(10_000);
+    group.masterWrites = () => true;
+    expect([inDoubt(group, 'a'), inDoubt(group, 'b')]).toEqual([1, 1]);
+    const heir = group.addMaster('heir', { adoptFrom: 'a' as never, takeOver: true });
+    expect(heir.records.get(['user', 'tip']), group.trace.slice(-20).join('\n')).toMatchObject({ version: 1 });
+    expect(heir.core.view(group.nowMs).phase).toBe('surveying');
+    heir.alive = false;
+    const again = group.addMaster('heir', {}, heir.records.copy());
+    group.run(10_000);
+    expect(again.core.view(group.nowMs).phase, group.trace.slice(-20).join('\n')).toBe('leading');
+    expect(group.slaves.map(({ calls }) => calls.at(-1))).toEqual(['abort 2', 'abort 2']);
+  });
+
   it('keeps its birth epoch under a newer reign of the same master, and is answered there', () => {
     const group = leading(['a', 'b']);
     group.masterWrites = () => false;
