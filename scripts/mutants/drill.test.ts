@@ -10,7 +10,7 @@ import type { Edit, Mutation } from './mutation.js';
 const core = 'export const durableFirst = true;\nexport const epochChecked = true;\nexport const spare = true;\n';
 const simulator = `import { durableFirst, epochChecked } from '../master/core.js';
 const broken = durableFirst ? (epochChecked ? null : 'G7') : 'G2';
-if (broken !== null) console.log('seed 1: ' + broken + ' does not hold');
+if (broken !== null) console.log('seed 1: ' + broken + ' at 12.500 ms: it does not hold');
 console.log(broken === null ? '2 passed, 0 failed' : '1 passed, 1 failed');
 process.exit(broken === null ? 0 : 1);
 `;
