@@ -445,7 +445,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: reign,
-        find: "} else this.context.timers.setEarlier('status', this.context.nowMs + limits.acknowledgeMs);",
+        find: "} else this.context.timers.setEarlier('acknowledgement', this.context.nowMs + limits.acknowledgeMs);",
         replace: '}',
       },
     ],

@@ -108,20 +108,29 @@ export class Delivery {
     this.heartbeats.afterData();
   }
 
+  /** A yes-voter's copy is on this chain, so that the version alone tells which of its states it exposes. */
+  onExposed(member: Member, version: number): void {
+    if (this.#unacknowledged !== null && version >= this.#unacknowledged.message.to.version)
+      this.#noteAcknowledged(this.#unacknowledged, member);
+  }
+
   /** A status acknowledges the state that it shows. */
   onStatus(member: Member): void {
     const tip = member.status?.tip ?? null;
     const distance = this.history.distance(tip);
     if (distance === null) return;
     const pending = this.#unacknowledged;
-    if (pending !== null && distance <= (this.history.distance(pending.message.to) ?? Infinity)) {
-      pending.awaiting.delete(member.slot);
-      if (pending.awaiting.size === 0) this.#unacknowledged = null;
-    }
+    if (pending !== null && distance <= (this.history.distance(pending.message.to) ?? Infinity))
+      this.#noteAcknowledged(pending, member);
     if (this.#waits.length === 0) return;
     for (const wait of this.#waits)
       if (distance <= (this.history.distance(wait.to) ?? Infinity)) wait.awaiting.delete(member.slot);
     this.#settleExposed();
+  }
+
+  #noteAcknowledged(pending: Unacknowledged, member: Member): void {
+    pending.awaiting.delete(member.slot);
+    if (pending.awaiting.size === 0) this.#unacknowledged = null;
   }
 
   onMemberGone(member: Member): void {

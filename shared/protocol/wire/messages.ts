@@ -188,6 +188,8 @@ export interface Vote {
   readonly canProcess: boolean;
   /** Why not; empty with a yes. */
   readonly reason: string;
+  /** The version that this copy exposes, 0 for none: with a yes, an acknowledgement of the commits up to it. */
+  readonly exposed: number;
   /** Positions of the refused operations inside the change, when the user layer names them. */
   readonly refused: readonly number[];
 }

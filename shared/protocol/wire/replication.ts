@@ -2,6 +2,8 @@ import { unreachable } from '../kernel/invariant.js';
 import type { Tip } from '../kernel/ids.js';
 import { bodyOfFields, bodyOfParts, type Body } from './body.js';
 import {
+  deltaField,
+  isSmall,
   pushDelta,
   pushDeltas,
   roundField,
@@ -21,7 +23,7 @@ import { wireLimits } from './wire-limits.js';
  *   announce   = [from tip | nil, to tip, content kind, content]
  *   prepare    = [round number, from tip | nil, to tip, bits of voters, lowest open round, content kind, content]
  *     content  = nil (version) | delta (state, change) | [delta, …] (chain)
- *   vote       = [round, to tip, up to date, can process, reason, [refused position, …]]
+ *   vote       = [round, to tip, up to date, can process, reason, exposed version | 0, [refused position, …]]
  *   commit     = [round, to tip, lowest open round, acknowledge at once]
  *   abort      = [round, to tip, lowest open round]
  *   inquiry    = [round, from tip | nil, to tip]
@@ -48,6 +50,7 @@ export function encodeReplication(message: ReplicationMessage): Body {
         message.upToDate,
         message.canProcess,
         textField(message.reason),
+        message.exposed,
         message.refused.slice(0, wireLimits.maxRefused),
       ]);
     case 'commit':
@@ -74,7 +77,12 @@ export function encodeReplication(message: ReplicationMessage): Body {
 
 function withContent(fields: unknown[], message: Announce | Prepare): Body {
   const { content, from, to } = message;
-  fields.push(wordField(contentKinds, content.kind), null);
+  fields.push(wordField(contentKinds, content.kind));
+  if (content.kind === 'change' && isSmall(content.change)) {
+    fields.push(deltaField(content.change, { from, to }));
+    return bodyOfFields(fields);
+  }
+  fields.push(null);
   if (content.kind === 'version') return bodyOfFields(fields);
   const parts = [withoutLast(packFields(fields))];
   if (content.kind === 'state') pushDelta(parts, content.state, { from, to });
@@ -111,6 +119,7 @@ export function decodeReplication(kind: ReplicationMessage['kind'], fields: Fiel
         upToDate: fields.boolean(),
         canProcess: fields.boolean(),
         reason: fields.text(),
+        exposed: fields.count(),
         refused: fields.list({ most: wireLimits.maxRefused, width: 1 }, (position) => position.count()),
       });
     case 'commit':

@@ -1,5 +1,5 @@
 import type { Delta, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
-import { roundKey, sameEpoch, sameRound, sameTip, showTip } from '../../../shared/protocol/kernel/ids.js';
+import { roundKey, sameEpoch, sameRound, sameTip, showTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
 import { broken, invariant } from '../../../shared/protocol/kernel/invariant.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import { RoundMap } from '../../../shared/protocol/kernel/round-map.js';
@@ -180,7 +180,8 @@ export class Participant {
   ): void {
     if (this.context.storeFailed) return;
     const { upToDate, canProcess, reason, refused } = answer;
-    const vote: Vote = { kind: 'vote', round, to, upToDate, canProcess, reason, refused };
+    const exposed = versionOf(this.tip);
+    const vote: Vote = { kind: 'vote', round, to, upToDate, canProcess, reason, exposed, refused };
     const yes = answer.upToDate && answer.canProcess;
     this.lastVote = { version: to.version, yes, reason: answer.reason };
     if (!yes) {
@@ -188,6 +189,7 @@ export class Participant {
       this.context.event('voted no', 'info', { round: roundKey(round), version: to.version, reason: answer.reason });
     }
     this.context.sendToMaster(vote);
+    if (yes) this.listener.onVoted();
   }
 
   /** A snapshot took the place of the copy. */

@@ -86,7 +86,7 @@ describe('an older epoch', () => {
     const view = group.master.core.view(group.nowMs);
     const sent = group.sent.length;
     const messages: Message[] = [
-      { kind: 'vote', round, to, upToDate: true, canProcess: true, reason: '', refused: [] },
+      { kind: 'vote', round, to, upToDate: true, canProcess: true, reason: '', exposed: 0, refused: [] },
       { kind: 'status', sequence: 1_000_000, tip: to, prepared: [], state: 'current', echo: null, windowBytes: 1, repairs: 0, snapshots: 0 },
       { kind: 'inquiry', round, from, to },
       { kind: 'delta-request', request: 1, from, to, round },

@@ -145,7 +145,16 @@ function exposed(
 }
 
 const round = { epoch, number: 1 };
-const yes: Message = { kind: 'vote', round, to: first.to, upToDate: true, canProcess: true, reason: '', refused: [] };
+const yes: Message = {
+  kind: 'vote',
+  round,
+  to: first.to,
+  upToDate: true,
+  canProcess: true,
+  reason: '',
+  exposed: 0,
+  refused: [],
+};
 const abort: Message = { kind: 'abort', round, to: first.to, lowestOpenRound: 2 };
 const commit: Message = { kind: 'commit', round, to: first.to, lowestOpenRound: 2, acknowledge: false };
 const preparedRecord: StoreOperation = {
