@@ -30,13 +30,13 @@ interface Unacknowledged {
 
 /**
  * True when whoever gets `message` learns all that it would from the commit, so that one of the two is enough: a later
- * commit of the reign implies the earlier ones, and a prepare of the lowest open round starts from a committed state.
+ * commit of the reign implies the earlier ones, and a prepare names the newest committed state.
  */
 export function saysCommitOf(message: Message, commit: Message): boolean {
   if (commit.kind !== 'commit' || commit.acknowledge) return false;
   if (message.kind === 'commit')
     return sameEpoch(message.round.epoch, commit.round.epoch) && message.round.number > commit.round.number;
-  return message.kind === 'prepare' && message.round === message.lowestOpenRound && sameTip(message.from, commit.to);
+  return message.kind === 'prepare' && sameTip(message.committed, commit.to);
 }
 
 /**

@@ -331,6 +331,7 @@ export class Rounds {
       content,
       voters: round.voterBitmap,
       lowestOpenRound: this.lowestOpen,
+      committed: this.history.tip,
     });
   }
 

@@ -156,7 +156,7 @@ export function withinBound(length: number, bound: number, what: string): void {
 }
 
 /** Stands for "the same as the message's own tip" (or "where the step before ends"), to save 50 bytes. */
-const same = 0;
+export const same = 0;
 
 /** Tips that need not be said. */
 export interface ImpliedTips {
@@ -306,6 +306,11 @@ export class FieldReader {
     return this.takeNull() ? null : this.tip();
   }
 
+  /** 0 stands for the one that is implied. */
+  tipOrSame(implied: Tip | null): Tip | null {
+    return this.#takeSame() ? implied : this.tipOrNull();
+  }
+
   bitmap(): Uint8Array {
     const bytes = this.bytes();
     return bytes.length > wireLimits.maxBitmapBytes ? this.wrong(nothing) : bytes;
@@ -373,7 +378,7 @@ export class FieldReader {
     const value = this.#take();
     if (!Array.isArray(value) || value.length !== 4) return this.wrong(emptyDelta);
     const inner = new FieldReader(value);
-    const from = implied.from !== undefined && inner.#takeSame() ? implied.from : inner.tipOrNull();
+    const from = implied.from === undefined ? inner.tipOrNull() : inner.tipOrSame(implied.from);
     const to = implied.to !== undefined && inner.#takeSame() ? implied.to : inner.tip();
     const digest = inner.id() as Digest;
     const bytes = inner.bytes();

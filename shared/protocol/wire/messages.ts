@@ -175,6 +175,8 @@ export interface Prepare {
   /** Bitmap of the slots whose vote the round needs, fixed when it starts. */
   readonly voters: Uint8Array;
   readonly lowestOpenRound: number;
+  /** The newest committed state when this was sent: with it all below it is committed, which stands for their commits. */
+  readonly committed: Tip | null;
 }
 
 export interface Vote {

@@ -1,5 +1,5 @@
 import { unreachable } from '../kernel/invariant.js';
-import type { Tip } from '../kernel/ids.js';
+import { sameTip, type Tip } from '../kernel/ids.js';
 import { bodyOfFields, bodyOfParts, type Body } from './body.js';
 import {
   deltaField,
@@ -7,6 +7,7 @@ import {
   pushDelta,
   pushDeltas,
   roundField,
+  same,
   textField,
   tipField,
   withinBound,
@@ -21,7 +22,9 @@ import { wireLimits } from './wire-limits.js';
 
 /*
  *   announce   = [from tip | nil, to tip, content kind, content]
- *   prepare    = [round number, from tip | nil, to tip, bits of voters, lowest open round, content kind, content]
+ *   prepare    = [round number, from tip | nil, to tip, bits of voters, lowest open round, committed, content kind,
+ *                 content]
+ *     committed = 0 (the same as from) | tip | nil
  *     content  = nil (version) | delta (state, change) | [delta, …] (chain)
  *   vote       = [round, to tip, up to date, can process, reason, exposed version | 0, [refused position, …]]
  *   commit     = [round, to tip, lowest open round, acknowledge at once]
@@ -40,7 +43,14 @@ export function encodeReplication(message: ReplicationMessage): Body {
     case 'prepare':
       withinBound(message.voters.length, wireLimits.maxBitmapBytes, 'bytes of voters');
       return withContent(
-        [message.round, tipField(message.from), tipField(message.to), message.voters, message.lowestOpenRound],
+        [
+          message.round,
+          tipField(message.from),
+          tipField(message.to),
+          message.voters,
+          message.lowestOpenRound,
+          sameTip(message.committed, message.from) ? same : tipField(message.committed),
+        ],
         message,
       );
     case 'vote':
@@ -108,8 +118,9 @@ export function decodeReplication(kind: ReplicationMessage['kind'], fields: Fiel
       const to = fields.tip();
       const voters = fields.bitmap();
       const lowestOpenRound = fields.count();
+      const committed = fields.tipOrSame(from);
       const content = readContent(fields, { from, to });
-      return fields.finish({ kind, round, from, to, content, voters, lowestOpenRound });
+      return fields.finish({ kind, round, from, to, content, voters, lowestOpenRound, committed });
     }
     case 'vote':
       return fields.finish({

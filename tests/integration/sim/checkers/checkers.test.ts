@@ -255,6 +255,7 @@ describe('each checker bites', () => {
       content: { kind: 'change', change: first },
       voters: bitmapOf([0, 1]),
       lowestOpenRound: 1,
+      committed: null,
     };
     const voteOf = (node: string): Observation => {
       const from = { node: node as NodeId, incarnation: { storeId: 'f'.repeat(32), start: 1 } };
