@@ -200,6 +200,16 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    name: 'the members count as all who may hold a lease',
+    guarantee: 'G12',
+    edits: [{ file: leadership, find: 'this.#lead(all && !this.#strangers);', replace: 'this.#lead(all);' }],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/older-leases.test.ts',
+      title: 'commits nothing before the longest lease is over (G12)',
+    },
+  },
+  {
     name: 'others hold more, and it leads',
     guarantee: 'G13',
     edits: [

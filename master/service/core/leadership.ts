@@ -2,12 +2,22 @@ import type { Epoch, NodeId, Peer, Tip } from '../../../shared/protocol/kernel/i
 import { compareEpochs, noEpoch, sameEpoch, sameTip, showTip } from '../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
-import type { BulkOffer, EpochPromise, HealPermission, Report } from '../../../shared/protocol/wire/messages.js';
+import type {
+  BulkOffer,
+  EpochPromise,
+  HealPermission,
+  Join,
+  PreparedRef,
+  Report,
+} from '../../../shared/protocol/wire/messages.js';
+import { Adoption } from './adoption.js';
+import type { Copy, HeardReport } from './answers.js';
+import { Answers } from './answers.js';
 import type { MasterContext } from './context.js';
 import type { History } from './history.js';
 import type { Token, UserAnswer } from './io.js';
 import type { Members } from './members.js';
-import type { MasterRecovered, ReignRecord } from './records.js';
+import type { GivenUp, MasterRecovered, ReignRecord } from './records.js';
 import { masterKeys } from './records.js';
 
 export interface LeadershipListener {
@@ -25,12 +35,13 @@ export class Leadership {
   heal: HealPermission = 'nobody';
   /** Reigns of this store, the current one included. */
   reigns: readonly Epoch[];
-  foreignSuperseded: boolean;
+  /** What the operator gave up, before which reign. */
+  givenUp: GivenUp | null;
   /** Before this time nothing commits: an older reign may have lent leases. */
   gateMs = Infinity;
   #ownEpoch: Epoch | null;
-  readonly #reports = new Map<string, { readonly from: Peer; readonly report: Report }>();
-  readonly #promised = new Map<string, Epoch>();
+  readonly #answers = new Answers((epoch) => this.isOwn(epoch));
+  readonly #adoption: Adoption;
   #surveyStartMs = 0;
   #surveyDelayMs: number = limits.repairMinMs;
   #heardOtherMasterMs = -Infinity;
@@ -38,19 +49,10 @@ export class Leadership {
   #claiming: Epoch = noEpoch;
   #claimStartMs = 0;
   #beginning: StoreOperation[] = [];
-  #adoption: {
-    readonly from: Peer;
-    readonly request: number;
-    readonly sinceMs: number;
-    askedMs: number;
-    /** The transfer, once the slave offered its copy. */
-    readonly token: Token | null;
-  } | null = null;
-  /** The write of what is about to be adopted, and the offer that led to it. */
-  #adoptionWrite: { readonly token: Token; readonly from: Peer; readonly offer: BulkOffer } | null = null;
-  /** What this store's record says it was told to adopt, until a claim says so for good. */
-  #adopting: Tip | null;
-  #adopted = false;
+  /** What the operator told this process to give up. Said again with each claim, until this master leads. */
+  #givesUp: GivenUp['what'] | null;
+  /** The members here may not be all who hold a lease: see `ReignRecord`. */
+  #strangers: boolean;
   /** The members when this epoch was claimed. */
   #electorate: ReadonlySet<NodeId> = new Set();
   /** Who promised this epoch with a copy on this master's chain: who stands behind it. */
@@ -67,8 +69,13 @@ export class Leadership {
   ) {
     this.#ownEpoch = recovered.reign?.epoch ?? null;
     this.reigns = recovered.reign?.reigns ?? [];
-    this.foreignSuperseded = recovered.reign?.foreignSuperseded ?? false;
-    this.#adopting = recovered.adopting;
+    this.givenUp = recovered.reign?.givenUp ?? null;
+    this.#strangers = recovered.reign?.strangers ?? false;
+    this.#givesUp = context.config.resetGroup ? 'rounds and copies' : null;
+    this.#adoption = new Adoption(context, history, recovered.adopting, {
+      onAdopted: (tip) => this.#onAdopted(tip),
+      onHeldAlready: () => this.#evaluate(),
+    });
   }
 
   /** The user layer said what the original is at. It reaches the committed state exactly, or this node does not lead. */
@@ -77,8 +84,7 @@ export class Leadership {
     const hasNoRecord = this.#ownEpoch === null || !this.context.durable;
     if (this.history.tip === null && tip !== null && hasNoRecord) {
       this.#beginning = this.history.beginAt(tip); // written with the claim
-      // The process that adopted this copy ended before it claimed: the operator's word holds all the same.
-      if (this.#adopting !== null && sameTip(tip, this.#adopting)) this.foreignSuperseded = true;
+      if (this.#adoption.wasToAdopt(tip)) this.#givesUp ??= 'rounds';
     }
     if (sameTip(tip, this.history.tip)) return this.#survey();
     const missing = this.history.steps(tip, null) ?? [];
@@ -102,7 +108,7 @@ export class Leadership {
     this.context.phase = 'surveying';
     this.#surveyStartMs = this.context.nowMs;
     this.#surveyDelayMs = limits.repairMinMs;
-    this.#reports.clear();
+    this.#answers.onSurvey();
     this.context.event('surveying', 'info', { registered: this.members.size, tip: showTip(this.history.tip) });
     this.#sendSurvey();
   }
@@ -114,31 +120,34 @@ export class Leadership {
   }
 
   onReport(from: Peer, report: Report): void {
-    if (this.context.phase !== 'surveying') return;
-    this.#reports.set(`${from.node}/${from.incarnation.storeId}`, { from, report });
+    if (this.context.phase !== 'surveying' || ignoreReport(report)) return;
+    this.#answers.onReport(from, report);
     this.#evaluate();
   }
 
+  /** A slave looks for a master, and can't know yet that this one only looks as well, or that it claims. */
+  onEarlyJoin(from: Peer, join: Join): void {
+    if (this.context.phase !== 'surveying' && this.context.phase !== 'claiming') return;
+    this.#answers.note(from, join);
+    this.refusesCopy({ ...join, node: from.node }); // or when the survey is evaluated
+  }
+
   #evaluate(): void {
-    if (this.#adoption !== null) return;
+    if (this.#adoption.isUnderWay) return;
     const elapsedMs = this.context.nowMs - this.#surveyStartMs;
-    const reports = [...this.#reports.values()];
+    const { reports } = this.#answers;
     if (this.#refusesForLiveMaster(reports, elapsedMs)) return;
     const everybodyAnswered =
-      this.members.size > 0 &&
-      this.members.all.every((member) => reports.some(({ from }) => from.node === member.node));
+      this.members.size > 0 && this.members.all.every(({ node }) => this.#answers.hasReported(node));
     const patienceMs = this.members.size > 0 ? this.context.config.maxLeaseMs : this.context.config.surveyMs;
-    const { adoptFrom } = this.context.config;
-    if (adoptFrom !== null && !this.#adopted) return this.#adopt(adoptFrom, reports, elapsedMs, patienceMs);
-    if (this.#refusesForAhead(reports.map(({ from, report }) => ({ node: from.node, tip: report.tip })))) return;
+    const { source } = this.#adoption;
+    if (source !== null) return this.#adoption.begin(source, reports, elapsedMs, patienceMs);
+    if (this.#refusesForAhead(this.#answers.copies)) return;
     if (everybodyAnswered || elapsedMs >= patienceMs) this.#claim();
   }
 
   /** A healthy master isn't disturbed. A slave may still hear one that has just died: that is waited out. */
-  #refusesForLiveMaster(
-    reports: readonly { readonly from: Peer; readonly report: Report }[],
-    elapsedMs: number,
-  ): boolean {
+  #refusesForLiveMaster(reports: readonly HeardReport[], elapsedMs: number): boolean {
     if (this.context.config.takeOver) return false;
     const self = this.context.config.incarnation.storeId;
     let waiting = false;
@@ -158,12 +167,12 @@ export class Leadership {
   }
 
   /** An original that lacks what a slave holds never leads, rolls back or wipes (G13), until it is told what to do. */
-  #refusesForAhead(copies: readonly { readonly node: NodeId; readonly tip: Tip | null }[]): boolean {
+  #refusesForAhead(copies: readonly Copy[]): boolean {
     if (this.context.config.resetGroup) return false;
-    const ahead = copies.filter(({ tip }) => this.history.isBehind(tip));
+    const ahead = copies.filter((copy) => this.#isAhead(copy));
     const first = ahead[0];
     if (first === undefined) return false;
-    const names = ahead.map(({ node, tip }) => `${node} (${showTip(tip)})`).join(', ');
+    const names = ahead.map((copy) => `${copy.node} (${this.#showCopy(copy)})`).join(', ');
     this.context.halt(
       'refused-to-lead',
       `this store holds ${showTip(this.history.tip)}, and others hold more: ${names}; restore the master's own store, or take a slave's copy with --adopt-from ${first.node}, or make the slaves take this one with --reset-group`,
@@ -171,135 +180,106 @@ export class Leadership {
     return true;
   }
 
+  #isAhead(copy: Copy): boolean {
+    return (this.history.isBehind(copy.tip) && !this.#givesWay(copy.tip)) || this.#foreignDoubt(copy) !== undefined;
+  }
+
+  /** An original that is empty, and a slave that said yes to a master of another store, which nobody said is to be replaced. */
+  #foreignDoubt({ prepared }: Copy): PreparedRef | undefined {
+    if (this.history.tip !== null || this.context.config.takeOver) return undefined;
+    return prepared.find(({ round }) => !this.isOwn(round.epoch) && !this.hasGivenUp(round.epoch));
+  }
+
+  #showCopy(copy: Copy): string {
+    const doubt = this.#foreignDoubt(copy);
+    return doubt === undefined ? showTip(copy.tip) : `${showTip(copy.tip)}, in doubt about ${showTip(doubt.to)}`;
+  }
+
+  /** A copy that the group was reset over. That holds over a restart, and until another store led after it. */
+  #givesWay(tip: Tip | null): boolean {
+    if (this.givenUp?.what !== 'rounds and copies' || tip === null) return false;
+    return this.hasGivenUp(tip.epoch) && !this.#answers.tellOfOthers(this.givenUp.before);
+  }
+
+  isOwn(epoch: Epoch): boolean {
+    return this.reigns.some((each) => sameEpoch(each, epoch));
+  }
+
+  /** Older than the operator's word. A later reign of another store may have committed, whatever was given up before it. */
+  hasGivenUp(epoch: Epoch): boolean {
+    return this.givenUp !== null && compareEpochs(epoch, this.givenUp.before) < 0;
+  }
+
   // ── adopting a slave's copy ───────────────────────────────────────────────────────────────────────────────────────
 
-  #adopt(
-    node: NodeId,
-    reports: readonly { readonly from: Peer; readonly report: Report }[],
-    elapsedMs: number,
-    patienceMs: number,
-  ): void {
-    const source = reports.find(({ from }) => from.node === node);
-    if (source === undefined) {
-      if (elapsedMs < patienceMs) return;
-      this.context.halt(
-        'refused-to-lead',
-        `${node} did not answer within ${Math.round(elapsedMs)} ms; is it running in this group? (--adopt-from ${node})`,
-      );
-      return;
-    }
-    if (source.report.tip === null) {
-      this.context.halt('refused-to-lead', `${node} holds no copy that could be adopted (--adopt-from ${node})`);
-      return;
-    }
-    if (sameTip(source.report.tip, this.history.tip)) {
-      this.#adopted = true;
-      return this.#evaluate();
-    }
-    if (this.history.tip !== null) {
-      this.context.halt(
-        'refused-to-lead',
-        `this store holds ${showTip(this.history.tip)} already; --adopt-from needs an empty store: name another with --store`,
-      );
-      return;
-    }
-    const request = this.context.random.below(0x7fff_ffff);
-    const { nowMs } = this.context;
-    this.#adoption = { from: source.from, request, sinceMs: nowMs, askedMs: nowMs, token: null };
-    this.context.send(source.from, { kind: 'snapshot-request', request });
-    this.context.event('adopting', 'warn', { from: node, tip: showTip(source.report.tip) });
-  }
-
-  /** The request, or its answer, may be lost; the slave may be gone. */
-  #askAgainForCopy(): void {
-    if (this.#adoption === null || this.#adoption.token !== null) return;
-    const { from, request, sinceMs, askedMs } = this.#adoption;
-    const { nowMs, config } = this.context;
-    if (nowMs - sinceMs >= config.maxLeaseMs) {
-      this.context.halt(
-        'refused-to-lead',
-        `${from.node} did not offer its copy within ${Math.round(nowMs - sinceMs)} ms; start this master again, or with another slave's name (--adopt-from ${from.node})`,
-      );
-    } else if (nowMs - askedMs >= limits.repairMaxMs) {
-      this.#adoption.askedMs = nowMs;
-      this.context.send(from, { kind: 'snapshot-request', request });
-    }
-  }
-
   onBulkOffer(from: Peer, offer: BulkOffer): void {
-    if (this.#adoption === null || this.#adoption.token !== null || offer.request !== this.#adoption.request) return;
-    const { dataSet } = this.context.config;
-    const put: StoreOperation = { kind: 'put', key: masterKeys.adopting(dataSet), value: offer.to };
-    // Durable in every mode, and before the copy is here: a copy whose adoption is forgotten can't end the rounds before it.
-    const token = this.context.persist([put], { durable: true });
-    this.#adopting = offer.to;
-    this.#adoptionWrite = { token, from, offer };
-    this.#adoption = { ...this.#adoption, token: this.context.token() };
-  }
-
-  #fetchAdopted(from: Peer, offer: BulkOffer): void {
-    const token = this.#adoption?.token ?? null;
-    if (token === null) return;
-    this.context.emit({ kind: 'adopt', token, from, port: offer.port, bulkToken: offer.token, to: offer.to });
+    this.#adoption.onBulkOffer(from, offer);
   }
 
   /** True when the transfer was the adoption's. */
   onTransferred(token: Token, error: string | null, tip: Tip | null): boolean {
-    if (this.#adoption === null || this.#adoption.token !== token) return false;
-    this.#adoption = null;
-    if (error !== null || tip === null) {
-      this.context.halt(
-        'user-layer-failed',
-        `the copy could not be adopted: ${error ?? 'it was empty'}; nothing was claimed; start this master again, or with --adopt-from and another slave`,
-      );
-      return true;
-    }
-    this.#adopted = true;
-    this.foreignSuperseded = true;
+    return this.#adoption.onTransferred(token, error, tip);
+  }
+
+  #onAdopted(tip: Tip): void {
+    this.#givesUp ??= 'rounds';
     this.#beginning = this.history.beginAt(tip);
     this.#survey(); // what the slaves hold is judged against the adopted copy now
-    return true;
   }
 
   // ── claim ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #claim(): void {
     this.context.timers.clear('survey');
-    let number = this.#ownEpoch?.number ?? 0;
-    for (const { report } of this.#reports.values()) number = Math.max(number, report.promised.number);
-    for (const epoch of this.#promised.values()) number = Math.max(number, epoch.number);
-    number = Math.max(number, this.context.epoch.number);
-    const epoch: Epoch = { number: number + 1, claimant: this.context.config.claimant };
+    const ownNumber = Math.max(this.#ownEpoch?.number ?? 0, this.context.epoch.number);
+    const number = Math.max(ownNumber, this.#answers.newestEpochNumber) + 1;
+    const epoch: Epoch = { number, claimant: this.context.config.claimant };
     this.context.phase = 'claiming';
     this.#claiming = epoch; // nothing leaves in it before it is durable
+    this.#strangers = this.#mayHaveStrangers();
+    this.givenUp = this.#givenUpAt(epoch);
     this.reigns = [...this.reigns, epoch].slice(-limits.reigns);
-    if (this.context.config.resetGroup) this.foreignSuperseded = true;
-    const record: ReignRecord = { epoch, reigns: this.reigns, foreignSuperseded: this.foreignSuperseded };
+    const { reigns, givenUp } = this;
+    const record: ReignRecord = { epoch, reigns, givenUp, strangers: this.#strangers };
     const put: StoreOperation = { kind: 'put', key: masterKeys.reign(this.context.config.dataSet), value: record };
     // Durable in every mode before anybody hears of it (G7): an epoch is never claimed twice.
-    this.#claimWrite = this.context.persist([put, ...this.#beginning, ...this.#endOfAdopting()], { durable: true });
+    const operations = [put, ...this.#beginning, ...this.#adoption.endOfRecord()];
+    this.#claimWrite = this.context.persist(operations, { durable: true });
     this.#beginning = [];
-    this.#promised.clear();
+    this.#answers.onClaim();
     this.#onChain.clear();
     this.#electorate = new Set(this.members.all.map(({ node }) => node));
     this.members.onNewReign();
   }
 
-  /** The claim says what became of it. */
-  #endOfAdopting(): StoreOperation[] {
-    if (this.#adopting === null) return [];
-    this.#adopting = null;
-    return [{ kind: 'remove', key: masterKeys.adopting(this.context.config.dataSet) }];
+  /**
+   * Whether others than the members of this store may hold leases (G12). Members are registered before they get any, so
+   * it knows all whom it lent one itself. It can't know those of another store that led: one that it is to replace, or
+   * that somebody was bound to; and for a member that didn't answer, nobody knows whom it obeyed.
+   */
+  #mayHaveStrangers(): boolean {
+    const { takeOver } = this.context.config;
+    if (takeOver || this.#givesUp !== null || this.#answers.tellOfOthers()) return true;
+    if (this.members.all.some(({ node }) => !this.#answers.hasReported(node))) return true;
+    // What committed in the reign before waited for the leases before that.
+    return this.#strangers && !this.#hasCommittedIn(this.#ownEpoch);
+  }
+
+  #hasCommittedIn(epoch: Epoch | null): boolean {
+    return epoch !== null && this.history.tip !== null && sameEpoch(this.history.tip.epoch, epoch);
+  }
+
+  /** The word of an operator covers what was there when it was carried out: nothing of reigns after that. */
+  #givenUpAt(epoch: Epoch): GivenUp | null {
+    if (this.#givesUp !== null) return { before: epoch, what: this.#givesUp };
+    if (this.givenUp === null || !this.#answers.tellOfOthers(this.givenUp.before)) return this.givenUp;
+    // Another store led since: copies of older reigns may be its originals now.
+    return { ...this.givenUp, what: 'rounds' };
   }
 
   /** True when the write was the claim's, or an adoption's. */
   onPersisted(token: Token): boolean {
-    if (this.#adoptionWrite?.token === token) {
-      const { from, offer } = this.#adoptionWrite;
-      this.#adoptionWrite = null;
-      this.#fetchAdopted(from, offer);
-      return true;
-    }
+    if (this.#adoption.onPersisted(token)) return true;
     if (token !== this.#claimWrite) return false;
     this.#claimWrite = null;
     this.context.epoch = this.#claiming;
@@ -322,13 +302,12 @@ export class Leadership {
     if (this.context.phase !== 'claiming' && !this.context.isLeading) return;
     if (!promise.granted) return this.#onRefused(from, promise);
     if (this.#claimWrite !== null || !sameEpoch(promise.promised, this.context.epoch)) return;
-    this.#promised.set(from.node, promise.promised);
+    this.#answers.note(from, promise);
+    this.#answers.onGranted(from.node);
     if (this.history.isOnChain(promise.tip)) this.#onChain.add(from.node);
     const member = this.members.of(from) ?? this.members.named(from.node);
     if (member !== undefined && member.peer.incarnation.storeId === from.incarnation.storeId) member.promised = true;
-    if (this.#mayStillRefuse() && this.#isOfElectorate(from.node)) {
-      if (this.#refusesForAhead([{ node: from.node, tip: promise.tip }])) return;
-    }
+    if (this.refusesCopy({ ...promise, node: from.node })) return;
     if (this.context.phase === 'claiming') this.#leadWhenPromised();
     else this.#openGateWhenAllPromised();
   }
@@ -339,9 +318,9 @@ export class Leadership {
     return this.#electorate.has(node) || beforeGate || this.#ledUnheard;
   }
 
-  /** A slave joins. True: it holds more than this original, and nobody had been asked: this master must not lead. */
-  refusesJoin(node: NodeId, tip: Tip | null): boolean {
-    return this.#mayStillRefuse() && this.#isOfElectorate(node) && this.#refusesForAhead([{ node, tip }]);
+  /** A slave joins, or answers a claim. True: it holds more than this original, so this master must not lead. */
+  refusesCopy(copy: Copy): boolean {
+    return this.#mayStillRefuse() && this.#isOfElectorate(copy.node) && this.#refusesForAhead([copy]);
   }
 
   /** Nothing has been committed in this reign: stepping back loses nothing. */
@@ -353,9 +332,11 @@ export class Leadership {
   /** A newer claim holds this slave. When its claimant leads, this reign is over; when it doesn't, claim above it. */
   #onRefused(from: Peer, promise: EpochPromise): void {
     if (compareEpochs(promise.promised, this.context.epoch) <= 0) return;
-    this.#promised.set(from.node, promise.promised);
+    this.#answers.note(from, promise);
     if (promise.claimantLeads)
       return this.stepDown(`${from.node} obeys a newer master (epoch ${promise.promised.number})`);
+    // It is bound to somebody else, and what it holds must not be lost all the same.
+    if (this.refusesCopy({ ...promise, node: from.node })) return;
     if (this.context.timers.isSet('claim again')) return;
     // Time for the other claimant to show that it leads.
     this.context.timers.set(
@@ -370,9 +351,11 @@ export class Leadership {
       this.onReport(from, { kind: 'report', role: 'master', promised: epoch, tip, prepared: [], hears: from });
       return;
     }
+    if (epoch.number === 0) return;
     if (compareEpochs(epoch, this.context.epoch) <= 0) {
+      this.#answers.note(from, { promised: epoch, tip, prepared: [] });
       // It is being taken over. What it committed and this original lacks must not be lost.
-      if (this.#mayStillRefuse()) this.#refusesForAhead([{ node: from.node, tip }]);
+      if (this.#mayStillRefuse()) this.#refusesForAhead([{ node: from.node, tip, prepared: [] }]);
       return;
     }
     if (this.context.phase === 'claiming' || this.context.isLeading) {
@@ -390,17 +373,21 @@ export class Leadership {
     const quick = this.members.size > 0 && all;
     // Nobody registered: nobody's promise can be waited for by name, so a silent group gets time to refuse.
     if (!quick && waitedMs < this.context.config.surveyMs / 2) return;
-    this.#lead(all && !this.context.config.takeOver);
+    // Somebody is bound to a newer claim: this one would be obeyed by some, and then be given up.
+    if (this.context.timers.isSet('claim again')) return;
+    this.#strangers ||= this.#answers.tellOfOthers();
+    this.#lead(all && !this.#strangers);
   }
 
   #lead(leasesAreOver: boolean): void {
     this.context.phase = 'leading';
     this.context.timers.clear('claim');
-    const granted = this.#promised.size;
+    const { granted } = this.#answers;
     this.#ledUnheard = granted === 0;
+    this.#givesUp = null;
     const standing = this.members.all.filter((member) => member.promised && this.#onChain.has(member.node)).length;
     const majority = this.members.size > 0 && standing * 2 > this.members.size;
-    this.heal = this.context.config.resetGroup ? 'operator' : majority ? 'majority' : 'nobody';
+    this.heal = this.#isResetUnfinished() ? 'operator' : majority ? 'majority' : 'nobody';
     this.gateMs = leasesAreOver
       ? this.context.nowMs
       : this.#claimStartMs + this.context.config.maxLeaseMs * (1 + 2 * limits.clockRateError);
@@ -413,8 +400,15 @@ export class Leadership {
     this.listener.onLeading();
   }
 
+  /** Told to reset the group; or a process before was, and there are copies still that it was said about, and no others. */
+  #isResetUnfinished(): boolean {
+    if (this.context.config.resetGroup) return true;
+    const elsewhere = this.#answers.copies.filter(({ tip }) => !this.history.isOnChain(tip));
+    return elsewhere.length > 0 && elsewhere.every(({ tip }) => this.#givesWay(tip));
+  }
+
   #openGateWhenAllPromised(): void {
-    if (this.context.nowMs >= this.gateMs || this.context.config.takeOver) return;
+    if (this.context.nowMs >= this.gateMs || this.#strangers) return;
     if (!this.members.all.every((member) => member.promised)) return;
     this.gateMs = this.context.nowMs;
     this.listener.onGateOpened();
@@ -428,7 +422,7 @@ export class Leadership {
     const { timers, nowMs } = this.context;
     if (timers.takeDue('survey', nowMs) && this.context.phase === 'surveying') {
       this.#sendSurvey();
-      this.#askAgainForCopy();
+      this.#adoption.askAgain();
       this.#evaluate();
     }
     if (timers.takeDue('claim', nowMs) && this.context.phase === 'claiming' && this.#claimWrite === null) {
@@ -445,4 +439,9 @@ export class Leadership {
       this.#claim();
     }
   }
+}
+
+/** Who leads does so in an epoch. A stranger that calls itself a leading master in none stands for nobody. */
+function ignoreReport({ role, promised }: Report): boolean {
+  return role === 'master' && promised.number === 0;
 }

@@ -275,8 +275,9 @@ export class MasterCore {
   }
 
   #onJoin(from: Peer, epoch: Epoch, join: Join): void {
-    if (!this.#context.isLeading || !sameEpochOrNone(epoch, this.#context.epoch)) return;
-    if (!this.#leadership.refusesJoin(from.node, join.tip)) this.#members.onJoin(from, join);
+    if (!this.#context.isLeading) return this.#leadership.onEarlyJoin(from, join);
+    if (!sameEpochOrNone(epoch, this.#context.epoch)) return;
+    if (!this.#leadership.refusesCopy({ ...join, node: from.node })) this.#members.onJoin(from, join);
   }
 
   /** A starting master looks: a leading one answers for itself, so that it isn't disturbed. */

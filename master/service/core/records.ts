@@ -9,8 +9,20 @@ export interface ReignRecord {
   readonly epoch: Epoch;
   /** Reigns of this store, oldest first: the only epochs that "no record, so aborted" is an answer for. */
   readonly reigns: readonly Epoch[];
-  /** Rounds of foreign reigns are answered "superseded": the operator adopted a copy or reset the group. */
-  readonly foreignSuperseded: boolean;
+  /** What the operator gave up by having a copy adopted or the group reset. */
+  readonly givenUp: GivenUp | null;
+  /** Others than the members here may hold leases: another store led before. Over once something committed in this reign. */
+  readonly strangers: boolean;
+}
+
+/**
+ * What masters of other stores left behind in reigns older than `before`, the one that was claimed at the operator's word:
+ * rounds in doubt are answered "superseded"; with a reset also copies give way, whatever they hold. What came after that
+ * claim, nobody has given up.
+ */
+export interface GivenUp {
+  readonly before: Epoch;
+  readonly what: 'rounds' | 'rounds and copies';
 }
 
 export interface MemberRecord {

@@ -1,5 +1,5 @@
-import type { Delta, Epoch, Peer } from '../../../shared/protocol/kernel/ids.js';
-import { compareEpochs, sameEpoch, sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
+import type { Delta, Peer } from '../../../shared/protocol/kernel/ids.js';
+import { sameEpoch, sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { digestOf } from '../../../shared/protocol/kernel/digest.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import { RoundMap } from '../../../shared/protocol/kernel/round-map.js';
@@ -55,7 +55,7 @@ export class Serving {
 
   /** A state of this store's own reigns below the pruning mark has only been forgotten; any other isn't on the chain. */
   #isOwnReign(request: DeltaRequest): boolean {
-    return request.from !== null && this.#isOwn(request.from.epoch);
+    return request.from !== null && this.leadership.isOwn(request.from.epoch);
   }
 
   #onRoundRequest(from: Peer, request: DeltaRequest): void {
@@ -158,7 +158,7 @@ export class Serving {
   tellLeader(from: Peer, report: Report): void {
     if (report.role !== 'master' || this.context.phase !== 'surveying' || !this.context.durable) return;
     for (const { round, to } of report.prepared) {
-      if (!this.#isOwn(round.epoch) || this.#outcomeOf({ round, to }) !== 'aborted') continue;
+      if (!this.leadership.isOwn(round.epoch) || this.#outcomeOf({ round, to }) !== 'aborted') continue;
       this.context.send(from, { kind: 'resolution', round, to, outcome: 'aborted' });
     }
   }
@@ -175,10 +175,6 @@ export class Serving {
     if (!this.#untold.has(round)) this.#untold.set(round, { round, from, to });
   }
 
-  #isOwn(epoch: Epoch): boolean {
-    return this.leadership.reigns.some((each) => sameEpoch(each, epoch));
-  }
-
   /**
    * Presumed abort, by the chain: on it, committed; in a reign of this store's own, recovered, not open and above the
    * pruning mark, aborted; below the mark, superseded. Anything else isn't for this master to say, unless its own master said that it is aborted. Null: still open.
@@ -189,8 +185,8 @@ export class Serving {
     if (this.rounds.open.some((open) => isCurrent && open.number === round.number)) return null;
     if (this.rounds.recent.some((decision) => sameRound(decision.round, round) && decision.outcome === 'aborted'))
       return 'aborted';
-    if (this.#isOwn(round.epoch)) return to.version > this.history.pruningMark ? 'aborted' : 'superseded';
-    if (compareEpochs(round.epoch, this.context.epoch) < 0 && this.leadership.foreignSuperseded) return 'superseded';
+    if (this.leadership.isOwn(round.epoch)) return to.version > this.history.pruningMark ? 'aborted' : 'superseded';
+    if (this.leadership.hasGivenUp(round.epoch)) return 'superseded';
     if (sameTip(this.#abortedElsewhere.get(round)?.to ?? null, to)) return 'aborted';
     return 'unknown';
   }

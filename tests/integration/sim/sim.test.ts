@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { campaignOptions } from './campaign.js';
 import type { SimOptions } from './index.js';
 import { describeFailures, runSeed, simulate } from './index.js';
 import type { FaultKind } from './faults.js';
@@ -10,6 +11,7 @@ const asThen: SimOptions = { faults: firstFaults };
 
 /** As a campaign's seed draws a take-over. */
 const campaignTakeOver: SimOptions = { faults: [...defaultFaults, 'take-over'], swarm: true };
+const asCampaign = (seed: number): SimOptions => ({ ...campaignOptions(seed), ...campaignTakeOver });
 
 /** Seeds of all kinds of faults; `npm run sim` runs many more. */
 const seeds = [1, 2, 3, 4, 6];
@@ -29,6 +31,18 @@ const regressions: readonly { readonly seed: number; readonly found: string; rea
   { seed: 76, found: 'an empty master that leads a group it cannot hear', options: { faults: takeOver } },
   { seed: 47, found: 'a round of a master that was taken over, which nobody could end', options: { faults: takeOver } },
   { seed: 572, found: 'an adoption forgotten by a crash before the claim', options: campaignTakeOver },
+  { seed: 201, found: 'an empty master that led although it heard slaves look for theirs', options: asCampaign(201) },
+  { seed: 230, found: 'an empty master that led after refused promises, which held more', options: asCampaign(230) },
+  {
+    seed: 18,
+    found: 'a decision of a hanging master, durable after a copy was adopted over it',
+    options: asCampaign(18),
+  },
+  {
+    seed: 147,
+    found: 'a change that only a hanging master ever had, when another one began',
+    options: asCampaign(147),
+  },
 ];
 
 describe('simulation', () => {

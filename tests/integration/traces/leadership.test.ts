@@ -176,6 +176,24 @@ describe('who must vote', () => {
     expect(group.results.get(group.replicate(1))).toMatchObject({ kind: 'committed', votes: { yes: 1 } });
   });
 
+  it('"live" with nobody live: it commits alone, once every lease is over, and who comes back catches up', () => {
+    const group = leading(['a', 'b']);
+    group.passes = () => false;
+    const whileHeard = group.replicate(1, { timeoutMs: 300 });
+    group.run(400);
+    expect(group.results.get(whileHeard), 'they are live for a lease more').toMatchObject({ kind: 'aborted', reason: 'timeout' });
+    group.run(2500);
+    const command = group.replicate(2, { timeoutMs: 9000 });
+    while (!group.results.has(command)) group.run(10);
+    expect(group.results.get(command)).toMatchObject({ kind: 'committed', votes: { yes: 0, no: 0, silent: 0 } });
+    expect(group.slaves.map((slave) => slave.core.view(group.nowMs).state)).not.toContain('current');
+    expect(group.results.get(group.replicate(3, { voters: 1 }))).toMatchObject({ kind: 'aborted', reason: 'too few voters' });
+    group.passes = () => true;
+    group.run(3000);
+    expect(group.slaves.map(({ applied }) => applied)).toEqual([[2], [2]]);
+    expect(group.slaves.map((slave) => slave.core.view(group.nowMs).state)).toEqual(['current', 'current']);
+  });
+
   it('"at least n": fewer live ones at the start refuse at once', () => {
     const group = leading(['a', 'b']);
     expect(group.results.get(group.replicate(1, { voters: 3 }))).toMatchObject({ kind: 'aborted', reason: 'too few voters' });

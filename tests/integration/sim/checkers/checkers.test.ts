@@ -421,6 +421,35 @@ describe('each checker bites', () => {
     expect(bench.see(current).broken).toEqual(['G12']);
   });
 
+  test('G12: what only an older master had when a newer one claimed is the older side’s, and what a slave showed counts', async () => {
+    const bound: Observation = {
+      kind: 'slave',
+      node: 's1',
+      view: { ...slaveView, state: 'current', promised: newer },
+      backlogBytes: 0,
+      hasSlept: false,
+    };
+    const claim: Observation = {
+      kind: 'sent',
+      node: 'second',
+      role: 'master',
+      packet: { to: 'all', dataSet, epoch: newer, message: { kind: 'claim', tip: null } },
+    };
+    const judged = async (takeOver: boolean, ...events: readonly Observation[]): Promise<readonly string[]> => {
+      const bench = new Bench(takeOver).committed(first);
+      for (const event of events) {
+        await bench.pass(1);
+        bench.see(event);
+      }
+      await bench.pass(4000);
+      return bench.see(bound).broken.filter((id) => id === 'G12');
+    };
+    expect(await judged(true, sent('master', commit), claim)).toEqual([]);
+    expect(await judged(true, claim, sent('master', commit), exposed(first))).toEqual([]);
+    expect(await judged(true, sent('master', commit), exposed(first), claim)).toEqual(['G12']);
+    expect(await judged(false, sent('master', commit), claim)).toEqual(['G12']);
+  });
+
   test('G13: a master leads without what was acknowledged', () => {
     const outcome = {
       kind: 'committed',
