@@ -70,7 +70,9 @@ export class Timeline {
    */
   async runUntil(untilMs: number, stop: () => boolean = () => false): Promise<void> {
     await settlePromises();
-    while (this.nextAtMs() <= untilMs && !stop()) {
+    while (this.nextAtMs() <= untilMs) {
+      // Asked once: a second answer may differ, and time would then pass over what is still to happen in it.
+      if (stop()) return;
       this.runNext();
       await settlePromises();
     }
