@@ -1,5 +1,5 @@
 import type { Tip } from '../../../../shared/protocol/kernel/ids.js';
-import { showTip } from '../../../../shared/protocol/kernel/ids.js';
+import { showTip, tipKey } from '../../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../../shared/protocol/kernel/limits.js';
 import type { CheckerFactory } from './checker.js';
 import { committedTips } from './g3-commit-after-decision.js';
@@ -11,10 +11,16 @@ import { committedTips } from './g3-commit-after-decision.js';
  */
 export const g12Current: CheckerFactory = ({ leaseMs, takeOver, truth, nowMs, fail, judged }) => {
   const known: { readonly tip: Tip; readonly atMs: number }[] = [];
+  /** In the newest of them, as far as was asked: masters repeat themselves. */
+  const contained = new Set<string>();
 
   const learn = (tip: Tip | null): void => {
-    if (tip === null || !truth.isCommitted(tip) || truth.contains(known.at(-1)?.tip ?? null, tip)) return;
-    known.push({ tip, atMs: nowMs() });
+    if (tip === null || contained.has(tipKey(tip)) || !truth.isCommitted(tip)) return;
+    if (!truth.contains(known.at(-1)?.tip ?? null, tip)) {
+      known.push({ tip, atMs: nowMs() });
+      contained.clear();
+    }
+    contained.add(tipKey(tip));
   };
 
   const judge = (node: string, tip: Tip | null, hasSlept: boolean): void => {
