@@ -19,7 +19,6 @@ interface SimFlags {
   readonly faults: boolean;
   readonly trace: boolean;
   readonly takeOver: boolean;
-  readonly large: boolean;
   /** Evenly from the first kinds of faults: fewer at once, which the mutation drill is quickest with. */
   readonly even: boolean;
   readonly keys?: boolean;
@@ -29,6 +28,12 @@ interface SimFlags {
   readonly processes?: number;
   readonly json: boolean;
 }
+
+/**
+ * Datagrams and what is made of them live for a moment of virtual time, of which hundreds of nodes have many: with more
+ * room for the young they die there, and are not moved first. In MB; a tenth of the time is saved.
+ */
+const roomForYoung = ['--max-semi-space-size=64'];
 
 /** Below this many seeds one process is soonest done. */
 const seedsWorthProcesses = 20;
@@ -61,7 +66,6 @@ function passedOn(flags: SimFlags): readonly string[] {
     ...slaves,
     ...(flags.faults ? [] : ['--no-faults']),
     ...(flags.takeOver ? ['--take-over'] : []),
-    ...(flags.large ? ['--large'] : []),
     ...(flags.even ? ['--even'] : []),
     ...keys,
   ];
@@ -69,7 +73,7 @@ function passedOn(flags: SimFlags): readonly string[] {
 
 async function runOne(seed: number, flags: SimFlags): Promise<SeedLine> {
   const result = await runSeed(seed, {
-    ...(flags.even ? { faults: firstFaults } : campaignOptions(seed, flags.large)),
+    ...(flags.even ? { faults: firstFaults } : campaignOptions(seed)),
     ...(flags.slaves === undefined ? {} : { slaves: flags.slaves }),
     ...(flags.takeOver ? { faults: [...defaultFaults, 'take-over'], swarm: true } : {}),
     ...(flags.faults ? {} : { faults: 'none', swarm: false }),
@@ -118,7 +122,7 @@ async function runThere(
   const script = fileURLToPath(import.meta.url);
   const child = spawn(
     process.execPath,
-    [...process.execArgv, script, '--worker', ...passedOn(flags), ...seeds.map(String)],
+    [...process.execArgv, ...roomForYoung, script, '--worker', ...passedOn(flags), ...seeds.map(String)],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
@@ -157,7 +161,6 @@ async function main(): Promise<number> {
     .option('--slaves <count>', 'instead of what the seed draws', wholeNumber)
     .option('--no-faults', 'calm network, sound disks, no crashes')
     .option('--take-over', 'a second master takes over now and then', false)
-    .option('--large', 'groups of 100 and of 1,000 slaves among the seeds', false)
     .option('--even', 'draw evenly from the first kinds of faults, instead of swarms from all', false)
     .option('--keys', 'encrypt and sign datagrams in every seed; default: in every fifth')
     .option('--no-keys', 'in none')
@@ -178,7 +181,7 @@ async function main(): Promise<number> {
   const asked =
     flags.seed === undefined ? Array.from({ length: flags.seeds }, (_, index) => flags.from + index) : [flags.seed];
   // The largest groups first: the last process to end should have little left.
-  const seeds = asked.toSorted((a, b) => slavesOfSeed(b, flags.large) - slavesOfSeed(a, flags.large));
+  const seeds = asked.toSorted((a, b) => slavesOfSeed(b) - slavesOfSeed(a));
   const failed: SeedLine[] = [];
   let passed = 0;
   let virtualMs = 0;

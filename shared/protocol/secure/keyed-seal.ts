@@ -18,7 +18,15 @@ import type { OpenedDatagram, PacketSeal, SignedContext } from '../wire/seal.js'
 import { processKey, type GroupKey, type GroupKeys } from './keys.js';
 import { ReplayWindow } from './replay-window.js';
 import { Senders, type SenderProcess } from './senders.js';
-import { isForMastersAlone, isSigned, isSignedFor, signBody, verifyBody } from './signatures.js';
+import {
+  isForMastersAlone,
+  isSigned,
+  isSignedFor,
+  signBody,
+  verifyBody,
+  verifyEd25519,
+  type VerifySignature,
+} from './signatures.js';
 
 const cipherName = 'aes-256-gcm';
 const nonceBytes = 12;
@@ -32,6 +40,8 @@ export interface KeyedSealOptions {
   readonly startedMs: number;
   /** 16 hexadecimal digits, drawn at random for this process. */
   readonly salt: string;
+  /** Default: Ed25519 by OpenSSL. The simulator remembers the answers, since hundreds of its nodes ask the same. */
+  readonly verifySignature?: VerifySignature;
 }
 
 /**
@@ -46,6 +56,7 @@ export class KeyedSeal implements PacketSeal {
   #keys: GroupKeys;
   /** The part of the header that names this process: store id, start counter, mark. */
   readonly #process: Buffer;
+  readonly #verifySignature: VerifySignature;
   #ownKey: KeyObject;
   readonly #senders = new Senders();
   readonly #nonce = Buffer.alloc(nonceBytes);
@@ -53,13 +64,14 @@ export class KeyedSeal implements PacketSeal {
   #lastSequence = 0;
 
   constructor(options: KeyedSealOptions) {
-    const { self, keys, startedMs, salt } = options;
+    const { self, keys, startedMs, salt, verifySignature = verifyEd25519 } = options;
     invariant(/^[0-9a-f]{16}$/.test(salt), 'the salt of a process is 16 hexadecimal digits');
     const mark = Buffer.alloc(markBytes);
     writeSafe(mark, Math.max(0, Math.floor(startedMs)), 0);
     mark.write(salt, 8, 'hex');
     this.header = Buffer.concat([headerTemplate(self), mark]);
     this.#process = processOf(this.header, this.header.length);
+    this.#verifySignature = verifySignature;
     this.#keys = keys;
     this.#ownKey = processKey(keys.current, this.#process);
   }
@@ -129,7 +141,9 @@ export class KeyedSeal implements PacketSeal {
   whyUnsigned(context: SignedContext): RejectReason | null {
     if (!isSignedFor(context.message, this.#keys.role)) return null;
     if (context.signed === null) return 'unsigned';
-    return verifyBody({ ...context, signed: context.signed, keys: this.#keys }) ? null : 'bad-signature';
+    const { signed } = context;
+    const isValid = verifyBody({ ...context, signed, keys: this.#keys, verifySignature: this.#verifySignature });
+    return isValid ? null : 'bad-signature';
   }
 
   /** How many nodes it remembers, for the tests of its bounds. */

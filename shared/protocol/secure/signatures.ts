@@ -1,4 +1,4 @@
-import { sign, verify } from 'node:crypto';
+import { sign, verify, type KeyObject } from 'node:crypto';
 import type { Delta } from '../kernel/ids.js';
 import { unreachable } from '../kernel/invariant.js';
 import { bodyOfParts, type Body } from '../wire/body.js';
@@ -92,10 +92,21 @@ export function signBody({ message, context, body, process, key }: Signing): Bod
   return bodyOfParts([...body.parts, signature]);
 }
 
+/** True when the owner of the key signed these bytes. */
+export type VerifySignature = (signed: Uint8Array, key: KeyObject, signature: Uint8Array) => boolean;
+
+export function verifyEd25519(signed: Uint8Array, key: KeyObject, signature: Uint8Array): boolean {
+  return verify(null, signed, key, signature);
+}
+
 export function verifyBody(
-  came: SignedContext & { readonly signed: NonNullable<SignedContext['signed']>; readonly keys: GroupKeys },
+  came: SignedContext & {
+    readonly signed: NonNullable<SignedContext['signed']>;
+    readonly keys: GroupKeys;
+    readonly verifySignature: VerifySignature;
+  },
 ): boolean {
-  const { message, dataSet, epoch, origin, keys } = came;
+  const { message, dataSet, epoch, origin, keys, verifySignature } = came;
   const { body, signature } = came.signed;
   const key = keys.byId.get(((signature[0] ?? 0) << 8) | (signature[1] ?? 0));
   if (key === undefined) return false;
@@ -108,7 +119,7 @@ export function verifyBody(
     from = at + bytes.length;
   }
   parts.push(body.subarray(from));
-  return verify(null, Buffer.concat(parts), key.masterPublic, signature.subarray(2));
+  return verifySignature(Buffer.concat(parts), key.masterPublic, signature.subarray(2));
 }
 
 function coverOf(message: Message, context: FrameContext, process: Uint8Array): Uint8Array[] {

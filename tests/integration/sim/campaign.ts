@@ -1,10 +1,10 @@
 import { defaultFaults } from './faults.js';
 import type { SimOptions } from './run.js';
 
-/** The campaign's groups, by the seed's number; with `large`, any 500 seeds in a row hold two of the largest. */
-function slavesOf(seed: number, large: boolean): number | undefined {
-  if (large && seed % 250 === 77) return 1000;
-  if (large && seed % 100 === 33) return 100;
+/** The campaign's groups, by the seed's number: any 500 seeds in a row hold all sizes, and two of the largest. */
+function slavesOf(seed: number): number | undefined {
+  if (seed % 250 === 77) return 1000;
+  if (seed % 100 === 33) return 100;
   if (seed % 500 === longSeed) return 3;
   if (seed % 10 === 5) return 10;
   if (seed % 10 === 8) return 3;
@@ -15,16 +15,16 @@ function slavesOf(seed: number, large: boolean): number | undefined {
 const longSeed = 141;
 
 /** Large groups and long times pay for each other. Undefined: drawn, 10 to 35 seconds. */
-function faultsMsOf(seed: number, large: boolean): number | undefined {
+function faultsMsOf(seed: number): number | undefined {
   if (seed % 500 === longSeed) return 660_000;
-  const slaves = slavesOf(seed, large) ?? 0;
+  const slaves = slavesOf(seed) ?? 0;
   if (slaves >= 1000) return 5000;
   return slaves >= 100 ? 10_000 : undefined;
 }
 
 /** How many slaves, as far as the number tells: for putting the largest first. */
-export function slavesOfSeed(seed: number, large: boolean): number {
-  return slavesOf(seed, large) ?? 0;
+export function slavesOfSeed(seed: number): number {
+  return slavesOf(seed) ?? 0;
 }
 
 /** Every eighth seed has a second master that takes over. */
@@ -33,9 +33,9 @@ function takesOver(seed: number): boolean {
 }
 
 /** What a seed of the campaign runs: the same for the CI's 500 and a night's 10,000. */
-export function campaignOptions(seed: number, large = false): SimOptions {
-  const slaves = slavesOf(seed, large);
-  const faultsMs = faultsMsOf(seed, large);
+export function campaignOptions(seed: number): SimOptions {
+  const slaves = slavesOf(seed);
+  const faultsMs = faultsMsOf(seed);
   return {
     ...(faultsMs === undefined ? {} : { faultsMs }),
     ...(slaves === undefined ? {} : { slaves }),

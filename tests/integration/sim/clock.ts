@@ -70,7 +70,9 @@ export class Timeline {
    */
   async runUntil(untilMs: number, stop: () => boolean = () => false): Promise<void> {
     await settlePromises();
-    while (this.nextAtMs() <= untilMs && !stop()) {
+    while (this.nextAtMs() <= untilMs) {
+      // Asked once: a second answer may differ, and time would then pass over what is still to happen in it.
+      if (stop()) return;
       this.runNext();
       await settlePromises();
     }
@@ -263,21 +265,40 @@ export class SimClock implements Clock {
   }
 
   at(atMs: number, callback: () => void): () => void {
-    let cancelled = false;
-    let cancelTurn: () => void = () => undefined;
-    const wait = (): void => {
-      cancelTurn = this.#process.later(this.#process.trueTime(atMs) + roundingMs, () => {
-        if (cancelled) return;
-        // A machine that slept meanwhile has not come as far as was planned: wait for the rest.
-        if (this.#process.monotonicMs() < atMs) wait();
-        else callback();
-      });
-    };
-    if (atMs !== Infinity) wait();
+    const alarm = new Alarm(this.#process, atMs, callback);
+    if (atMs !== Infinity) alarm.wait();
     return () => {
-      cancelled = true;
-      cancelTurn();
+      alarm.cancel();
     };
+  }
+}
+
+/** One deadline on a process's own clock. */
+class Alarm {
+  readonly #process: SimProcess;
+  readonly #atMs: number;
+  readonly #callback: () => void;
+  #cancelled = false;
+  #cancelTurn: (() => void) | null = null;
+
+  constructor(process: SimProcess, atMs: number, callback: () => void) {
+    this.#process = process;
+    this.#atMs = atMs;
+    this.#callback = callback;
+  }
+
+  wait(): void {
+    this.#cancelTurn = this.#process.later(this.#process.trueTime(this.#atMs) + roundingMs, () => {
+      if (this.#cancelled) return;
+      // A machine that slept meanwhile has not come as far as was planned: wait for the rest.
+      if (this.#process.monotonicMs() < this.#atMs) this.wait();
+      else this.#callback();
+    });
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+    this.#cancelTurn?.();
   }
 }
 

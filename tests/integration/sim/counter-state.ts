@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Packr } from 'msgpackr';
 import type { Digest } from '../../../shared/protocol/kernel/ids.js';
 
@@ -32,7 +32,7 @@ export type CounterChange =
 const packr = new Packr({ useRecords: false });
 
 export function packChange(change: CounterChange): Uint8Array {
-  return Uint8Array.from(packr.pack(change));
+  return new Uint8Array(packr.pack(change));
 }
 
 /** These bytes come from the layer of the same kind on the other side, checked by digest on the way. */
@@ -46,13 +46,14 @@ export function applyChange(state: CounterState, change: CounterChange): Counter
 }
 
 function applyOperation(state: CounterState, operation: CounterOperation): CounterState {
-  const hash = createHash('sha256').update(`${state.hash}|${operation.id}|${operation.add}|`).update(operation.padding);
-  return { count: state.count + 1, total: state.total + operation.add, hash: hash.digest('hex').slice(0, 32) };
+  const name = Buffer.from(`${state.hash}|${operation.id}|${operation.add}|`);
+  const digest = hash('sha256', Buffer.concat([name, operation.padding]), 'hex');
+  return { count: state.count + 1, total: state.total + operation.add, hash: digest.slice(0, 32) };
 }
 
 export function digestOfState(state: CounterState): Digest {
   const text = `${state.count}|${state.total}|${state.hash}`;
-  return createHash('sha256').update(text).digest('hex').slice(0, 32) as Digest;
+  return hash('sha256', text, 'hex').slice(0, 32) as Digest;
 }
 
 /** A snapshot in several small chunks, so that transfers can be cut in the middle. */

@@ -42,9 +42,30 @@ interface Death {
   readonly die: () => void;
 }
 
-interface Entry {
+/** One record as it was written. Held packed, so that nobody shares memory with the disk. */
+class Entry {
+  readonly kind = 'put';
   readonly key: StoreKey;
-  readonly packed: Uint8Array;
+  readonly text: string;
+  readonly #packed: Uint8Array;
+  #seen: StoreValue | undefined;
+
+  constructor(key: StoreKey, value: StoreValue) {
+    this.key = [...key];
+    this.text = keyText(key);
+    this.#packed = Buffer.from(packr.pack(value));
+  }
+
+  /** From a copy: byte arrays inside a value are views of what they were read from. */
+  read(): StoreValue {
+    return packr.unpack(Buffer.from(this.#packed));
+  }
+
+  /** For those who watch, and write to nothing: they all look at one value, unpacked when the first of them looks. */
+  get value(): StoreValue {
+    this.#seen ??= this.read();
+    return this.#seen;
+  }
 }
 
 interface PendingWrite {
@@ -53,36 +74,28 @@ interface PendingWrite {
   readonly done: (error: Error | null) => void;
 }
 
-type PackedOperation =
-  { readonly kind: 'put'; readonly entry: Entry } | { readonly kind: 'remove'; readonly key: StoreKey };
+type PackedOperation = Entry | { readonly kind: 'remove'; readonly key: StoreKey; readonly text: string };
 
 const packr = new Packr({ useRecords: false, moreTypes: false });
 
-/** From a copy: byte arrays inside a value are views of what they were read from. */
-function unpack(packed: Uint8Array): StoreValue {
-  return packr.unpack(packed.slice());
-}
-
-/** Records by key, in key order. Values are held packed, so that nobody shares memory with the disk. */
-class Records implements StoreReader {
+/** Records by key, in key order. */
+class Records {
   readonly #entries = new Map<string, Entry>();
 
-  get(key: StoreKey): StoreValue | undefined {
-    const entry = this.#entries.get(keyText(key));
-    return entry === undefined ? undefined : unpack(entry.packed);
+  entry(key: StoreKey): Entry | undefined {
+    return this.#entries.get(keyText(key));
   }
 
-  *range(prefix: StoreKey): Iterable<{ readonly key: StoreKey; readonly value: StoreValue }> {
+  under(prefix: StoreKey): readonly Entry[] {
     const found: Entry[] = [];
     for (const entry of this.#entries.values()) if (isUnder(prefix, entry.key)) found.push(entry);
-    found.sort((a, b) => compareKeys(a.key, b.key));
-    for (const entry of found) yield { key: entry.key, value: unpack(entry.packed) };
+    return found.sort((a, b) => compareKeys(a.key, b.key));
   }
 
   apply(operations: readonly PackedOperation[]): void {
     for (const operation of operations) {
-      if (operation.kind === 'put') this.#entries.set(keyText(operation.entry.key), operation.entry);
-      else this.#entries.delete(keyText(operation.key));
+      if (operation.kind === 'put') this.#entries.set(operation.text, operation);
+      else this.#entries.delete(operation.text);
     }
   }
 
@@ -97,8 +110,11 @@ class Records implements StoreReader {
   }
 }
 
+/** Different keys have different texts, whatever is in their parts. */
 function keyText(key: StoreKey): string {
-  return JSON.stringify(key);
+  let text = '';
+  for (const part of key) text += typeof part === 'number' ? `#${part},` : `${part.length}$${part}`;
+  return text;
 }
 
 function isUnder(prefix: StoreKey, key: StoreKey): boolean {
@@ -126,6 +142,11 @@ export class SimDisk {
   readonly node: string;
   readonly #timeline: Timeline;
   readonly #random: Random;
+  /** What a new process would find now, for those who watch. */
+  readonly durable: StoreReader = {
+    get: (key) => this.#durable.entry(key)?.value,
+    range: (prefix) => this.#durable.under(prefix),
+  };
   #durable = new Records();
   #faults: DiskFaults = calmDisk;
   #observer: DiskObserver | null = null;
@@ -167,11 +188,6 @@ export class SimDisk {
   /** True once a flush failed, until a new process opens the disk: the running one can't use it any more. */
   get failed(): boolean {
     return this.#failed;
-  }
-
-  /** What a new process would find now. */
-  get durable(): StoreReader {
-    return this.#durable;
   }
 
   /** A new disk in the same machine: everything is gone, identity included. */
@@ -233,21 +249,8 @@ export class SimDisk {
 
   #commit(operations: readonly PackedOperation[]): void {
     this.#durable.apply(operations);
-    this.#observer?.durable(this.node, operations.map(unpacked));
+    this.#observer?.durable(this.node, operations);
   }
-}
-
-/** The value is unpacked by who looks at it: nobody looks at most of them. */
-function unpacked(operation: PackedOperation): StoreOperation {
-  if (operation.kind === 'remove') return operation;
-  const { key, packed } = operation.entry;
-  return {
-    kind: 'put',
-    key,
-    get value() {
-      return unpack(packed);
-    },
-  };
 }
 
 interface StoreParts {
@@ -281,11 +284,11 @@ class SimStore implements Store {
   }
 
   get(key: StoreKey): StoreValue | undefined {
-    return this.#parts.visible.get(key);
+    return this.#parts.visible.entry(key)?.read();
   }
 
-  range(prefix: StoreKey): Iterable<{ readonly key: StoreKey; readonly value: StoreValue }> {
-    return this.#parts.visible.range(prefix);
+  *range(prefix: StoreKey): Iterable<{ readonly key: StoreKey; readonly value: StoreValue }> {
+    for (const entry of this.#parts.visible.under(prefix)) yield { key: entry.key, value: entry.read() };
   }
 
   write(
@@ -383,10 +386,10 @@ class SimStore implements Store {
     try {
       write.change({
         put: (key, value) => {
-          operations.push({ kind: 'put', entry: { key: [...key], packed: Uint8Array.from(packr.pack(value)) } });
+          operations.push(new Entry(key, value));
         },
         remove: (key) => {
-          operations.push({ kind: 'remove', key: [...key] });
+          operations.push({ kind: 'remove', key: [...key], text: keyText(key) });
         },
       });
     } catch (error) {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type KeyObject } from 'node:crypto';
 import {
   groupKeys,
   publicHexOfPrivate,
@@ -7,6 +7,7 @@ import {
   type KeyFile,
   type KeyRole,
 } from '../../../shared/protocol/secure/keys.js';
+import { verifyEd25519, type VerifySignature } from '../../../shared/protocol/secure/signatures.js';
 
 export interface TestKeyOptions {
   /** Default: 1 alone. */
@@ -42,8 +43,35 @@ function hexOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
+interface Verified {
+  readonly signed: Uint8Array;
+  readonly key: KeyObject;
+  readonly isValid: boolean;
+}
+
+/** Answers are asked for soon after the first time, if at all. */
+const maxVerified = 4096;
+
+/**
+ * Ed25519, with the answers remembered: what a master says to all is verified by each slave, and that is most of what a
+ * world with keys would compute. An answer counts only for the very same bytes, key and signature.
+ */
+export function rememberingVerifier(verify: VerifySignature = verifyEd25519): VerifySignature {
+  const answers = new Map<string, Verified>();
+  return (signed, key, signature) => {
+    const name = Buffer.from(signature).toString('latin1');
+    const known = answers.get(name);
+    if (known !== undefined && known.key === key && Buffer.compare(known.signed, signed) === 0) return known.isValid;
+    const isValid = verify(signed, key, signature);
+    if (answers.size >= maxVerified) answers.clear();
+    answers.set(name, { signed: new Uint8Array(signed), key, isValid });
+    return isValid;
+  };
+}
+
 /** What each node of a world holds, now and at its next start; null for a world without keys. */
 export class WorldKeys {
+  readonly verifySignature = rememberingVerifier();
   readonly #ofNode = new Map<string, GroupKeys>();
   readonly #first: Readonly<Record<KeyRole, GroupKeys>> = { master: testKeys('master'), slave: testKeys('slave') };
 

@@ -239,7 +239,7 @@ export class SimNetwork {
 
   #send(sender: Endpoint, bytes: Uint8Array, to: Address | 'group'): void {
     if (!sender.open || bytes.byteLength > this.#maxDatagramBytes) return;
-    const sent = Uint8Array.from(bytes);
+    const sent = Buffer.from(bytes);
     this.#observer?.sent(sender.node, sent, to);
     if (to === 'group') {
       for (const endpoint of this.#endpoints.values())
@@ -255,7 +255,7 @@ export class SimNetwork {
     const { loss, duplication } = this.#faults;
     const copies = this.#random.chance(duplication) ? 2 : 1;
     if (copies === 2) this.#struck('duplication');
-    const lossAtReceiver = this.#receiverLoss.get(receiver.node) ?? 0;
+    const lossAtReceiver = this.#receiverLoss.size === 0 ? 0 : (this.#receiverLoss.get(receiver.node) ?? 0);
     for (let copy = 0; copy < copies; copy += 1) {
       const lostOnTheWay = this.#random.chance(loss);
       const lost = lostOnTheWay || this.#random.chance(lossAtReceiver);
@@ -268,7 +268,7 @@ export class SimNetwork {
         toNode: receiver.node,
         from: sender.address,
         to,
-        bytes: Uint8Array.from(bytes),
+        bytes,
         corrupt: false,
       });
       const delayMs = this.#delayMs();
@@ -279,7 +279,7 @@ export class SimNetwork {
   }
 
   #whyDropped(packet: Packet): string | null {
-    const cutBy = this.#cut.get(`${packet.fromNode}>${packet.toNode}`);
+    const cutBy = this.#cut.size === 0 ? undefined : this.#cut.get(`${packet.fromNode}>${packet.toNode}`);
     if (cutBy !== undefined) {
       this.#observer?.struck(cutBy);
       return 'cut';
@@ -318,7 +318,7 @@ export class SimNetwork {
     if (this.#random.chance(0.2)) {
       return { ...packet, bytes: packet.bytes.slice(0, this.#random.below(packet.bytes.byteLength)), corrupt: true };
     }
-    const bytes = Uint8Array.from(packet.bytes);
+    const bytes = Buffer.from(packet.bytes);
     const flips = 1 + this.#random.below(16);
     for (let flip = 0; flip < flips; flip += 1) {
       const index = this.#random.below(bytes.byteLength);
@@ -341,7 +341,8 @@ export class SimNetwork {
         const receiver = endpoint.receiver;
         if (!endpoint.open || receiver === null) return;
         this.#observer?.delivering(packet);
-        receiver(packet.bytes, packet.from);
+        // A copy: what came in a datagram is its receiver's own.
+        receiver(Buffer.from(packet.bytes), packet.from);
         this.#observer?.delivered(packet);
       });
     });

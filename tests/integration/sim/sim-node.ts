@@ -218,7 +218,13 @@ abstract class SimNode<Service> {
     const { keys } = this.parts;
     if (keys === null) return null;
     const salt = random.hex128().slice(0, 16);
-    return new KeyedSeal({ self, keys: keys.of(this.name, this.role), startedMs: clock.wallMs(), salt });
+    return new KeyedSeal({
+      self,
+      keys: keys.of(this.name, this.role),
+      startedMs: clock.wallMs(),
+      salt,
+      verifySignature: keys.verifySignature,
+    });
   }
 
   #observed(endpoint: PacketEndpoint, alive: () => boolean): PacketEndpoint {

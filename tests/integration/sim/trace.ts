@@ -8,6 +8,8 @@ export class Trace {
   readonly #hash = createHash('sha256');
   readonly #lines: string[] = [];
   readonly #keep: boolean;
+  #atMs = -1;
+  #at = '';
   #pending = '';
   #count = 0;
 
@@ -24,7 +26,11 @@ export class Trace {
   }
 
   line(atMs: number, node: string, text: string): void {
-    const line = `${atMs.toFixed(3)} ${node} ${text}\n`;
+    if (atMs !== this.#atMs) {
+      this.#atMs = atMs;
+      this.#at = atMs.toFixed(3);
+    }
+    const line = `${this.#at} ${node} ${text}\n`;
     this.#count += 1;
     this.#pending += line;
     if (this.#keep) this.#lines.push(line.trimEnd());

@@ -53,6 +53,13 @@ export class Truth {
     }
   }
 
+  /** All that `tip` came out of by committed changes, itself included, by their keys: for many questions about one tip. */
+  past(tip: Tip | null): ReadonlySet<string> {
+    const past = new Set<string>([tipKey(null)]);
+    for (let key = tipKey(tip); !past.has(key); key = this.#committed.get(key)?.priorKey ?? tipKey(null)) past.add(key);
+    return past;
+  }
+
   /** The newest state that was committed at `atMs` or before, in order of becoming durable. */
   newestAt(atMs: number): Tip | null {
     let low = 0;

@@ -40,7 +40,7 @@ export function drawMix(random: Random, slaves: number): WorkloadMix {
     return drawn.length === 0 ? values : drawn;
   };
   return {
-    meanGapMs: 20 + random.next() * random.next() * 800,
+    meanGapMs: Math.max(20 + random.next() * random.next() * 800, slaves * gapForEachSlaveMs),
     twoPhase: random.chance(0.2) ? 1 : random.next(),
     veto: random.chance(0.5) ? 0 : random.next() * 0.3,
     rollBack: random.chance(0.6) ? 0 : random.next() * 0.2,
@@ -198,6 +198,9 @@ function untilEnd(process: SimProcess | null, outcome: Promise<Outcome>): Promis
     outcome.then(resolve, reject);
   });
 }
+
+/** A change is four packets at each slave or more: a thousand slaves get changes more seldom, as they would elsewhere. */
+const gapForEachSlaveMs = 0.5;
 
 /** Callers that wait at once; more only make a queue. */
 const maxOpenReplications = 12;

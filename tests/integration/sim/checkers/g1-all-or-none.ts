@@ -53,10 +53,13 @@ export const g1AllOrNone: CheckerFactory = ({ takeOver, truth, fail, judged }) =
       }
     },
     finish: () => {
+      const pasts = new Map<string, ReadonlySet<string>>();
       for (const [node, votes] of voted) {
         const tip = exposed.get(node) ?? null;
+        const past = pasts.get(tipKey(tip)) ?? truth.past(tip);
+        pasts.set(tipKey(tip), past);
         for (const vote of votes.values()) {
-          if (!truth.isCommitted(vote) || truth.contains(tip, vote)) continue;
+          if (!truth.isCommitted(vote) || past.has(tipKey(vote))) continue;
           // Two masters on two sides of a cut, which `live` voters allow: one side's changes give way, and it is told so.
           if (takeOver && !truth.contains(vote, tip)) continue;
           fail('G1', `${node} voted for ${showTip(vote)}, which committed, and ends at ${showTip(tip)} without it`);

@@ -1,5 +1,5 @@
 import type { Epoch, Tip } from '../../../../shared/protocol/kernel/ids.js';
-import { compareEpochs, sameTip, showTip } from '../../../../shared/protocol/kernel/ids.js';
+import { compareEpochs, sameTip, showTip, tipKey } from '../../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../../shared/protocol/kernel/limits.js';
 import type { SlaveView } from '../../../../slave/service/core/view.js';
 import type { CheckerFactory } from './checker.js';
@@ -16,14 +16,20 @@ import { committedTips } from './g3-commit-after-decision.js';
  */
 export const g12Current: CheckerFactory = ({ leaseMs, takeOver, truth, nowMs, fail, judged }) => {
   const known: { readonly tip: Tip; readonly atMs: number }[] = [];
+  /** In the newest of them, as far as was asked: masters repeat themselves. */
+  const contained = new Set<string>();
   /** What slaves showed, each state when it was first. */
   const shown: { readonly tip: Tip; readonly atMs: number }[] = [];
   /** With what each reign began, and when: its first claim. */
   const claims = new Map<string, { readonly tip: Tip | null; readonly atMs: number }>();
 
   const learn = (tip: Tip | null): void => {
-    if (tip === null || !truth.isCommitted(tip) || truth.contains(known.at(-1)?.tip ?? null, tip)) return;
-    known.push({ tip, atMs: nowMs() });
+    if (tip === null || contained.has(tipKey(tip)) || !truth.isCommitted(tip)) return;
+    if (!truth.contains(known.at(-1)?.tip ?? null, tip)) {
+      known.push({ tip, atMs: nowMs() });
+      contained.clear();
+    }
+    contained.add(tipKey(tip));
   };
 
   const show = (tip: Tip | null): void => {

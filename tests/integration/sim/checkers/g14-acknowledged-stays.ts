@@ -1,5 +1,5 @@
 import type { Tip } from '../../../../shared/protocol/kernel/ids.js';
-import { showTip } from '../../../../shared/protocol/kernel/ids.js';
+import { showTip, tipKey } from '../../../../shared/protocol/kernel/ids.js';
 import type { CheckerFactory } from './checker.js';
 
 /**
@@ -28,9 +28,12 @@ export const g14AcknowledgedStays: CheckerFactory = ({ durability, takeOver, tru
     finish: () => {
       if (durability === 'memory') return;
       if (acknowledged.length > 0) judged('G14');
+      const pasts = new Map<string, ReadonlySet<string>>();
       for (const [node, tip] of final) {
+        const past = pasts.get(tipKey(tip)) ?? truth.past(tip);
+        pasts.set(tipKey(tip), past);
         const lost = acknowledged.find(
-          (change) => !truth.contains(tip, change) && (!takeOver || truth.contains(change, tip)),
+          (change) => !past.has(tipKey(change)) && (!takeOver || truth.contains(change, tip)),
         );
         if (lost !== undefined)
           fail('G14', `${node} ends at ${showTip(tip)} without ${showTip(lost)}, which was acknowledged`);
