@@ -7,8 +7,8 @@ import { promisify } from 'node:util';
 
 /**
  * The `lockstep` command as the JavaScript that the package ships, for tests that start it hundreds of times: through tsx,
- * a start takes two thirds more processor time than the node itself needs until it serves. Compiled once in a test run, by
- * the first test file that asks; types are for `npm run check`.
+ * a node takes nearly three times the processor time until it serves. Compiled once in a test run, by the first test file
+ * that asks; types are for `npm run check`.
  */
 const folderVariable = 'LOCKSTEP_COMPILED';
 const root = join(import.meta.dirname, '../../..');
