@@ -11,7 +11,7 @@ export interface Drive {
   /** Who is armed. */
   readonly node: NodeName;
   readonly run: (group: CrashGroup, point: CrashPointName) => Promise<void>;
-  /** The master begins again from nothing: the slowest drives, several lives each, left to `npm run crash`. */
+  /** The master begins again from nothing: the slowest drives, several lives each, most of them left to `npm run crash`. */
   readonly fromEmptyStore?: true;
 }
 
@@ -211,6 +211,7 @@ export const drives: { readonly [Role in CrashRole]: Readonly<Record<CrashStep<R
     'write:epoch': starting('master'),
     'write:member': joining(),
     'write:decision': changing('master', 'two phases'),
+    'write:adoption': adopting('master'),
     'write:copy': adopting('master'),
     'callback:open': starting('master'),
     'callback:write': changing('master', 'two phases'),
