@@ -84,7 +84,7 @@ function newReign(node: 'a' | 'b'): Drive {
   };
 }
 
-/** Slave a voted yes and was killed; its round was aborted; no master is there when it comes back. */
+/** Slave a was killed once it had prepared; its round was aborted; it comes back in doubt, to no master or to the armed one. */
 function inDoubt(node: NodeName): Drive {
   return {
     node,
@@ -98,8 +98,12 @@ function inDoubt(node: NodeName): Drive {
       });
       await group.diedAtItsPoint('a');
       await group.kill('master');
+      if (node === 'master') {
+        // It is there before slave a asks: otherwise b, which learnt of the abort, may tell a first.
+        group.boot('master', { point });
+        await group.url('master');
+      }
       group.boot('a', node === 'a' ? { point } : null);
-      if (node === 'master') group.boot('master', { point });
     },
   };
 }
