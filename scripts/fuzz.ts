@@ -51,7 +51,10 @@ async function main(): Promise<number> {
     done += result.inputs;
     if (result.failure !== null) failed += 1;
     const end = result.failure === null ? 'held' : `FAILED\n${result.failure}`;
-    process.stdout.write(`${target.name}: ${result.inputs} inputs, ${perSecond(result.inputs, beganMs)}: ${end}\n`);
+    const grown = `memory grew by ${(result.grownBytes / 1024 / 1024).toFixed(1)} MiB`;
+    process.stdout.write(
+      `${target.name}: ${result.inputs} inputs, ${perSecond(result.inputs, beganMs)}, ${grown}: ${end}\n`,
+    );
   }
   process.stdout.write(`${done} inputs, ${perSecond(done, startedMs)}\n`);
   process.stdout.write(`${chosen.length - failed} passed, ${failed} failed\n`);

@@ -28,8 +28,9 @@ async function open(setup: NodeSetup): Promise<void> {
     ...setup,
     ...securityOptions,
     log: {
-      wants: (name) => name === 'aborted' || name === 'halted',
+      wants: (name) => name === 'aborted' || name === 'committed' || name === 'halted',
       record: ({ name, fields }) => {
+        if (name === 'committed') tell({ kind: 'committed' });
         if (name === 'aborted') {
           const reign = data?.dataSet.view().epoch.number ?? 0;
           tell({ kind: 'aborted', version: `${reign}.${String(fields['version'])}`, reason: String(fields['reason']) });

@@ -5,6 +5,7 @@ function soundRun(): ChaosRecord {
   const record = new ChaosRecord();
   record.convergedMs = 10;
   record.note('master', { kind: 'change', how: 'committed' });
+  record.note('master', { kind: 'committed' });
   record.note('master', { kind: 'aborted', version: '1.3', reason: 'refused' });
   record.note('s1', { kind: 'exposed', versions: ['1.2'] });
   record.note('s1', { kind: 'in doubt', longestMs: 40 });
@@ -21,6 +22,7 @@ test('a sound run passes, with its figures', () => {
     roundsAborted: { refused: 1 },
     longestInDoubtMs: 40,
   });
+  expect(reportText(report)).toContain('rounds: 1 committed, 1 aborted (refused 1)');
   expect(reportText(report)).toMatch(/none of them aborted: yes[^]*\n1 passed, 0 failed\n$/);
 });
 
@@ -41,6 +43,9 @@ test.each([
 test('copies that differ at the end, and a run in which nothing happened, fail', () => {
   const record = soundRun();
   record.convergedMs = null;
-  expect(record.report(run).failures).toHaveLength(1);
+  record.apart = ['the original is leading at 1.4', 's2 is serving at 1.2'];
+  expect(record.report(run).failures).toEqual([
+    'the copies did not all come to the content of the original; the original is leading at 1.4; s2 is serving at 1.2',
+  ]);
   expect(new ChaosRecord().report(run).failures).toHaveLength(4);
 });

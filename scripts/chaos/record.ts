@@ -8,6 +8,7 @@ export interface ChaosReport {
   readonly faults: Readonly<Record<string, number>>;
   /** By how they ended for their callers. */
   readonly changes: Readonly<Record<string, number>>;
+  readonly roundsCommitted: number;
   /** By cause; a change that shared a round with a vetoed one goes again. */
   readonly roundsAborted: Readonly<Record<string, number>>;
   /** States that slaves showed, over all slaves. */
@@ -28,8 +29,11 @@ const fragmentBytes = 1472;
 /** What happened, as the nodes told it; and what must not have happened. */
 export class ChaosRecord {
   convergedMs: number | null = null;
+  /** When they never were equal: the original's state, and those that differ from it. */
+  apart: readonly string[] = [];
   readonly #faults: Record<string, number> = {};
   readonly #changes: Record<string, number> = {};
+  #commits = 0;
   readonly #aborts: Record<string, number> = {};
   readonly #aborted = new Set<string>();
   /** By version, the slaves that showed it. */
@@ -49,6 +53,9 @@ export class ChaosRecord {
       case 'aborted':
         this.#aborted.add(report.version);
         this.#aborts[report.reason] = (this.#aborts[report.reason] ?? 0) + 1;
+        return;
+      case 'committed':
+        this.#commits += 1;
         return;
       case 'change':
         this.#changes[report.how] = (this.#changes[report.how] ?? 0) + 1;
@@ -75,6 +82,7 @@ export class ChaosRecord {
       slaves: slaveTotals.length,
       faults: this.#faults,
       changes: this.#changes,
+      roundsCommitted: this.#commits,
       roundsAborted: this.#aborts,
       exposures: this.#exposures,
       repairs: sum(slaveTotals.map(({ repairs }) => repairs)),
@@ -89,7 +97,8 @@ export class ChaosRecord {
 
   #failures(nodes: readonly ChaosNode[]): readonly string[] {
     const failures = nodes.flatMap(({ deaths }) => deaths);
-    if (this.convergedMs === null) failures.push('the copies did not all come to the content of the original');
+    if (this.convergedMs === null)
+      failures.push(['the copies did not all come to the content of the original', ...this.apart].join('; '));
     for (const version of this.#aborted) {
       const seen = this.#exposed.get(version);
       if (seen !== undefined)
@@ -116,7 +125,7 @@ export function reportText(report: ChaosReport): string {
     `${report.minutes} minutes, ${report.slaves} slaves, seed ${report.seed}`,
     `faults: ${named(report.faults)}`,
     `changes: ${named(report.changes)}`,
-    `rounds aborted: ${named(report.roundsAborted)}`,
+    `rounds: ${report.roundsCommitted} committed, ${sum(Object.values(report.roundsAborted))} aborted (${named(report.roundsAborted)})`,
     `states shown by slaves: ${report.exposures}, none of them aborted: ${report.failures.some((text) => text.includes('(G1)')) ? 'NO' : 'yes'}`,
     `repairs asked for: ${report.repairs}, snapshots: ${report.snapshots}, fragments sent again: ${report.fragmentsResent} (${report.bytesResentAtMost} bytes at most)`,
     `longest in doubt: ${report.longestInDoubtMs} ms`,

@@ -30,6 +30,8 @@ export type Report =
   | { readonly kind: 'exposed'; readonly versions: readonly string[] }
   | { readonly kind: 'in doubt'; readonly longestMs: number }
   | { readonly kind: 'aborted'; readonly version: string; readonly reason: string }
+  /** A round was; several changes may share it. */
+  | { readonly kind: 'committed' }
   /** How a change ended for its caller. */
   | { readonly kind: 'change'; readonly how: string }
   | { readonly kind: 'account'; readonly account: Account };

@@ -563,4 +563,20 @@ export const mutations: readonly Mutation[] = [
       title: "a holder of a slave's key serves no slave",
     },
   },
+  {
+    name: 'a repair of what went to one tells the group',
+    guarantee: 'G10',
+    edits: [
+      {
+        file: 'shared/protocol/stream/resend-buffer.ts',
+        find: "concernsAll || sent.destination !== 'group' ? sent.destination : first",
+        replace: "concernsAll ? 'group' : first",
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'shared/protocol/stream/endpoint.test.ts',
+      title: 'to one alone is repaired to that one alone, with its end lost, and asked for by nobody else (G10)',
+    },
+  },
 ];

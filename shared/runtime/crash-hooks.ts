@@ -100,6 +100,7 @@ const writeRules: Readonly<
     { kind: 'epoch', fits: ({ key }) => key[3] === 'reign' },
     { kind: 'decision', fits: ({ kind, key }) => kind === 'put' && key[3] === 'history' },
     { kind: 'member', fits: ({ key }) => key[3] === 'member' },
+    { kind: 'adoption', fits: ({ kind, key }) => kind === 'put' && key[3] === 'adopting' },
     { kind: 'copy', fits: ({ key }) => key[0] === 'data' },
   ],
   slave: [

@@ -29,7 +29,7 @@ export const crashSteps = {
       'leave',
     ],
     /** `start`: this start is counted; `copy`: an adopted copy becomes the original. */
-    write: ['start', 'epoch', 'member', 'decision', 'copy'],
+    write: ['start', 'epoch', 'member', 'decision', 'adoption', 'copy'],
     callback: ['open', 'write', 'expose', 'restore', 'snapshot', 'install'],
   },
   slave: {

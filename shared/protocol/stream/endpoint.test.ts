@@ -184,6 +184,39 @@ describe('fragments', () => {
     expect(master.endpoint.counters.fragmentsResent).toBe(1);
   });
 
+  const losses: readonly [string, (index: number, total: number) => boolean][] = [
+    ['its end', (index, total) => index >= total - 3],
+    ['something in it', (index) => index === 4],
+    ['everything but its beginning', (index) => index > 0],
+  ];
+  test.each(losses)(
+    'to one alone is repaired to that one alone, with %s lost, and asked for by nobody else (G10)',
+    (_name, loses) => {
+      const { wire, master, slaves } = group(3);
+      const [one, ...others] = slaves;
+      if (one === undefined) throw new Error('no slave');
+      const total = Math.ceil(40_000 / 1250);
+      const sentToGroup: string[] = [];
+      let seen = 0;
+      wire.tap = (to) => {
+        if (to === 'group') sentToGroup.push(to);
+        if (to !== one.address) return true;
+        seen += 1;
+        return seen > total || !loses(seen - 1, total);
+      };
+      const message = announce(1, 40_000);
+      master.endpoint.send({ to: one.peer, dataSet: 'prices', epoch, message }, wire.nowMs);
+      wire.run(500);
+      expect(arrived(one)).toEqual([{ version: 2, intact: true }]);
+      expect(sentToGroup).toEqual([]);
+      for (const other of others) {
+        expect(other.endpoint.counters.fragmentsReceived).toBe(0);
+        expect(other.endpoint.counters.repairsRequested).toBe(0);
+      }
+      expect(master.endpoint.counters.fragmentsResent).toBeLessThanOrEqual(total + 1);
+    },
+  );
+
   test('reordering within the tolerance asks for nothing', () => {
     const {
       wire,

@@ -249,7 +249,12 @@ export class Endpoint {
         this.counters.queueFull += 1;
         return;
       }
-      this.#paced.add(to, message, count === 1 ? null : this.#resends.keep(message, nowMs), orderKeyOf(to, dataSet));
+      this.#paced.add(
+        to,
+        message,
+        count === 1 ? null : this.#resends.keep(message, to, nowMs),
+        orderKeyOf(to, dataSet),
+      );
       this.#pacedAtMs = nowMs;
     }
     this.counters.messagesSent += 1;

@@ -6,6 +6,8 @@ import type { Address } from './types.js';
 /** A fragmented message that is being sent, or was lately. */
 export interface SentMessage {
   readonly message: EncodedMessage;
+  /** Where it went. What went to one goes again to that one only: others would miss the rest of it, and ask for it. */
+  readonly destination: 'group' | Address;
   /** Fragments below this index have left once; those above are on their way and can't be lost yet. */
   sentUpTo: number;
   lastSentMs: number;
@@ -17,8 +19,8 @@ export interface SentMessage {
   dueMs: number;
   /** The last answer: a request that crosses with it isn't answered again. */
   lastRepair: { readonly atMs: number; readonly to: 'group' | Address; readonly indexes: ReadonlySet<number> } | null;
-  /** The answer goes to the group: what it is to tell, only the order among the group's datagrams tells. */
-  toGroup: boolean;
+  /** The answer goes where the message went: what it is to tell, only the order among the datagrams there tells. */
+  toDestination: boolean;
   /** By peer: where the end began that it asked for, and when. */
   readonly askedEnds: Map<string, { readonly first: number; readonly atMs: number }>;
   /** By peer: fragments below this index were asked for already, so they are no new loss. */
@@ -57,9 +59,10 @@ export class ResendBuffer {
     return this.#bytes;
   }
 
-  keep(message: EncodedMessage, nowMs: number): SentMessage {
+  keep(message: EncodedMessage, destination: 'group' | Address, nowMs: number): SentMessage {
     const sent: SentMessage = {
       message,
+      destination,
       sentUpTo: 0,
       lastSentMs: nowMs,
       underWay: new Set(),
@@ -68,7 +71,7 @@ export class ResendBuffer {
       dueMs: Infinity,
       lastRepair: null,
       askedUpTo: new Map(),
-      toGroup: false,
+      toDestination: false,
       askedEnds: new Map(),
     };
     this.#drop(message.id);
@@ -107,7 +110,7 @@ export class ResendBuffer {
           const last = sent.message.fragmentCount - 1;
           if (underWay.has(last) || crossed?.has(last) === true) continue;
           wanted.add(last);
-          sent.toGroup = true;
+          sent.toDestination = true;
           adds = true;
           continue;
         }
@@ -134,7 +137,7 @@ export class ResendBuffer {
   /**
    * A hole was seen by what came behind it; an end that is missing may just not have been read yet, by a receiver that is
    * kept from running or by this node that reads the request late. While the message is leaving, what leaves next will
-   * tell. Afterwards its last fragment goes to the group once more: whoever lost the others sees a hole then, and whoever
+   * tell. Afterwards its last fragment goes where the message went once more: whoever lost the others sees a hole then, and whoever
    * was slow has lost nothing. Only an end that is asked for again without any progress is sent whole.
    */
   #judgeEnd(sent: SentMessage, peer: string, first: number, nowMs: number): 'under way' | 'probe' | 'lost' {
@@ -158,8 +161,9 @@ export class ResendBuffer {
       sent.wanted.clear();
       sent.dueMs = Infinity;
       if (first === undefined || indexes.length === 0) continue;
-      const to = others.length > 0 || sent.toGroup ? 'group' : first;
-      sent.toGroup = false;
+      const concernsAll = others.length > 0 || sent.toDestination;
+      const to = concernsAll || sent.destination !== 'group' ? sent.destination : first;
+      sent.toDestination = false;
       sent.lastRepair = { atMs: nowMs, to, indexes: new Set(indexes) };
       for (const index of indexes) sent.underWay.add(index);
       repairs.push({ to, sent, indexes });

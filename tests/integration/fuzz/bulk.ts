@@ -14,8 +14,8 @@ const host = '127.0.0.1';
 const token = 'f'.repeat(32);
 /** Nothing of this is slow: a connection that still stands after so long is stuck. */
 const stuckMs = 10_000;
-/** So short that a half-open connection is given up within a test, and so long that a busy machine isn't cut off. */
-const idleMs = 400;
+/** Shorter than what counts as stuck, and so long that a process that is kept from running isn't cut off. */
+const idleMs = 5000;
 
 interface BulkStep {
   /** To our server, or as the answer of a server to our fetch. */

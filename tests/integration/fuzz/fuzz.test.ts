@@ -1,5 +1,6 @@
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { runTarget } from './target.js';
+import { runTarget, stepsTarget } from './target.js';
 import { targets } from './targets.js';
 
 /** The short form, with one seed for good; `npm run fuzz -- --inputs 1000000` draws anew. */
@@ -18,3 +19,19 @@ test.each(cases)(
   },
   240_000,
 );
+
+test('a subject that keeps something of each input fails', async () => {
+  const kept: string[][] = [];
+  const leaking = stepsTarget({
+    name: 'leaking',
+    about: 'what is never let go',
+    chunkInputs: 100,
+    historyInputs: 10,
+    step: fc.nat(),
+    feed: (steps) => {
+      kept.push(steps.map((step) => `${step}`.padEnd(20_000, '.').split('').join('')));
+    },
+  });
+  const { failure } = await runTarget(leaking, { inputs: 2000, seed });
+  expect(failure).toMatch(/inputs left \d+ bytes behind/);
+});

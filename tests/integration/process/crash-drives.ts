@@ -11,7 +11,7 @@ export interface Drive {
   /** Who is armed. */
   readonly node: NodeName;
   readonly run: (group: CrashGroup, point: CrashPointName) => Promise<void>;
-  /** The master begins again from nothing: the slowest drives, several lives each, left to `npm run crash`. */
+  /** The master begins again from nothing: the slowest drives, several lives each, most of them left to `npm run crash`. */
   readonly fromEmptyStore?: true;
 }
 
@@ -84,7 +84,7 @@ function newReign(node: 'a' | 'b'): Drive {
   };
 }
 
-/** Slave a voted yes and was killed; its round was aborted; no master is there when it comes back. */
+/** Slave a was killed once it had prepared; its round was aborted; it comes back in doubt, to no master or to the armed one. */
 function inDoubt(node: NodeName): Drive {
   return {
     node,
@@ -98,8 +98,12 @@ function inDoubt(node: NodeName): Drive {
       });
       await group.diedAtItsPoint('a');
       await group.kill('master');
+      if (node === 'master') {
+        // It is there before slave a asks: otherwise b, which learnt of the abort, may tell a first.
+        group.boot('master', { point });
+        await group.url('master');
+      }
       group.boot('a', node === 'a' ? { point } : null);
-      if (node === 'master') group.boot('master', { point });
     },
   };
 }
@@ -211,6 +215,7 @@ export const drives: { readonly [Role in CrashRole]: Readonly<Record<CrashStep<R
     'write:epoch': starting('master'),
     'write:member': joining(),
     'write:decision': changing('master', 'two phases'),
+    'write:adoption': adopting('master'),
     'write:copy': adopting('master'),
     'callback:open': starting('master'),
     'callback:write': changing('master', 'two phases'),

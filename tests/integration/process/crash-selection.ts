@@ -11,9 +11,9 @@ export interface ChosenPoint {
 
 type Drives = Readonly<Record<string, Drive>>;
 
-/** Promise, vote and outcome, and what has to be durable before each of them leaves: both sides, always. */
+/** Promise, vote and outcome, what has to be durable before each of them leaves, and an adoption: both sides, always. */
 export const decisiveSteps: Readonly<Record<CrashRole, readonly string[]>> = {
-  master: ['write:epoch', 'write:decision', 'send:commit'],
+  master: ['write:epoch', 'write:decision', 'send:commit', 'write:adoption'],
   slave: ['write:promise', 'send:promise', 'write:prepared', 'send:vote'],
 };
 
@@ -21,10 +21,10 @@ export function allPoints(role: CrashRole, drives: Drives): readonly ChosenPoint
   return Object.entries(drives).flatMap(([step, drive]) => bothSides(role, step, drive));
 }
 
-/** Both sides of the decisive steps; of the others one, before and after in turn; none of those from an empty store. */
+/** Both sides of the decisive steps; of the others one, before and after in turn, and none of those from an empty store. */
 export function drawnPoints(role: CrashRole, drives: Drives): readonly ChosenPoint[] {
   return Object.entries(drives)
-    .filter(([, drive]) => drive.fromEmptyStore !== true)
+    .filter(([step, drive]) => drive.fromEmptyStore !== true || decisiveSteps[role].includes(step))
     .flatMap(([step, drive], index) => {
       const sides = bothSides(role, step, drive);
       return decisiveSteps[role].includes(step) ? sides : sides.slice(index % 2, (index % 2) + 1);

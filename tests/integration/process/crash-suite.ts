@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import type { CrashRole } from '../../../shared/runtime/crash-points.js';
 import type { Drive } from './crash-drives.js';
-import { CrashGroup, nodeNames } from './crash-group.js';
+import { CrashGroup } from './crash-group.js';
 import { allPoints, allPointsVariable, drawnPoints } from './crash-selection.js';
 
-const pointMs = 60_000;
+const pointMs = 150_000;
 
 /** Kills a process at a part of the points, or at all of them. One group lives through it, unless a point fails. */
 export function killAtEachPoint(role: CrashRole, drives: Readonly<Record<string, Drive>>): void {
@@ -28,7 +28,7 @@ export function killAtEachPoint(role: CrashRole, drives: Readonly<Record<string,
           await running.bothLive();
           await each.drive.run(running, each.point);
           await running.diedAtItsPoint(each.drive.node);
-          for (const name of nodeNames) if (!running.isRunning(name)) running.boot(name);
+          await running.bootRest();
           await running.changed('two phases');
           await running.converged();
           running.leadAsUsual();

@@ -3,11 +3,8 @@ import { randomInt } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { compiledLockstep } from './compiled.js';
 import { freePort } from './loopback.js';
-
-const main = fileURLToPath(new URL('../../../cli/main.ts', import.meta.url));
-const project = fileURLToPath(new URL('../../..', import.meta.url));
 
 export interface Ended {
   readonly exitCode: number | null;
@@ -25,15 +22,16 @@ export class LockstepProcess {
   constructor(
     parameters: readonly string[],
     options: {
+      /** From `compiledLockstep`. */
+      readonly main: string;
       readonly folder: string;
       readonly input?: string;
       readonly env?: Readonly<Record<string, string>> | undefined;
     },
   ) {
-    const tsx = import.meta.resolve('tsx');
-    this.#child = spawn(process.execPath, ['--import', tsx, main, ...parameters], {
+    this.#child = spawn(process.execPath, [options.main, ...parameters], {
       cwd: options.folder,
-      env: { ...process.env, TSX_TSCONFIG_PATH: join(project, 'tsconfig.json'), ...options.env },
+      env: { ...process.env, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#child.stdin?.end(options.input ?? '');
@@ -85,16 +83,18 @@ export async function eventually<Value>(
 export class ProcessGroup implements AsyncDisposable {
   readonly folder: string;
   readonly group: string;
+  readonly #main: string;
   readonly #started: LockstepProcess[] = [];
 
-  private constructor(folder: string, group: string) {
+  private constructor(folder: string, group: string, main: string) {
     this.folder = folder;
     this.group = group;
+    this.#main = main;
   }
 
   static async start(): Promise<ProcessGroup> {
     const group = `239.255.${randomInt(1, 255)}.${randomInt(1, 255)}:${await freePort()}`;
-    return new ProcessGroup(await mkdtemp(join(tmpdir(), 'lockstep-process-')), group);
+    return new ProcessGroup(await mkdtemp(join(tmpdir(), 'lockstep-process-')), group, await compiledLockstep());
   }
 
   /** `lockstep master` on any free ports. */
@@ -112,14 +112,14 @@ export class ProcessGroup implements AsyncDisposable {
 
   /** With more in its environment. */
   startWith(env: Readonly<Record<string, string>>, ...parameters: string[]): LockstepProcess {
-    const started = new LockstepProcess(parameters, { folder: this.folder, env });
+    const started = new LockstepProcess(parameters, { main: this.#main, folder: this.folder, env });
     this.#started.push(started);
     return started;
   }
 
   /** Runs to its end. */
   async run(parameters: readonly string[], input = ''): Promise<Ended> {
-    const started = new LockstepProcess(parameters, { folder: this.folder, input });
+    const started = new LockstepProcess(parameters, { main: this.#main, folder: this.folder, input });
     this.#started.push(started);
     return started.ended;
   }
