@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { keyValue, Master, type MasterKeyValue, type PutOperation } from '../../master/index.js';
-import { cpuUs, sampleMemory, serve, timeEach } from './serve.js';
-import { workload, type MasterTasks } from './tasks.js';
+import { cpu, cpuUs, sampleMemory, serve, timeEach } from './serve.js';
+import { workload, type MasterTasks, type Sent } from './tasks.js';
 import { keyOf, valueOf } from './values.js';
 
 let master: Master;
@@ -22,17 +22,21 @@ serve<MasterTasks>({
     for (let put = 0; put < workload.keys; put += 1000) await committed(puts(1000));
     return { version: data.tip?.version ?? 0 };
   },
-  async put({ callers, batch, seconds, updates }) {
-    const endMs = performance.now() + seconds * 1000;
+  async put({ callers, batch, seconds, updates, perSecond }) {
+    const startedMs = performance.now();
+    const endMs = startedMs + seconds * 1000;
     let started = 0;
     let done = 0;
     let aborted = 0;
     const caller = async (): Promise<void> => {
-      while (performance.now() < endMs && started < updates) {
+      for (let count = 1; performance.now() < endMs && started < updates; count += 1) {
         started += batch;
         const outcome = await data.change(puts(batch));
         if (outcome.kind === 'committed') done += batch;
         else aborted += 1;
+        if (perSecond === undefined) continue;
+        const waitMs = startedMs + (count * 1000) / perSecond - performance.now();
+        if (waitMs > 0) await pause(waitMs);
       }
     };
     await Promise.all(Array.from({ length: callers }, caller));
@@ -42,7 +46,8 @@ serve<MasterTasks>({
     return timeEach(seconds, () => committed(puts(1), wait), most);
   },
   memory: () => sampleMemory(),
-  account: () => ({ digest: data.stateDigest(), counters: master.status().counters, cpuUs: cpuUs() }),
+  account: () => ({ digest: data.stateDigest(), counters: master.status().counters, cpuUs: cpuUs(), cpu: cpu() }),
+  sent: () => ({ version: data.tip?.version ?? 0, counters: master.status().counters as Sent['counters'], cpu: cpu() }),
 });
 
 function puts(count: number): readonly PutOperation<string>[] {

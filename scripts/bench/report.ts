@@ -1,5 +1,7 @@
 import { cpus, totalmem } from 'node:os';
 import { tableText } from '../../cli/table.js';
+import type { FanOutResult } from './fan-out.js';
+import { fanOutFigures } from './fan-out-figures.js';
 import {
   spreadOf,
   type Figure,
@@ -20,9 +22,10 @@ export interface Results {
   readonly raw?: RawResult;
   readonly memory?: MemoryResult;
   readonly security?: SecurityResult;
+  readonly fanOut?: FanOutResult;
 }
 
-export function figuresOf({ throughput, latency, raw, memory, security }: Results): readonly Figure[] {
+export function figuresOf({ throughput, latency, raw, memory, security, fanOut }: Results): readonly Figure[] {
   const figures: Figure[] = [];
   if (throughput !== undefined) {
     figures.push({
@@ -83,13 +86,14 @@ export function figuresOf({ throughput, latency, raw, memory, security }: Result
   }
   if (memory !== undefined) figures.push(...memoryFigures(memory));
   if (security !== undefined) figures.push(...securityFigures(security));
+  if (fanOut !== undefined) figures.push(...fanOutFigures(fanOut));
   return figures;
 }
 
 export function figuresText(figures: readonly Figure[]): string {
   const rows = figures.map(({ name, unit, spread, target, note }) => {
     const shown = (value: number): string => numberText(value, unit);
-    const single = unit === 'ratio';
+    const single = unit === 'ratio' || spread.min === spread.max;
     const verdict =
       target === undefined ? '' : `${isMet(spread.median, target) ? '✓' : '✗'} ${target.kind} ${shown(target.value)}`;
     return [
@@ -97,7 +101,7 @@ export function figuresText(figures: readonly Figure[]): string {
       single ? '' : shown(spread.min),
       shown(spread.median),
       single ? '' : shown(spread.max),
-      single ? '' : unit,
+      unit === 'ratio' ? '' : unit,
       [verdict, note ?? ''].filter((part) => part !== '').join(' · '),
     ];
   });
@@ -165,7 +169,8 @@ function isMet(value: number, target: NonNullable<Figure['target']>): boolean {
 }
 
 function numberText(value: number, unit: Figure['unit']): string {
-  return unit === 'ratio' ? value.toFixed(2) : Math.round(value).toLocaleString('en');
+  // Below a hundred the fractions count.
+  return unit === 'ratio' || Math.abs(value) < 100 ? value.toFixed(2) : Math.round(value).toLocaleString('en');
 }
 
 function mebibytes(bytes: number): string {

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { Answer, Ask, Latencies, Sample, Tasks } from './tasks.js';
+import type { Answer, Ask, Cpu, Latencies, Sample, Tasks } from './tasks.js';
 
 type Handlers<Table extends Tasks<Table>> = {
   readonly [Name in keyof Table]: (ask: Ask<Table, Name>) => Promise<Answer<Table, Name>> | Answer<Table, Name>;
@@ -20,8 +20,14 @@ export function serve<Table extends Tasks<Table>>(handlers: Handlers<Table>): vo
 }
 
 export function cpuUs(): number {
+  const { userUs, systemUs } = cpu();
+  return userUs + systemUs;
+}
+
+/** As the operating system counts it. */
+export function cpu(): Cpu {
   const { user, system } = process.cpuUsage();
-  return user + system;
+  return { userUs: user, systemUs: system };
 }
 
 /** After a collection where the process allows one (`--expose-gc`), so that only what is held counts. */

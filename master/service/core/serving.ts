@@ -1,4 +1,4 @@
-import type { Delta, Epoch, Peer } from '../../../shared/protocol/kernel/ids.js';
+import type { Delta, Epoch, Peer, RoundId } from '../../../shared/protocol/kernel/ids.js';
 import { compareEpochs, sameEpoch, sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { digestOf } from '../../../shared/protocol/kernel/digest.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
@@ -141,14 +141,23 @@ export class Serving {
       this.context.send(from, { kind: 'resolution', round: inquiry.round, to: inquiry.to, outcome });
   }
 
-  /** A status that shows a settled round as prepared is as good as an inquiry. */
-  onPrepared(from: Peer, prepared: readonly PreparedRef[]): void {
+  /**
+   * A status that shows a settled round as prepared is as good as an inquiry, unless its answer is on its way already:
+   * a commit that is repeated to this member, or an abort that the heartbeats repeat. A status often crosses with them, and
+   * an answer to each would cost the master a packet for each slave and change.
+   */
+  onPrepared(from: Peer, prepared: readonly PreparedRef[], isCommitRepeated: boolean): void {
     for (const { round, from: prior, to } of prepared) {
       const outcome = this.#outcomeOf({ round, to });
       if (outcome === 'unknown') this.#remember({ round, from: prior, to });
-      if (outcome !== null && outcome !== 'unknown')
-        this.context.send(from, { kind: 'resolution', round, to, outcome });
+      if (outcome === null || outcome === 'unknown') continue;
+      const isTold = outcome === 'committed' ? isCommitRepeated : this.#isInHeartbeats(round);
+      if (!isTold) this.context.send(from, { kind: 'resolution', round, to, outcome });
     }
+  }
+
+  #isInHeartbeats(round: RoundId): boolean {
+    return this.rounds.recent.some((decision) => sameRound(decision.round, round));
   }
 
   /**
