@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { errorText } from '../shared/protocol/kernel/errors.js';
+import { measureCatchUp } from './bench/catch-up.js';
 import { measureFanOut } from './bench/fan-out.js';
 import { compileForBench } from './bench/compile.js';
 import { BenchGroup, benchKeys, RawGroup, type BenchOptions } from './bench/group.js';
@@ -30,7 +31,7 @@ import { workload } from './bench/tasks.js';
 const parts = ['throughput', 'latency', 'raw', 'memory', 'security'] as const;
 type Part = (typeof parts)[number];
 /** Only when asked for: they take minutes. */
-const largeParts = ['fan-out'] as const;
+const largeParts = ['fan-out', 'catch-up'] as const;
 type LargePart = (typeof largeParts)[number];
 /** Only when asked for: it takes minutes, and other products. */
 const peersPart = 'peers';
@@ -39,6 +40,7 @@ interface Flags {
   readonly seconds: number;
   readonly updates: number;
   readonly slaves: readonly number[];
+  readonly keys: number;
   readonly json?: true;
   readonly strict?: true;
   readonly profile?: string;
@@ -54,10 +56,14 @@ const command = new Command('bench')
   .addOption(new Option('--seconds <n>', 'of each repeat').default(3).argParser(within(0.1, 60)))
   .addOption(new Option('--updates <n>', 'of the memory run').default(3_000_000).argParser(within(10_000, 100_000_000)))
   .addOption(
-    new Option('--slaves <list>', 'sizes of the groups of the fan-out run')
+    new Option(
+      '--slaves <list>',
+      'sizes of the groups of the fan-out run; the last one comes at once in the catch-up run',
+    )
       .default([1, 3, 30, 100])
       .argParser(groupSizes),
   )
+  .addOption(new Option('--keys <n>', 'of the catch-up run').default(1_000_000).argParser(within(1000, 10_000_000)))
   .option('--json', 'print one JSON document, and nothing else')
   .option('--strict', `exit with ${exitOfMissedTarget} when a figure misses its target`)
   .option('--profile <folder>', 'write a CPU profile of each process there')
@@ -122,8 +128,12 @@ async function runPeers(flags: Flags): Promise<number> {
 async function measure(
   part: Part | LargePart,
   options: BenchOptions,
-  { seconds, updates, slaves }: Flags,
+  { seconds, updates, slaves, keys }: Flags,
 ): Promise<Results> {
+  if (part === 'catch-up') {
+    const many = slaves.at(-1) ?? 100;
+    return { catchUp: await measureCatchUp(options, { keys, slaves: many, seconds, say: progress }) };
+  }
   if (part === 'fan-out') return { fanOut: await measureFanOut(options, { seconds, groups: slaves, say: progress }) };
   if (part === 'raw') {
     const raw = await RawGroup.start(options);

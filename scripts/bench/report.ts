@@ -1,5 +1,6 @@
 import { cpus, totalmem } from 'node:os';
 import { tableText } from '../../cli/table.js';
+import { catchUpFigures, type CatchUpResult } from './catch-up.js';
 import type { FanOutResult } from './fan-out.js';
 import { fanOutFigures } from './fan-out-figures.js';
 import {
@@ -23,9 +24,10 @@ export interface Results {
   readonly memory?: MemoryResult;
   readonly security?: SecurityResult;
   readonly fanOut?: FanOutResult;
+  readonly catchUp?: CatchUpResult;
 }
 
-export function figuresOf({ throughput, latency, raw, memory, security, fanOut }: Results): readonly Figure[] {
+export function figuresOf({ throughput, latency, raw, memory, security, fanOut, catchUp }: Results): readonly Figure[] {
   const figures: Figure[] = [];
   if (throughput !== undefined) {
     figures.push({
@@ -87,6 +89,7 @@ export function figuresOf({ throughput, latency, raw, memory, security, fanOut }
   if (memory !== undefined) figures.push(...memoryFigures(memory));
   if (security !== undefined) figures.push(...securityFigures(security));
   if (fanOut !== undefined) figures.push(...fanOutFigures(fanOut));
+  if (catchUp !== undefined) figures.push(...catchUpFigures(catchUp));
   return figures;
 }
 

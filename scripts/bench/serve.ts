@@ -54,7 +54,7 @@ export async function timeEach(seconds: number, work: () => Promise<void>, most 
   return { count, p50Us: percentileUs(sorted, 0.5), p99Us: percentileUs(sorted, 0.99) };
 }
 
-function percentileUs(sorted: Float64Array, share: number): number {
+export function percentileUs(sorted: Float64Array, share: number): number {
   const at = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   return Math.round(at * 1000);
 }

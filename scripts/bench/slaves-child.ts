@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { keyValue, Slave, type SlaveKeyValue } from '../../slave/index.js';
+import { MemoryWatch } from './peak-memory.js';
 import { sampleMemory, serve } from './serve.js';
 import { workload, type SlavesTasks } from './tasks.js';
 
@@ -8,7 +10,11 @@ interface Opened {
   readonly data: SlaveKeyValue<string>;
 }
 
+/** A copy appears all at once. */
+const pollMs = 5;
+
 let all: readonly Opened[] = [];
+let watch: MemoryWatch | null = null;
 
 serve<SlavesTasks>({
   async open({ names, folder, group }) {
@@ -20,7 +26,23 @@ serve<SlavesTasks>({
     await Promise.all(all.map(({ data }) => data.reached(version, { timeoutMs })));
     return null;
   },
+  async filled({ keys, timeoutMs }) {
+    const endMs = performance.now() + timeoutMs;
+    while (!all.every(({ data }) => data.size >= keys)) {
+      if (performance.now() > endMs) throw new Error(`not all copies have ${keys} keys within ${timeoutMs} ms`);
+      await pause(pollMs);
+    }
+    return null;
+  },
   memory: () => sampleMemory(),
+  watchMemory() {
+    watch = new MemoryWatch();
+    return null;
+  },
+  peakMemory() {
+    if (watch === null) throw new Error('the memory is not watched');
+    return watch.end();
+  },
   account: () => ({
     digests: [...new Set(all.map(({ data }) => data.stateDigest()))],
     datagramsSent: sum(({ slave }) => (slave.status().counters as { readonly datagramsSent: number }).datagramsSent),

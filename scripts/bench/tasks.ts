@@ -39,6 +39,16 @@ export interface MasterTasks {
   memory: { readonly ask: null; readonly answer: Sample };
   /** What went through the sockets since the last time, and the digest of the state. */
   account: { readonly ask: null; readonly answer: Account };
+  /** Puts so many keys once, in batches, with whoever is there to vote. */
+  load: {
+    readonly ask: { readonly keys: number; readonly slaves: number };
+    readonly answer: { readonly version: number };
+  };
+  /** Begins to change one of the keys after another, a few each second, until `endLive`. */
+  beginLive: { readonly ask: { readonly keys: number; readonly perSecond: number }; readonly answer: null };
+  endLive: { readonly ask: null; readonly answer: LiveChanges };
+  watchMemory: { readonly ask: null; readonly answer: null };
+  peakMemory: { readonly ask: null; readonly answer: MemoryPeak };
   /** What left so far and what it cost, without what takes time to work out. */
   sent: { readonly ask: null; readonly answer: Sent };
 }
@@ -83,6 +93,22 @@ export interface SlaveTasks {
   };
 }
 
+export interface LiveChanges {
+  readonly committed: number;
+  readonly aborted: number;
+  readonly version: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+export interface MemoryPeak {
+  /** After a collection, before and after. */
+  readonly start: Sample;
+  readonly end: Sample;
+  readonly peakRssBytes: number;
+  readonly peakExternalBytes: number;
+}
+
 /** Several slaves in one process, each with its own sockets and store. */
 export interface SlavesTasks {
   open: {
@@ -91,7 +117,11 @@ export interface SlavesTasks {
   };
   /** Answers when every copy of this process exposes the version. */
   reached: { readonly ask: { readonly version: number; readonly timeoutMs: number }; readonly answer: null };
+  /** Answers when every copy of this process has this many keys. */
+  filled: { readonly ask: { readonly keys: number; readonly timeoutMs: number }; readonly answer: null };
   memory: { readonly ask: null; readonly answer: Sample };
+  watchMemory: { readonly ask: null; readonly answer: null };
+  peakMemory: { readonly ask: null; readonly answer: MemoryPeak };
   /** Of all slaves of this process: the distinct digests, and their counters added up. */
   account: { readonly ask: null; readonly answer: SlavesAccount };
 }

@@ -167,6 +167,13 @@ export class CatchUp {
     const expected = fetch !== null || (this.#request !== null && this.#request.id === offer.request);
     if (!expected) return;
     if (offer.mode === 'snapshot' && !this.#mayInstall()) return;
+    // G5: a stream that others share may end a little before the newest state, but never before this copy.
+    if (
+      offer.mode === 'snapshot' &&
+      this.diverged === null &&
+      versionOf(offer.to) < versionOf(this.participant.planned)
+    )
+      return;
     const token = this.context.token();
     this.#transfer = {
       token,
