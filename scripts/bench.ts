@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { errorText } from '../shared/protocol/kernel/errors.js';
 import { measureCatchUp } from './bench/catch-up.js';
+import { measureMassStart, type MassStart } from './bench/mass-start.js';
 import { measureFanOut } from './bench/fan-out.js';
 import { compileForBench } from './bench/compile.js';
 import { BenchGroup, benchKeys, RawGroup, type BenchOptions } from './bench/group.js';
@@ -31,7 +32,7 @@ import { workload } from './bench/tasks.js';
 const parts = ['throughput', 'latency', 'raw', 'memory', 'security'] as const;
 type Part = (typeof parts)[number];
 /** Only when asked for: they take minutes. */
-const largeParts = ['fan-out', 'catch-up'] as const;
+const largeParts = ['fan-out', 'catch-up', 'mass-start'] as const;
 type LargePart = (typeof largeParts)[number];
 /** Only when asked for: it takes minutes, and other products. */
 const peersPart = 'peers';
@@ -39,7 +40,7 @@ const peersPart = 'peers';
 interface Flags {
   readonly seconds: number;
   readonly updates: number;
-  readonly slaves: readonly number[];
+  readonly slaves?: readonly number[];
   readonly keys: number;
   readonly json?: true;
   readonly strict?: true;
@@ -58,10 +59,8 @@ const command = new Command('bench')
   .addOption(
     new Option(
       '--slaves <list>',
-      'sizes of the groups of the fan-out run; the last one comes at once in the catch-up run',
-    )
-      .default([1, 3, 30, 100])
-      .argParser(groupSizes),
+      'sizes of groups, such as 1,3,30,100 (fan-out), 100,1000 (mass-start), 100 (at once, catch-up)',
+    ).argParser(groupSizes),
   )
   .addOption(new Option('--keys <n>', 'of the catch-up run').default(1_000_000).argParser(within(1000, 10_000_000)))
   .option('--json', 'print one JSON document, and nothing else')
@@ -130,11 +129,17 @@ async function measure(
   options: BenchOptions,
   { seconds, updates, slaves, keys }: Flags,
 ): Promise<Results> {
+  if (part === 'mass-start') {
+    const massStart: MassStart[] = [];
+    for (const size of slaves ?? [100, 1000]) massStart.push(await measureMassStart(size));
+    return { massStart };
+  }
   if (part === 'catch-up') {
-    const many = slaves.at(-1) ?? 100;
+    const many = slaves?.at(-1) ?? 100;
     return { catchUp: await measureCatchUp(options, { keys, slaves: many, seconds, say: progress }) };
   }
-  if (part === 'fan-out') return { fanOut: await measureFanOut(options, { seconds, groups: slaves, say: progress }) };
+  if (part === 'fan-out')
+    return { fanOut: await measureFanOut(options, { seconds, groups: slaves ?? [1, 3, 30, 100], say: progress }) };
   if (part === 'raw') {
     const raw = await RawGroup.start(options);
     const result = await measureRaw(raw, seconds);

@@ -29,9 +29,13 @@ export interface CatchUpResult {
   readonly idle: LiveChanges;
   /** One empty slave to the large state, again and again. */
   readonly one: readonly CatchUpRun[];
-  /** Many at once to a smaller one. */
-  readonly many: CatchUpRun;
+  /** Many at once to a smaller one: by a snapshot, since the history is short, and by deltas. */
+  readonly manyBySnapshot: CatchUpRun;
+  readonly manyByDeltas: CatchUpRun;
 }
+
+/** Too short for the smallest state that is measured. */
+const shortHistoryBytes = 16 * 1024;
 
 export async function measureCatchUp(
   options: BenchOptions,
@@ -50,15 +54,24 @@ export async function measureCatchUp(
   await large.end();
   const fewer = Math.max(1, Math.floor(keys / 50));
   say(`catch-up: ${fewer} keys to ${slaves} empty slaves at once`);
-  const small = await withOneCopy(options, fewer);
-  const many = await join(small, fewer, slaves);
-  await small.end();
-  return { idle, one, many };
+  const many: CatchUpRun[] = [];
+  for (const settings of [{ historyBytes: shortHistoryBytes }, {}]) {
+    const small = await withOneCopy(options, fewer, settings);
+    many.push(await join(small, fewer, slaves));
+    await small.end();
+  }
+  const [manyBySnapshot, manyByDeltas] = many;
+  if (manyBySnapshot === undefined || manyByDeltas === undefined) throw new Error('a run is missing');
+  return { idle, one, manyBySnapshot, manyByDeltas };
 }
 
 /** A master with its state, and a slave that votes. */
-async function withOneCopy(options: BenchOptions, keys: number): Promise<LargeGroup> {
-  const group = await LargeGroup.start(options);
+async function withOneCopy(
+  options: BenchOptions,
+  keys: number,
+  settings: { readonly historyBytes?: number } = {},
+): Promise<LargeGroup> {
+  const group = await LargeGroup.start(options, settings);
   await group.add(1);
   const { version } = await group.master.ask('load', { keys, slaves: 1 });
   await group.reached(version);
@@ -98,11 +111,12 @@ async function join(group: LargeGroup, keys: number, slaves: number): Promise<Ca
 const entryBytes = workload.valueBytes + 'key-00000000'.length;
 const mebibyte = 1024 ** 2;
 
-export function catchUpFigures({ idle, one, many }: CatchUpResult): readonly Figure[] {
+export function catchUpFigures({ idle, one, manyBySnapshot, manyByDeltas }: CatchUpResult): readonly Figure[] {
   const idleP99 = idle.p99Us;
   return [
     ...runFigures('an empty slave', one),
-    ...runFigures(`${many.slaves} empty slaves at once, in all`, [many]),
+    ...runFigures(`${manyBySnapshot.slaves} empty slaves at once by snapshot, in all`, [manyBySnapshot]),
+    ...runFigures(`${manyByDeltas.slaves} empty slaves at once by deltas, in all`, [manyByDeltas]),
     { name: 'a live change when idle: p50', unit: 'µs', spread: spreadOf([idle.p50Us]) },
     { name: '… p99', unit: 'µs', spread: spreadOf([idleP99]) },
     {
@@ -129,7 +143,7 @@ function runFigures(name: string, runs: readonly CatchUpRun[]): readonly Figure[
   if (run === undefined) return [];
   const live = runs.reduce((sum, each) => sum + each.live.committed, 0);
   const aborted = runs.reduce((sum, each) => sum + each.live.aborted, 0);
-  const streams = `${run.snapshots} streams for ${run.slaves}`;
+  const streams = `${run.snapshots} snapshots taken by ${run.slaves}`;
   return [
     {
       name: `${name}: ${run.keys.toLocaleString('en')} keys of ${workload.valueBytes} B`,

@@ -25,11 +25,11 @@ export class LargeGroup {
   }
 
   /** Without a slave yet, and with nothing in it. */
-  static async start(options: BenchOptions): Promise<LargeGroup> {
+  static async start(options: BenchOptions, settings: { readonly historyBytes?: number } = {}): Promise<LargeGroup> {
     const large = new LargeGroup(options);
     large.#group = await freeGroup();
     const store = join(large.#folder, 'master');
-    await large.master.ask('open', { store, group: large.#group, durability: 'memory' });
+    await large.master.ask('open', { store, group: large.#group, durability: 'memory', ...settings });
     return large;
   }
 

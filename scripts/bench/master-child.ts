@@ -14,10 +14,13 @@ let live: Live | null = null;
 let watch: MemoryWatch | null = null;
 
 serve<MasterTasks>({
-  async open({ store, group, durability, keys }) {
+  async open({ store, group, durability, keys, historyBytes }) {
     const secured = keys === undefined ? {} : { keys: { text: keys } };
     master = await Master.open({ store, group, interface: '127.0.0.1', durability, ...secured });
-    data = await master.register(workload.dataSet, keyValue<string>(), { timeoutMs: 10_000 });
+    data = await master.register(workload.dataSet, keyValue<string>(), {
+      timeoutMs: 10_000,
+      ...(historyBytes === undefined ? {} : { historyBytes }),
+    });
     return null;
   },
   async fill({ slaves }) {

@@ -1,6 +1,7 @@
 import { cpus, totalmem } from 'node:os';
 import { tableText } from '../../cli/table.js';
 import { catchUpFigures, type CatchUpResult } from './catch-up.js';
+import { massStartFigures, type MassStart } from './mass-start.js';
 import type { FanOutResult } from './fan-out.js';
 import { fanOutFigures } from './fan-out-figures.js';
 import {
@@ -25,9 +26,19 @@ export interface Results {
   readonly security?: SecurityResult;
   readonly fanOut?: FanOutResult;
   readonly catchUp?: CatchUpResult;
+  readonly massStart?: readonly MassStart[];
 }
 
-export function figuresOf({ throughput, latency, raw, memory, security, fanOut, catchUp }: Results): readonly Figure[] {
+export function figuresOf({
+  throughput,
+  latency,
+  raw,
+  memory,
+  security,
+  fanOut,
+  catchUp,
+  massStart,
+}: Results): readonly Figure[] {
   const figures: Figure[] = [];
   if (throughput !== undefined) {
     figures.push({
@@ -90,6 +101,7 @@ export function figuresOf({ throughput, latency, raw, memory, security, fanOut, 
   if (security !== undefined) figures.push(...securityFigures(security));
   if (fanOut !== undefined) figures.push(...fanOutFigures(fanOut));
   if (catchUp !== undefined) figures.push(...catchUpFigures(catchUp));
+  if (massStart !== undefined) figures.push(...massStartFigures(massStart));
   return figures;
 }
 

@@ -14,6 +14,8 @@ export interface MasterTasks {
       readonly group: string;
       readonly durability: 'memory' | 'disk';
       readonly keys?: string;
+      /** Absent: the product's default. */
+      readonly historyBytes?: number;
     };
     readonly answer: null;
   };

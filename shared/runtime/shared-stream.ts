@@ -22,7 +22,7 @@ export class SharedStream {
   readonly #source: AsyncIterator<Uint8Array>;
   readonly #readers = new Set<Reader>();
   readonly #startedMs: number;
-  #chunks: Uint8Array[] = [];
+  readonly #chunks: Uint8Array[] = [];
   /** The position of the first chunk that is held. */
   #first = 0;
   #heldBytes = 0;
@@ -42,7 +42,7 @@ export class SharedStream {
 
   /** The beginning is there, so that another reader may join. */
   get isJoinable(): boolean {
-    return this.#first === 0 && this.#end?.error == null;
+    return this.#first === 0 && (this.#end?.error ?? null) === null;
   }
 
   get heldBytes(): number {

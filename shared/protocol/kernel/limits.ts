@@ -55,6 +55,13 @@ export const limits = {
   callbackMs: 10_000,
   /** Default deadline of a round. */
   roundTimeoutMs: 2000,
+  /** A join to all: each copy of it reaches everybody. Once a master is heard it goes to that alone, and sooner. */
+  joinMinMs: 100,
+  joinMaxMs: 10_000,
+  /** Votes that arrive together fit into a receive buffer of the usual default, 208 KiB, with room for other datagrams. */
+  promptVoters: 200,
+  /** Beyond them votes are spread, no faster than a master reads them: the spread costs no time that it wouldn't take. */
+  votesPerMs: 50,
   /** Largest group for which a slave asks for repair without a back-off. */
   promptRepairMembers: 8,
   /** Transfers over TCP that the master serves at once. */

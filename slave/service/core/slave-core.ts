@@ -163,6 +163,7 @@ export class SlaveCore {
       return;
     }
     this.#packets.onNewReign();
+    this.#participant.onNewReign();
     this.#catchUp.onNewReign();
     this.#inDoubt.onNewReign();
     this.#onReceived(promised.from, this.#context.promised, promised.message);

@@ -70,7 +70,9 @@ export class Timeline {
    */
   async runUntil(untilMs: number, stop: () => boolean = () => false): Promise<void> {
     await settlePromises();
-    while (this.nextAtMs() <= untilMs && !stop()) {
+    while (this.nextAtMs() <= untilMs) {
+      // Asked once for each event: a condition that is looked at only now and then may say no to a second asking.
+      if (stop()) return;
       this.runNext();
       await settlePromises();
     }
