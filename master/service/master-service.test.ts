@@ -419,20 +419,16 @@ describe('commands at the master service', () => {
       message: { kind: 'commit', round: { epoch, number }, to: change.to, lowestOpenRound: number + 1, acknowledge },
     });
     const settle: MasterEffect = { kind: 'settle', command: 99, result: { kind: 'done' } };
-    const prepare = (fields: {
-      from: Tip | null;
-      round: number;
-      lowestOpenRound: number;
-      to?: Peer;
-    }): MasterEffect => ({
+    const prepare = (fields: { committed: Tip | null; to?: Peer }): MasterEffect => ({
       kind: 'send',
       to: fields.to ?? 'all',
       epoch,
       message: {
         kind: 'prepare',
-        from: fields.from,
-        round: fields.round,
-        lowestOpenRound: fields.lowestOpenRound,
+        from: change.to,
+        round: 5,
+        lowestOpenRound: 5,
+        committed: fields.committed,
         to: { ...change.to, version: 9 as Version },
         content: { kind: 'version' },
         voters: Uint8Array.of(1),
@@ -455,16 +451,15 @@ describe('commands at the master service', () => {
     it('leave it out when the prepare that leaves with it says the same', () => {
       const test = scripted();
       test.emit(commit(4), settle);
-      test.emit(prepare({ from: change.to, round: 5, lowestOpenRound: 5 }));
+      test.emit(prepare({ committed: change.to }));
       test.clock.advance(0);
       expect(sent(test)).toEqual(['prepare']);
       expect(test.datagrams()).toBe(1);
     });
 
     it.each([
-      ['starts elsewhere', { from: null, round: 5, lowestOpenRound: 5 }],
-      ['is of a round above an open one', { from: change.to, round: 6, lowestOpenRound: 5 }],
-      ['goes to one slave only', { from: change.to, round: 5, lowestOpenRound: 5, to: peer('s') }],
+      ['names an earlier state as committed', { committed: null }],
+      ['goes to one slave only', { committed: change.to, to: peer('s') }],
     ])('keep it, and its place before the prepare, when that %s', (_what, fields) => {
       const test = scripted();
       test.emit(commit(4), settle);
@@ -475,7 +470,7 @@ describe('commands at the master service', () => {
     it('keep one whose acknowledgement a caller waits for, and leave out those that a later one implies', () => {
       const test = scripted();
       test.emit(commit(3), settle, commit(4, true), settle);
-      test.emit(prepare({ from: change.to, round: 5, lowestOpenRound: 5 }));
+      test.emit(prepare({ committed: change.to }));
       expect(sent(test)).toEqual(['commit', 'prepare']);
       expect(test.endpoint.sent[0]?.message).toMatchObject({ round: { number: 4 } });
     });

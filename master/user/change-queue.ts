@@ -11,6 +11,7 @@ import type { ChangeRefusal, ConditionFailure } from './key-value-types.js';
 import {
   abortedOutcome,
   addTouched,
+  sameOptions,
   touchedBy,
   touchedByAll,
   type OpenRound,
@@ -179,7 +180,7 @@ export class ChangeQueue {
         const isFull =
           bytes + change.segment.length > bounds.maxGroupBytes ||
           operations + change.operations > bounds.maxGroupOperations;
-        if (isFull || change.optionsKey !== first.optionsKey || change.part !== first.part) break;
+        if (isFull || !sameOptions(change.options, first.options) || change.part !== first.part) break;
       }
       if (change.conditions.length > 0) {
         touched ??= touchedByAll(members);
@@ -203,7 +204,7 @@ export class ChangeQueue {
 
   /** One-phase and two-phase rounds don't overlap: the one would land on top of what may still abort. */
   #isHeldUp(change: WaitingChange): boolean {
-    return this.#rounds.some((round) => !round.decided && round.members[0]?.options.phases !== change.options.phases);
+    return this.#rounds.some((round) => !round.decided && round.members[0]?.phases !== change.phases);
   }
 
   #failConditions(change: WaitingChange, failures: readonly ConditionFailure[]): void {
@@ -259,7 +260,7 @@ export class ChangeQueue {
   }
 
   #replicateOptions(round: OpenRound): ReplicateOptions {
-    const { options } = round.members[0] as WaitingChange;
+    const { options, phases } = round.members[0] as WaitingChange;
     const nowMs = this.#parts.clock.monotonicMs();
     // The first of them to run out of time ends the round: each caller's deadline is definite.
     let timeoutMs = Infinity;
@@ -269,7 +270,7 @@ export class ChangeQueue {
       prior: round.prior,
       delta: round.bytes,
       timeoutMs: Math.max(1, timeoutMs),
-      phases: options.phases,
+      phases,
       voters: options.voters,
       commitBy: options.commitBy,
       abortBy: options.abortBy,

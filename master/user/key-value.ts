@@ -39,6 +39,7 @@ export function keyValue<Value>(): MasterKind<MasterKeyValue<Value>> {
 
 /** A decision on its way to the disk. */
 interface Deciding {
+  readonly version: number;
   readonly columns: Columns;
   readonly keyed: readonly WaitingChange[];
 }
@@ -52,7 +53,8 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
   readonly #state: KeyValueState<Value>;
   readonly #outcomes: RememberedOutcomes;
   readonly #context: MasterKindContext;
-  readonly #deciding = new Map<number, Deciding>();
+  /** Oldest first; few. */
+  readonly #deciding: Deciding[] = [];
   /** Null until the handle is made. */
   queue: ChangeQueue | null = null;
 
@@ -135,7 +137,7 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
     const members = this.queue?.undecided(change.to.version)?.members ?? [];
     const keyed = members.filter((member) => member.options.idempotencyKey !== undefined);
     const columns = columnsOf(change, members);
-    this.#deciding.set(change.to.version, { columns, keyed });
+    this.#deciding.push({ version: change.to.version, columns, keyed });
     if (!this.#onDisk) return;
     this.#store(transaction, change, columns);
     for (const { options, operations } of keyed) {
@@ -144,12 +146,17 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
   }
 
   #expose(change: Delta): void {
-    const { columns, keyed } = this.#deciding.get(change.to.version) ?? { columns: decoded(change), keyed: [] };
-    this.#deciding.delete(change.to.version);
+    const { columns, keyed } = this.#takeDeciding(change.to.version) ?? { columns: decoded(change), keyed: [] };
     this.#state.apply(columns, change.to, change.from === null);
     for (const { options, operations } of keyed)
       this.#outcomes.decided(options.idempotencyKey ?? '', change.to, { operations, durable: this.#onDisk });
     this.queue?.decided(change.to.version);
+  }
+
+  #takeDeciding(version: number): Deciding | undefined {
+    const place = this.#deciding.findIndex((deciding) => deciding.version === version);
+    // Those before it were written and never exposed: their write failed.
+    return place < 0 ? undefined : this.#deciding.splice(0, place + 1).at(-1);
   }
 
   #store(transaction: StoreTransaction, change: Delta, columns: Columns): void {
@@ -235,7 +242,7 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
       const text = `the change has ${segment.length} bytes, and ${limits.maxChangeBytes} are the limit; make several of it`;
       throw new LockstepError('change-too-large', text);
     }
-    return this.#submit({ ...checked, segment }, options);
+    return this.#submit(checked, segment, options);
   }
 
   outcomeOf(idempotencyKey: string): ChangeOutcome | 'pending' | undefined {
@@ -249,7 +256,7 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
   }
 
   /** Starts at once when nothing is in flight. */
-  #submit(checked: CheckedChange & { readonly segment: Uint8Array }, options: ChangeOptions): Promise<ChangeOutcome> {
+  #submit(checked: CheckedChange, segment: Uint8Array, options: ChangeOptions): Promise<ChangeOutcome> {
     const { outcomes, context } = this.#parts;
     const { idempotencyKey, signal } = options;
     const timeoutMs = options.timeoutMs ?? context.defaults.timeoutMs ?? limits.roundTimeoutMs;
@@ -259,11 +266,14 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
     return new Promise((resolve, reject) => {
       const ended = (): void => signal?.removeEventListener('abort', cancel);
       const change: WaitingChange = {
-        ...checked,
+        columns: checked.columns,
+        conditions: checked.conditions,
+        immutable: checked.immutable,
+        segment,
         order: this.#order,
         operations: checked.columns.keys.length,
-        options: { ...options, phases },
-        optionsKey: optionsKey(options),
+        phases,
+        options: asGiven(options),
         submittedMs,
         deadlineMs: submittedMs + timeoutMs,
         part: null,
@@ -310,9 +320,18 @@ async function* streamed(entries: Iterable<Entry<unknown>>): AsyncGenerator<Uint
   yield* encodeSnapshot(entries);
 }
 
-function optionsKey(options: ChangeOptions): string {
-  const { phases, timeoutMs, voters, commitBy, abortBy, wait } = options;
-  return `${phases ?? ''}|${timeoutMs ?? ''}|${voters ?? ''}|${commitBy ?? ''}|${abortBy ?? ''}|${wait ?? ''}`;
+/** As they are now: the caller may go on to use the object for its next change. */
+function asGiven({
+  phases,
+  timeoutMs,
+  voters,
+  commitBy,
+  abortBy,
+  wait,
+  idempotencyKey,
+  signal,
+}: ChangeOptions): ChangeOptions {
+  return { phases, timeoutMs, voters, commitBy, abortBy, wait, idempotencyKey, signal };
 }
 
 function checkOptions(options: ChangeOptions): void {

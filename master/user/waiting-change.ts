@@ -8,9 +8,8 @@ export interface WaitingChange extends CheckedChange {
   /** Encoded once; rounds are put together of segments. */
   readonly segment: Uint8Array;
   readonly operations: number;
+  readonly phases: NonNullable<ChangeOptions['phases']>;
   readonly options: ChangeOptions;
-  /** Changes share a round only when these are equal. */
-  readonly optionsKey: string;
   readonly submittedMs: number;
   readonly deadlineMs: number;
   /** Halves of a round that was refused without names go again apart: only with changes of the same number. */
@@ -31,6 +30,18 @@ export interface OpenRound {
   touched: ReadonlyMap<string, boolean> | null;
   /** Decided and exposed; its callers may still wait for `exposed`. */
   decided: boolean;
+}
+
+/** Changes share a round only when they ask for the same kind of round. */
+export function sameOptions(a: ChangeOptions, b: ChangeOptions): boolean {
+  return (
+    a.phases === b.phases &&
+    a.timeoutMs === b.timeoutMs &&
+    a.voters === b.voters &&
+    a.commitBy === b.commitBy &&
+    a.abortBy === b.abortBy &&
+    a.wait === b.wait
+  );
 }
 
 /** What keys a change leaves behind, into `touched`. */

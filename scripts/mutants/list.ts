@@ -315,14 +315,14 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: delivery,
-        find: "message.kind === 'prepare' && message.round === message.lowestOpenRound && sameTip",
-        replace: "message.kind === 'prepare' && sameTip",
+        find: "message.kind === 'prepare' && sameTip(message.committed, commit.to)",
+        replace: "message.kind === 'prepare'",
       },
     ],
     caughtBy: {
       kind: 'test',
       file: 'master/service/master-service.test.ts',
-      title: 'keep it, and its place before the prepare, when that is of a round above an open one',
+      title: 'keep it, and its place before the prepare, when that names an earlier state as committed',
     },
   },
   {
@@ -445,7 +445,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: reign,
-        find: "} else this.context.timers.setEarlier('status', this.context.nowMs + limits.acknowledgeMs);",
+        find: "} else this.context.timers.setEarlier('acknowledgement', this.context.nowMs + limits.acknowledgeMs);",
         replace: '}',
       },
     ],

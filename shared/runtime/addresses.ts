@@ -23,15 +23,29 @@ export function formatAddress(host: string, port: number): Address {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Addresses already taken apart: peers send from few of them, and send much. Bounded; a full one starts anew. */
+/**
+ * Addresses already taken apart, and put together: peers send from few of them, and send much. Bounded; a full one starts
+ * anew.
+ */
 export class AddressCache {
   readonly #known = new Map<string, HostPort>();
+  /** The newest address of each port: the same text each time, which compares by its place in memory. */
+  readonly #byPort = new Map<number, { readonly host: string; readonly address: Address }>();
   readonly #family: 4 | 6;
   readonly #bound: number;
 
   constructor(options: { readonly family: 4 | 6; readonly bound: number }) {
     this.#family = options.family;
     this.#bound = options.bound;
+  }
+
+  format(host: string, port: number): Address {
+    const known = this.#byPort.get(port);
+    if (known?.host === host) return known.address;
+    const address = formatAddress(host, port);
+    if (this.#byPort.size >= this.#bound) this.#byPort.clear();
+    this.#byPort.set(port, { host, address });
+    return address;
   }
 
   /** Null when `address` is no literal address of this family with a port to send to. */

@@ -109,12 +109,15 @@ export class Driver<Input, Effect> implements Participant {
     try {
       const before = this.#hooks.before?.(nowMs) ?? null;
       if (before !== null) this.#inputs.unshift(before);
+      // The first input is of this moment; effects may take a while.
+      let stepMs = nowMs;
       while (this.#inputs.length > 0) {
         const inputs = this.#inputs;
         this.#inputs = [];
         for (const input of inputs) {
-          this.#step(machine, input);
+          this.#step(machine, input, stepMs);
           if (this.#ended) return;
+          stepMs = this.#node.nowMs();
         }
       }
     } finally {
@@ -123,8 +126,7 @@ export class Driver<Input, Effect> implements Participant {
     this.#hooks.settled?.(nowMs);
   }
 
-  #step(machine: Machine<Input, Effect>, input: Input): void {
-    const stepMs = this.#node.nowMs();
+  #step(machine: Machine<Input, Effect>, input: Input, stepMs: number): void {
     for (const effect of machine.step(input, stepMs)) {
       this.#hooks.execute(effect, stepMs);
       if (this.#ended) return;

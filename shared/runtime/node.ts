@@ -67,8 +67,9 @@ export class Node {
   readonly #endpoint: PacketEndpoint;
   readonly #participants = new Map<string, Participant>();
   readonly #wakes = new Map<Participant, number>();
-  readonly #touched = new Set<Participant>();
-  #queue: ((nowMs: number) => void)[] = [];
+  /** Few in a turn, nearly always one: a list costs less than a set. */
+  readonly #touched: Participant[] = [];
+  readonly #queue: ((nowMs: number) => void)[] = [];
   #pumping = false;
   #unsent = false;
   #lingering = false;
@@ -120,7 +121,8 @@ export class Node {
     if (participant === undefined) return;
     this.#participants.delete(dataSet);
     this.#wakes.delete(participant);
-    this.#touched.delete(participant);
+    const place = this.#touched.indexOf(participant);
+    if (place >= 0) this.#touched.splice(place, 1);
   }
 
   /** Queues a message; it leaves at the end of this turn, or a little later when somebody asked it to `linger`. */
@@ -150,15 +152,15 @@ export class Node {
     for (let last = this.#leaving.pop(); last !== undefined; last = this.#leaving.pop()) last();
     if (!this.#unsent) return;
     this.#unsent = false;
-    for (const datagram of this.#endpoint.takeDatagrams(this.nowMs())) {
-      this.ports.transport.send(datagram.bytes, datagram.to);
-    }
+    const datagrams = this.#endpoint.takeDatagrams(this.nowMs());
+    if (datagrams.length === 0) return;
+    for (const datagram of datagrams) this.ports.transport.send(datagram.bytes, datagram.to);
     this.#endpoint.datagramsLeft?.(this.nowMs());
   }
 
   /** The participant's next deadline may have moved: asked again at the end of this turn. */
   touch(participant: Participant): void {
-    this.#touched.add(participant);
+    if (!this.#touched.includes(participant)) this.#touched.push(participant);
   }
 
   /** Runs `work` now, or after what is running; then sends, then sets the timer. Nothing happens after `stop`. */
@@ -174,7 +176,7 @@ export class Node {
       throw error;
     } finally {
       this.#pumping = false;
-      this.#queue = [];
+      this.#queue.length = 0;
     }
   }
 
@@ -183,10 +185,10 @@ export class Node {
     this.#stopped = true;
     this.#disarm?.();
     this.#disarm = null;
-    this.#queue = [];
+    this.#queue.length = 0;
     this.#participants.clear();
     this.#wakes.clear();
-    this.#touched.clear();
+    this.#touched.length = 0;
   }
 
   /** A node that is wrong stops before it spreads it; the error goes on to whoever runs the process. */
@@ -204,7 +206,7 @@ export class Node {
   #pump(): void {
     const wasLingering = this.#lingering;
     for (let index = 0; index < this.#queue.length && !this.#stopped; index += 1) this.#queue[index]?.(this.nowMs());
-    this.#queue = [];
+    this.#queue.length = 0;
     if (this.#stopped) return;
     if (!this.#lingering || wasLingering) this.flush();
     this.#arm();
@@ -220,7 +222,7 @@ export class Node {
         this.#unrouted += 1;
         continue;
       }
-      this.#touched.add(participant);
+      this.touch(participant);
       participant.onMessage(envelope, nowMs);
     }
   }
@@ -232,7 +234,7 @@ export class Node {
     }
     for (const [participant, wakeMs] of [...this.#wakes]) {
       if (wakeMs > nowMs || !this.#wakes.has(participant)) continue;
-      this.#touched.add(participant);
+      this.touch(participant);
       participant.onTick(nowMs);
     }
   }
@@ -246,7 +248,7 @@ export class Node {
       this.#wakes.set(participant, wakeMs);
       if (wakeMs < soonestMs) soonestMs = wakeMs;
     }
-    this.#touched.clear();
+    this.#touched.length = 0;
     if (soonestMs < this.#armedMs) this.#setTimer(soonestMs);
   }
 
@@ -267,7 +269,7 @@ export class Node {
   #rearm(): void {
     let soonestMs = Infinity;
     for (const [participant, wakeMs] of this.#wakes) {
-      if (!this.#touched.has(participant) && wakeMs < soonestMs) soonestMs = wakeMs;
+      if (!this.#touched.includes(participant) && wakeMs < soonestMs) soonestMs = wakeMs;
     }
     if (soonestMs < this.#armedMs) this.#setTimer(soonestMs);
   }

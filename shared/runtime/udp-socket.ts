@@ -209,7 +209,7 @@ export class UdpPort {
     // A multicast comes back to its sender; the port's contract is "to the others".
     if (remote.port === this.own.port && remote.address === this.own.host) return;
     this.#received += 1;
-    const from = formatAddress(remote.address, remote.port);
+    const from = this.#addresses.format(remote.address, remote.port);
     this.#heard?.(from);
     this.#receiver?.(bytes, from);
   };

@@ -82,11 +82,11 @@ export class SlaveService implements SlaveDataSet {
   constructor(parts: SlaveServiceParts) {
     this.name = parts.dataSet;
     this.#parts = parts;
-    this.#wallAheadMs = this.#clockGapMs();
+    this.#wallAheadMs = parts.node.ports.clock.wallMs() - parts.node.nowMs();
     this.#driver = new Driver<SlaveInput, SlaveEffect>(parts.node, parts.dataSet, {
       received: ({ from, epoch, message }) => ({ kind: 'received', from, epoch, message }),
       tick: { kind: 'tick' },
-      before: () => (this.#wasSuspended() ? { kind: 'suspended' } : null),
+      before: (nowMs) => (this.#wasSuspended(nowMs) ? { kind: 'suspended' } : null),
       execute: (effect) => {
         this.#execute(effect);
       },
@@ -126,8 +126,9 @@ export class SlaveService implements SlaveDataSet {
   view(): SlaveView {
     if (this.#core === null) return openingView;
     // A reader may be the first to notice that the machine slept; it must not be told "current" (G12).
-    if (this.#wasSuspended()) this.#driver.submit({ kind: 'suspended' });
-    return this.#core.view(this.#parts.node.nowMs());
+    const nowMs = this.#parts.node.nowMs();
+    if (this.#wasSuspended(nowMs)) this.#driver.submit({ kind: 'suspended' });
+    return this.#core.view(nowMs);
   }
 
   async reached(
@@ -323,16 +324,9 @@ export class SlaveService implements SlaveDataSet {
       throw new LockstepError('closed', `the data set '${this.name}' is closed`);
   }
 
-  #clockGapMs(): number {
-    const { clock } = this.#parts.node.ports;
-    return clock.wallMs() - clock.monotonicMs();
-  }
-
   /** True once per sleep. Slow drift and a clock that is set back are no sleep. */
-  #wasSuspended(): boolean {
-    const { clock } = this.#parts.node.ports;
-    const nowMs = clock.monotonicMs();
-    const gapMs = this.#clockGapMs();
+  #wasSuspended(nowMs: number): boolean {
+    const gapMs = this.#parts.node.ports.clock.wallMs() - nowMs;
     // The base follows the gap only as fast as two clocks may drift apart, so that many short sleeps add up to a long one.
     const driftMs = (nowMs - this.#wallCheckedMs) * limits.clockRateError;
     const jumpedMs = gapMs - this.#wallAheadMs;

@@ -32,13 +32,13 @@ interface Unacknowledged {
 
 /**
  * True when whoever gets `message` learns all that it would from the commit, so that one of the two is enough: a later
- * commit of the reign implies the earlier ones, and a prepare of the lowest open round starts from a committed state.
+ * commit of the reign implies the earlier ones, and a prepare names the newest committed state.
  */
 export function saysCommitOf(message: Message, commit: Message): boolean {
   if (commit.kind !== 'commit' || commit.acknowledge) return false;
   if (message.kind === 'commit')
     return sameEpoch(message.round.epoch, commit.round.epoch) && message.round.number > commit.round.number;
-  return message.kind === 'prepare' && message.round === message.lowestOpenRound && sameTip(message.from, commit.to);
+  return message.kind === 'prepare' && sameTip(message.committed, commit.to);
 }
 
 /**
@@ -119,16 +119,20 @@ export class Delivery {
     this.heartbeats.afterData();
   }
 
+  /** A yes-voter's copy is on this chain, so that the version alone tells which of its states it exposes. */
+  onExposed(member: Member, version: number): void {
+    if (this.#unacknowledged !== null && version >= this.#unacknowledged.message.to.version)
+      this.#noteAcknowledged(this.#unacknowledged, member);
+  }
+
   /** A status acknowledges the state that it shows. */
   onStatus(member: Member): void {
     const tip = member.status?.tip ?? null;
     const distance = this.history.distance(tip);
     if (distance === null) return;
     const pending = this.#unacknowledged;
-    if (pending !== null && distance <= (this.history.distance(pending.message.to) ?? Infinity)) {
-      pending.awaiting.delete(member.slot);
-      if (pending.awaiting.size === 0) this.#unacknowledged = null;
-    }
+    if (pending !== null && distance <= (this.history.distance(pending.message.to) ?? Infinity))
+      this.#noteAcknowledged(pending, member);
     if (this.#waits.length === 0) return;
     for (const wait of this.#waits)
       if (distance <= (this.history.distance(wait.to) ?? Infinity)) wait.awaiting.delete(member.slot);
@@ -139,6 +143,11 @@ export class Delivery {
   repeatsTo(member: Member): boolean {
     const pending = this.#unacknowledged;
     return pending !== null && pending.awaiting.has(member.slot) && this.context.nowMs < pending.untilMs;
+  }
+
+  #noteAcknowledged(pending: Unacknowledged, member: Member): void {
+    pending.awaiting.delete(member.slot);
+    if (pending.awaiting.size === 0) this.#unacknowledged = null;
   }
 
   onMemberGone(member: Member): void {

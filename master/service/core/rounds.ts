@@ -115,6 +115,7 @@ export class Rounds {
     member.lastVote = { version: vote.to.version, yes, reason: vote.reason };
     if (yes) {
       member.held = vote.to;
+      this.delivery.onExposed(member, vote.exposed);
       round.yes.add(member.slot);
       if (round.yes.size === round.voters.size) {
         this.#voteMs = this.#voteMs * 0.875 + (this.context.nowMs - round.startedMs) * 0.125;
@@ -332,6 +333,7 @@ export class Rounds {
       content,
       voters: round.voterBitmap,
       lowestOpenRound: this.lowestOpen,
+      committed: this.history.tip,
     });
   }
 

@@ -3,6 +3,7 @@
  * wake-up does nothing, since the core asks the table what is due.
  */
 export class Timers<Name extends string> {
+  /** Names are few and stay: Infinity is one that isn't set. */
   readonly #deadlines = new Map<Name, number>();
 
   /** Sets or moves a deadline. */
@@ -12,12 +13,11 @@ export class Timers<Name extends string> {
 
   /** Keeps the earlier of the deadline already set and this one. */
   setEarlier(name: Name, atMs: number): void {
-    const current = this.#deadlines.get(name);
-    if (current === undefined || atMs < current) this.#deadlines.set(name, atMs);
+    if (atMs < this.#deadline(name)) this.#deadlines.set(name, atMs);
   }
 
   clear(name: Name): void {
-    this.#deadlines.delete(name);
+    if (this.isSet(name)) this.#deadlines.set(name, Infinity);
   }
 
   clearAll(): void {
@@ -25,14 +25,13 @@ export class Timers<Name extends string> {
   }
 
   isSet(name: Name): boolean {
-    return this.#deadlines.has(name);
+    return this.#deadline(name) !== Infinity;
   }
 
   /** True once per deadline: takes it off the table when it has come. */
   takeDue(name: Name, nowMs: number): boolean {
-    const deadline = this.#deadlines.get(name);
-    if (deadline === undefined || deadline > nowMs) return false;
-    this.#deadlines.delete(name);
+    if (this.#deadline(name) > nowMs) return false;
+    this.#deadlines.set(name, Infinity);
     return true;
   }
 
@@ -41,5 +40,9 @@ export class Timers<Name extends string> {
     let earliest = Infinity;
     for (const deadline of this.#deadlines.values()) if (deadline < earliest) earliest = deadline;
     return earliest;
+  }
+
+  #deadline(name: Name): number {
+    return this.#deadlines.get(name) ?? Infinity;
   }
 }

@@ -327,6 +327,7 @@ describe("a master's word", () => {
       content: { kind: 'change', change: delta(1, 2, bytes) },
       voters: Uint8Array.of(7),
       lowestOpenRound: 1,
+      committed: tip(1),
     };
     const packer = new Packer(seal, 65_507);
     const context = packer.context(dataSet, epoch);

@@ -2,7 +2,7 @@ import { sign, verify } from 'node:crypto';
 import type { Delta } from '../kernel/ids.js';
 import { unreachable } from '../kernel/invariant.js';
 import { bodyOfParts, type Body } from '../wire/body.js';
-import { smallBytes } from '../wire/fields.js';
+import { isSmall } from '../wire/fields.js';
 import { frameContext, signedPartOf, type FrameContext } from '../wire/header.js';
 import type { Message, MessageKind } from '../wire/messages.js';
 import { messageOrdinals } from '../wire/registry.js';
@@ -116,7 +116,7 @@ function coverOf(message: Message, context: FrameContext, process: Uint8Array): 
 }
 
 function largeDeltasOf(message: Message): readonly Delta[] {
-  return deltasOf(message).filter(({ bytes }) => bytes.length >= smallBytes);
+  return deltasOf(message).filter((delta) => !isSmall(delta));
 }
 
 function deltasOf(message: Message): readonly Delta[] {

@@ -156,27 +156,40 @@ export function withinBound(length: number, bound: number, what: string): void {
 }
 
 /** Stands for "the same as the message's own tip" (or "where the step before ends"), to save 50 bytes. */
-const same = 0;
+export const same = 0;
+
+/** Tips that need not be said. */
+export interface ImpliedTips {
+  readonly from?: Tip | null;
+  readonly to?: Tip;
+}
 
 /** Below this a copy costs less than a piece of its own. */
-export const smallBytes = 256;
+export function isSmall(delta: Delta): boolean {
+  return delta.bytes.length < 2048;
+}
 
-/**
- * A delta's array as pieces, its bytes last and uncopied. `implied` are the tips that need not be said.
- */
-export function pushDelta(parts: Uint8Array[], delta: Delta, implied: { from?: Tip | null; to?: Tip }): void {
-  const fields: unknown[] = [
+/** A whole delta as one field: for those that are small. */
+export function deltaField(delta: Delta, implied: ImpliedTips): unknown[] {
+  return [...deltaFields(delta, implied), plainBytes(delta.bytes)];
+}
+
+function deltaFields(delta: Delta, implied: ImpliedTips): unknown[] {
+  return [
     implied.from !== undefined && sameTip(delta.from, implied.from) ? same : tipField(delta.from),
     implied.to !== undefined && sameTip(delta.to, implied.to) ? same : tipField(delta.to),
     idField(delta.digest),
   ];
-  if (delta.bytes.length < smallBytes) {
-    fields.push(plainBytes(delta.bytes));
-    parts.push(packFields(fields));
+}
+
+/** A delta's array as pieces, its bytes last and uncopied unless they are few. */
+export function pushDelta(parts: Uint8Array[], delta: Delta, implied: ImpliedTips): void {
+  if (isSmall(delta)) {
+    parts.push(packFields(deltaField(delta, implied)));
     return;
   }
   // The array is packed with an empty element at its end, which the bin then replaces.
-  fields.push(null);
+  const fields = [...deltaFields(delta, implied), null];
   parts.push(withoutLast(packFields(fields)), binHead(delta.bytes.length), delta.bytes);
 }
 
@@ -293,6 +306,11 @@ export class FieldReader {
     return this.takeNull() ? null : this.tip();
   }
 
+  /** 0 stands for the one that is implied. */
+  tipOrSame(implied: Tip | null): Tip | null {
+    return this.#takeSame() ? implied : this.tipOrNull();
+  }
+
   bitmap(): Uint8Array {
     const bytes = this.bytes();
     return bytes.length > wireLimits.maxBitmapBytes ? this.wrong(nothing) : bytes;
@@ -360,7 +378,7 @@ export class FieldReader {
     const value = this.#take();
     if (!Array.isArray(value) || value.length !== 4) return this.wrong(emptyDelta);
     const inner = new FieldReader(value);
-    const from = implied.from !== undefined && inner.#takeSame() ? implied.from : inner.tipOrNull();
+    const from = implied.from === undefined ? inner.tipOrNull() : inner.tipOrSame(implied.from);
     const to = implied.to !== undefined && inner.#takeSame() ? implied.to : inner.tip();
     const digest = inner.id() as Digest;
     const bytes = inner.bytes();

@@ -175,6 +175,8 @@ export interface Prepare {
   /** Bitmap of the slots whose vote the round needs, fixed when it starts. */
   readonly voters: Uint8Array;
   readonly lowestOpenRound: number;
+  /** The newest committed state when this was sent: with it all below it is committed, which stands for their commits. */
+  readonly committed: Tip | null;
 }
 
 export interface Vote {
@@ -188,6 +190,8 @@ export interface Vote {
   readonly canProcess: boolean;
   /** Why not; empty with a yes. */
   readonly reason: string;
+  /** The version that this copy exposes, 0 for none: with a yes, an acknowledgement of the commits up to it. */
+  readonly exposed: number;
   /** Positions of the refused operations inside the change, when the user layer names them. */
   readonly refused: readonly number[];
 }

@@ -1,10 +1,13 @@
 import { unreachable } from '../kernel/invariant.js';
-import type { Tip } from '../kernel/ids.js';
+import { sameTip, type Tip } from '../kernel/ids.js';
 import { bodyOfFields, bodyOfParts, type Body } from './body.js';
 import {
+  deltaField,
+  isSmall,
   pushDelta,
   pushDeltas,
   roundField,
+  same,
   textField,
   tipField,
   withinBound,
@@ -19,9 +22,11 @@ import { wireLimits } from './wire-limits.js';
 
 /*
  *   announce   = [from tip | nil, to tip, content kind, content]
- *   prepare    = [round number, from tip | nil, to tip, bits of voters, lowest open round, content kind, content]
+ *   prepare    = [round number, from tip | nil, to tip, bits of voters, lowest open round, committed, content kind,
+ *                 content]
+ *     committed = 0 (the same as from) | tip | nil
  *     content  = nil (version) | delta (state, change) | [delta, …] (chain)
- *   vote       = [round, to tip, up to date, can process, reason, [refused position, …]]
+ *   vote       = [round, to tip, up to date, can process, reason, exposed version | 0, [refused position, …]]
  *   commit     = [round, to tip, lowest open round, acknowledge at once]
  *   abort      = [round, to tip, lowest open round]
  *   inquiry    = [round, from tip | nil, to tip]
@@ -38,7 +43,14 @@ export function encodeReplication(message: ReplicationMessage): Body {
     case 'prepare':
       withinBound(message.voters.length, wireLimits.maxBitmapBytes, 'bytes of voters');
       return withContent(
-        [message.round, tipField(message.from), tipField(message.to), message.voters, message.lowestOpenRound],
+        [
+          message.round,
+          tipField(message.from),
+          tipField(message.to),
+          message.voters,
+          message.lowestOpenRound,
+          sameTip(message.committed, message.from) ? same : tipField(message.committed),
+        ],
         message,
       );
     case 'vote':
@@ -48,6 +60,7 @@ export function encodeReplication(message: ReplicationMessage): Body {
         message.upToDate,
         message.canProcess,
         textField(message.reason),
+        message.exposed,
         message.refused.slice(0, wireLimits.maxRefused),
       ]);
     case 'commit':
@@ -74,7 +87,12 @@ export function encodeReplication(message: ReplicationMessage): Body {
 
 function withContent(fields: unknown[], message: Announce | Prepare): Body {
   const { content, from, to } = message;
-  fields.push(wordField(contentKinds, content.kind), null);
+  fields.push(wordField(contentKinds, content.kind));
+  if (content.kind === 'change' && isSmall(content.change)) {
+    fields.push(deltaField(content.change, { from, to }));
+    return bodyOfFields(fields);
+  }
+  fields.push(null);
   if (content.kind === 'version') return bodyOfFields(fields);
   const parts = [withoutLast(packFields(fields))];
   if (content.kind === 'state') pushDelta(parts, content.state, { from, to });
@@ -100,8 +118,9 @@ export function decodeReplication(kind: ReplicationMessage['kind'], fields: Fiel
       const to = fields.tip();
       const voters = fields.bitmap();
       const lowestOpenRound = fields.count();
+      const committed = fields.tipOrSame(from);
       const content = readContent(fields, { from, to });
-      return fields.finish({ kind, round, from, to, content, voters, lowestOpenRound });
+      return fields.finish({ kind, round, from, to, content, voters, lowestOpenRound, committed });
     }
     case 'vote':
       return fields.finish({
@@ -111,6 +130,7 @@ export function decodeReplication(kind: ReplicationMessage['kind'], fields: Fiel
         upToDate: fields.boolean(),
         canProcess: fields.boolean(),
         reason: fields.text(),
+        exposed: fields.count(),
         refused: fields.list({ most: wireLimits.maxRefused, width: 1 }, (position) => position.count()),
       });
     case 'commit':

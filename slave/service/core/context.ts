@@ -7,7 +7,8 @@ import { Timers } from '../../../shared/protocol/kernel/timers.js';
 import type { HealPermission, Message } from '../../../shared/protocol/wire/messages.js';
 import type { SlaveConfig, SlaveEffect, SlaveEvent, Token } from './io.js';
 
-export type SlaveTimer = 'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'commit again';
+export type SlaveTimer =
+  'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again';
 
 /** What the parts of a slave's core share: the facts about the reign, and the way out for effects. */
 export class SlaveContext {
@@ -82,6 +83,8 @@ export class SlaveContext {
 export interface ParticipantListener {
   /** A new state is durable and exposed. */
   onExposed(tip: Tip): void;
+  /** A vote leaves, which tells what is exposed. */
+  onVoted(): void;
   /** A state was named as committed by this reign's master. */
   onCommittedHeardOf(tip: Tip): void;
   /** The copy goes where only an operator said that it should. */

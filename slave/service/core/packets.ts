@@ -83,10 +83,9 @@ export class Packets {
 
   onPrepare(prepare: Prepare): void {
     this.raiseFloor(prepare.lowestOpenRound);
-    // The lowest open round starts from a committed state: what is staged up to there is decided.
-    if (prepare.from !== null && this.#startsAtCommitted(prepare)) {
-      this.catchUp.onCommittedHeardOf(prepare.from);
-      this.participant.onCommitted(prepare.from);
+    if (prepare.committed !== null) {
+      this.catchUp.onCommittedHeardOf(prepare.committed);
+      this.participant.onCommitted(prepare.committed);
     }
     this.#usePrepare(prepare);
   }
@@ -97,7 +96,7 @@ export class Packets {
     if (this.#answerAtOnce(prepare, round)) return;
     const prior = this.#placeOf(prepare);
     if (prior === 'ahead') {
-      this.#onGapBefore(prepare, round);
+      this.#onGapBefore(prepare);
       return;
     }
     const change = this.#changeOf(prepare);
@@ -174,7 +173,7 @@ export class Packets {
   }
 
   /** The copy is behind the round's prior: what lies between comes first, as one delta, or out of the packet's chain. */
-  #onGapBefore(prepare: Prepare, round: RoundId): void {
+  #onGapBefore(prepare: Prepare): void {
     const { content } = prepare;
     if (content.kind === 'chain' && this.participant.staged.length === 0) {
       for (const change of content.changes.slice(0, -1)) {
@@ -183,14 +182,6 @@ export class Packets {
       if (sameTip(prepare.from, this.participant.top)) return this.#usePrepare(prepare);
     }
     this.catchUp.keep(prepare);
-    if (prepare.from !== null && sameEpoch(round.epoch, this.context.promised) && this.#startsAtCommitted(prepare)) {
-      this.catchUp.onCommittedHeardOf(prepare.from);
-    }
-  }
-
-  /** The lowest open round starts from a committed state; the ones above it don't, yet. */
-  #startsAtCommitted(prepare: Prepare): boolean {
-    return prepare.round === prepare.lowestOpenRound;
   }
 
   #changeOf(prepare: Prepare): Delta | 'fetch' | null {

@@ -1,5 +1,5 @@
 import type { Delta, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
-import { roundKey, sameEpoch, sameRound, sameTip, showTip } from '../../../shared/protocol/kernel/ids.js';
+import { roundKey, sameEpoch, sameRound, sameTip, showTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
 import { broken, invariant } from '../../../shared/protocol/kernel/invariant.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import { RoundMap } from '../../../shared/protocol/kernel/round-map.js';
@@ -42,7 +42,7 @@ export class Participant {
     private readonly context: SlaveContext,
     private readonly listener: ParticipantListener,
   ) {
-    this.#votes = new Votes(context);
+    this.#votes = new Votes(context, (vote) => this.#voteLeaves(vote));
     this.work = new WorkQueue(context, {
       mayStart: (task) => this.#mayStart(task),
       onEnded: (task, answer) => this.#onEnded(task, answer),
@@ -183,7 +183,8 @@ export class Participant {
   ): void {
     if (this.context.storeFailed) return;
     const { upToDate, canProcess, reason, refused } = answer;
-    const vote: Vote = { kind: 'vote', round, to, upToDate, canProcess, reason, refused };
+    const exposed = versionOf(this.tip);
+    const vote: Vote = { kind: 'vote', round, to, upToDate, canProcess, reason, exposed, refused };
     const yes = answer.upToDate && answer.canProcess;
     this.lastVote = { version: to.version, yes, reason: answer.reason };
     if (!yes) {
@@ -192,6 +193,13 @@ export class Participant {
     }
     if (yes) this.#votes.send(vote);
     else this.context.sendToMaster(vote);
+  }
+
+  /** What is exposed by now: a vote may have waited. */
+  #voteLeaves(vote: Vote): void {
+    const exposed = versionOf(this.tip);
+    this.context.sendToMaster(vote.exposed === exposed ? vote : { ...vote, exposed });
+    this.listener.onVoted();
   }
 
   /** A snapshot took the place of the copy. */

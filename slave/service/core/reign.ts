@@ -152,7 +152,12 @@ export class Reign {
     if (sameTip(this.#awaited, tip)) {
       this.#awaited = null;
       this.sendStatus();
-    } else this.context.timers.setEarlier('status', this.context.nowMs + limits.acknowledgeMs);
+    } else this.context.timers.setEarlier('acknowledgement', this.context.nowMs + limits.acknowledgeMs);
+  }
+
+  /** The vote acknowledged what is exposed; should it get lost, the master repeats its commit, and a status follows. */
+  onVoted(): void {
+    this.context.timers.clear('acknowledgement');
   }
 
   /** The machine slept, and may have missed what the group replaced. */
@@ -166,6 +171,7 @@ export class Reign {
   sendStatus(): void {
     if (this.context.slot === null || this.context.storeFailed) return;
     this.context.timers.clear('status');
+    this.context.timers.clear('acknowledgement');
     this.#statusSequence += 1;
     this.#statusSentMs.set(this.#statusSequence, this.context.nowMs);
     const account = this.account();
@@ -183,8 +189,9 @@ export class Reign {
   }
 
   onTick(): void {
-    if (this.context.timers.takeDue('status', this.context.nowMs)) this.sendStatus();
-    if (this.context.timers.takeDue('join', this.context.nowMs)) this.#sendJoin();
+    const { timers, nowMs } = this.context;
+    if (timers.takeDue('status', nowMs) || timers.takeDue('acknowledgement', nowMs)) this.sendStatus();
+    if (timers.takeDue('join', nowMs)) this.#sendJoin();
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────

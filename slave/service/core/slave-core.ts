@@ -44,6 +44,7 @@ export class SlaveCore {
     if (recovered.record !== null) context.promised = recovered.record.promised;
     this.#participant = new Participant(context, {
       onExposed: (tip) => this.#onExposed(tip),
+      onVoted: () => this.#reign.onVoted(),
       onCommittedHeardOf: (tip) => this.#catchUp.onCommittedHeardOf(tip),
       onOperatorCommitted: () => this.#catchUp.distrust(),
     });

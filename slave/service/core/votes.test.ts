@@ -10,7 +10,7 @@ const epoch = { number: 1, claimant: 'c'.repeat(32) };
 function voteOn(number: number): Vote {
   const round: RoundId = { epoch, number };
   const to: Tip = { epoch, version: number as Version, chain: 'a'.repeat(32) as Tip['chain'] };
-  return { kind: 'vote', round, to, upToDate: true, canProcess: true, reason: '', refused: [] };
+  return { kind: 'vote', round, to, upToDate: true, canProcess: true, reason: '', exposed: 0, refused: [] };
 }
 
 class Voter {
@@ -30,7 +30,7 @@ class Voter {
     });
     this.context.master = { node: 'm' as NodeId, incarnation };
     this.context.groupSize = groupSize;
-    this.votes = new Votes(this.context);
+    this.votes = new Votes(this.context, (vote) => this.context.sendToMaster(vote));
   }
 
   get sent(): number {

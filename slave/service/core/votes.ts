@@ -12,13 +12,16 @@ import type { SlaveContext } from './context.js';
 export class Votes {
   readonly #waiting = new BoundedMap<string, { readonly vote: Vote; readonly atMs: number }>(limits.maxOpenRounds);
 
-  constructor(private readonly context: SlaveContext) {}
+  constructor(
+    private readonly context: SlaveContext,
+    private readonly leave: (vote: Vote) => void,
+  ) {}
 
   /** G2 is the caller's: the prepared record is durable. */
   send(vote: Vote): void {
     const delayMs = this.#delayMs();
     if (delayMs === 0) {
-      this.context.sendToMaster(vote);
+      this.leave(vote);
       return;
     }
     if (this.#waiting.has(roundKey(vote.round))) return; // the prepare came once more
@@ -37,7 +40,7 @@ export class Votes {
         continue;
       }
       this.#waiting.delete(roundKey(vote.round));
-      if (isAwaited(vote.round)) this.context.sendToMaster(vote);
+      if (isAwaited(vote.round)) this.leave(vote);
     }
   }
 

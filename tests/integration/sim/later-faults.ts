@@ -348,7 +348,6 @@ const tagBytes = 16;
 function ofVersion(bytes: Uint8Array, version: number): Uint8Array {
   const other = Buffer.from(bytes);
   other.writeUInt8(version, versionAt);
-  other.fill(0, tagAt, tagAt + tagBytes);
-  other.writeUInt32BE(crc32(other), tagAt);
+  other.writeUInt32BE(crc32(other.subarray(tagAt + tagBytes), crc32(other.subarray(0, tagAt))), tagAt);
   return other;
 }

@@ -132,6 +132,7 @@ describe('a keyed group (G11)', () => {
     await world.runUntil(() => world.converged, 30_000);
     const tips = [...world.tips];
     const before = recorded.splice(0);
+    await world.run(100); // what was under way has come: a recording that came before it would be the first to be heard
     const toOthers = before.filter(({ toNode }) => toNode !== 's1');
     expect(toOthers.length).toBeGreaterThan(100);
     for (const { toNode, bytes } of toOthers) world.network.inject(toNode, bytes, '10.0.0.66:6');

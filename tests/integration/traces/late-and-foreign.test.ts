@@ -29,7 +29,7 @@ function harmful(open: { readonly from: Tip | null; readonly to: Tip; readonly r
       recentDecisions: [{ round: open.round, to: open.to, outcome: 'aborted' }], heal: 'operator', leaseMs: 60_000, nextInMs: 1, acknowledged: [{ slot: 0, sequence: 1 }],
     },
     { kind: 'announce', from: open.from, to: next.to, content: change },
-    { kind: 'prepare', round: 1000, from: open.from, to: next.to, content: change, voters, lowestOpenRound: 1000 },
+    { kind: 'prepare', round: 1000, from: open.from, to: next.to, content: change, voters, lowestOpenRound: 1000, committed: open.to },
     { kind: 'commit', round: open.round, to: open.to, lowestOpenRound: 1000, acknowledge: false },
     { kind: 'abort', round: open.round, to: open.to, lowestOpenRound: 1000 },
     { kind: 'resolution', round: open.round, to: open.to, outcome: 'aborted' },
@@ -86,7 +86,7 @@ describe('an older epoch', () => {
     const view = group.master.core.view(group.nowMs);
     const sent = group.sent.length;
     const messages: Message[] = [
-      { kind: 'vote', round, to, upToDate: true, canProcess: true, reason: '', refused: [] },
+      { kind: 'vote', round, to, upToDate: true, canProcess: true, reason: '', exposed: 0, refused: [] },
       { kind: 'status', sequence: 1_000_000, tip: to, prepared: [], state: 'current', echo: null, windowBytes: 1, repairs: 0, snapshots: 0 },
       { kind: 'inquiry', round, from, to },
       { kind: 'delta-request', request: 1, from, to, round },
@@ -232,7 +232,7 @@ describe('a whole state', () => {
     const message: Message =
       phases === 'one'
         ? { kind: 'announce', from: slave.tip, to: state.to, content }
-        : { kind: 'prepare', round: 50, from: foreign, to: state.to, content, voters: Uint8Array.of(0xff), lowestOpenRound: 1 };
+        : { kind: 'prepare', round: 50, from: foreign, to: state.to, content, voters: Uint8Array.of(0xff), lowestOpenRound: 1, committed: foreign };
     group.deliverNow('a', { from: group.master.peer, to: slave.peer, epoch, message });
     expect(slave.applied).toEqual([1]);
     expect(slave.calls.filter((call) => call.endsWith(' 9'))).toEqual([]);

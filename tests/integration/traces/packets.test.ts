@@ -184,7 +184,7 @@ describe('each replication', () => {
 });
 
 describe('a prepare', () => {
-  it('of the lowest open round implies the commit of what is staged up to its prior', () => {
+  it('stands for the commit of what it names as committed, and of all below that', () => {
     const group = leading(['a', 'b']);
     group.passes = ({ message }, receiver) => !(receiver === 'a' && ['commit', 'heartbeat', 'resolution', 'deltas'].includes(message.kind));
     group.replicate(1);
@@ -194,11 +194,30 @@ describe('a prepare', () => {
     expect(group.slave('a').calls).toEqual(['prepare 1', 'commit 1', 'prepare 2']);
   });
 
-  it('of a round above the lowest one implies nothing of the kind', () => {
+  it('says nothing of a prior that is still being voted on', () => {
     const group = leading(['a', 'b']);
     group.passes = ({ message, from }) => !(message.kind === 'vote' && from.node === 'b');
     group.replicate(1);
     group.replicate(2);
     expect(group.slave('a').calls).toEqual(['prepare 1', 'prepare 2']);
+  });
+
+  it('names the newest committed state although rounds are open below it', () => {
+    const group = leading(['a', 'b']);
+    const isLost = (kind: string): boolean => ['commit', 'heartbeat', 'resolution', 'deltas'].includes(kind);
+    let votesPassUpTo = 0;
+    group.passes = ({ message, from }, receiver) =>
+      !(receiver === 'a' && isLost(message.kind)) &&
+      !(message.kind === 'vote' && from.node === 'b' && message.round.number > votesPassUpTo);
+    group.replicate(1);
+    group.replicate(2);
+    votesPassUpTo = 1;
+    group.run(50);
+    expect(group.slave('b').applied).toEqual([1]);
+    expect(group.slave('a').calls).toEqual(['prepare 1', 'prepare 2']);
+    group.replicate(3);
+    expect(group.slave('a').calls).toEqual(['prepare 1', 'prepare 2', 'commit 1', 'prepare 3']);
+    const third = group.sent.findLast(({ message }) => message.kind === 'prepare')?.message;
+    expect(third).toMatchObject({ round: 3, lowestOpenRound: 2, committed: { version: 1 } });
   });
 });

@@ -70,10 +70,10 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
     acknowledged: fc.array(fc.record({ slot: fc.nat(4095), sequence: count }), { maxLength: 20 }),
   }),
   fc.tuple(tipOrNull, tips).chain(([from, to]) => contents(from, to).map((content): Message => ({ kind: 'announce', from, to, content }))),
-  fc.tuple(count, tipOrNull, tips, bitmap, count).chain(([round, from, to, voters, lowestOpenRound]) =>
-    contents(from, to).map((content): Message => ({ kind: 'prepare', round, from, to, content, voters, lowestOpenRound })),
+  fc.tuple(count, tipOrNull, tips, bitmap, count, tipOrNull).chain(([round, from, to, voters, lowestOpenRound, other]) =>
+    contents(from, to).map((content): Message => ({ kind: 'prepare', round, from, to, content, voters, lowestOpenRound, committed: round % 2 === 0 ? from : other })),
   ),
-  fc.record({ kind: fc.constant('vote'), round: rounds, to: tips, upToDate: fc.boolean(), canProcess: fc.boolean(), reason: text, refused: fc.array(count, { maxLength: 10 }) }),
+  fc.record({ kind: fc.constant('vote'), round: rounds, to: tips, upToDate: fc.boolean(), canProcess: fc.boolean(), reason: text, exposed: count, refused: fc.array(count, { maxLength: 10 }) }),
   fc.record({ kind: fc.constant('commit'), round: rounds, to: tips, lowestOpenRound: count, acknowledge: fc.boolean() }),
   fc.record({ kind: fc.constant('abort'), round: rounds, to: tips, lowestOpenRound: count }),
   fc.record({ kind: fc.constant('inquiry'), round: rounds, from: tipOrNull, to: tips }),

@@ -61,18 +61,18 @@ export const samples: Readonly<Record<string, Message>> = {
     content: { kind: 'chain', changes: [delta(3, 4, small), delta(4, 5, large), delta(5, 6, small)] },
   },
   'prepare-version': {
-    kind: 'prepare', round: 12, from: tip(5), to: tip(6), content: { kind: 'version' }, voters: Uint8Array.of(7), lowestOpenRound: 12,
+    kind: 'prepare', round: 12, from: tip(5), to: tip(6), content: { kind: 'version' }, voters: Uint8Array.of(7), lowestOpenRound: 12, committed: tip(5),
   },
   'prepare-change': {
     kind: 'prepare', round: 12, from: tip(5), to: tip(6), content: { kind: 'change', change: delta(5, 6, small) },
-    voters: Uint8Array.of(0xff, 1), lowestOpenRound: 11,
+    voters: Uint8Array.of(0xff, 1), lowestOpenRound: 11, committed: tip(4),
   },
   'prepare-state-first': {
     kind: 'prepare', round: 1, from: null, to: tip(1), content: { kind: 'state', state: delta(0, 1, large) }, voters: new Uint8Array(0),
-    lowestOpenRound: 1,
+    lowestOpenRound: 1, committed: null,
   },
-  'vote-yes': { kind: 'vote', round, to: tip(6), upToDate: true, canProcess: true, reason: '', refused: [] },
-  'vote-no': { kind: 'vote', round, to: tip(6), upToDate: true, canProcess: false, reason: 'cents müssen positiv sein', refused: [0, 200, 4000] },
+  'vote-yes': { kind: 'vote', round, to: tip(6), upToDate: true, canProcess: true, reason: '', exposed: 5, refused: [] },
+  'vote-no': { kind: 'vote', round, to: tip(6), upToDate: true, canProcess: false, reason: 'cents müssen positiv sein', exposed: 0, refused: [0, 200, 4000] },
   commit: { kind: 'commit', round, to: tip(6), lowestOpenRound: 13, acknowledge: false },
   abort: { kind: 'abort', round, to: tip(6), lowestOpenRound: 13 },
   inquiry: { kind: 'inquiry', round, from: null, to: tip(6) },

@@ -145,7 +145,16 @@ function exposed(
 }
 
 const round = { epoch, number: 1 };
-const yes: Message = { kind: 'vote', round, to: first.to, upToDate: true, canProcess: true, reason: '', refused: [] };
+const yes: Message = {
+  kind: 'vote',
+  round,
+  to: first.to,
+  upToDate: true,
+  canProcess: true,
+  reason: '',
+  exposed: 0,
+  refused: [],
+};
 const abort: Message = { kind: 'abort', round, to: first.to, lowestOpenRound: 2 };
 const commit: Message = { kind: 'commit', round, to: first.to, lowestOpenRound: 2, acknowledge: false };
 const preparedRecord: StoreOperation = {
@@ -246,6 +255,7 @@ describe('each checker bites', () => {
       content: { kind: 'change', change: first },
       voters: bitmapOf([0, 1]),
       lowestOpenRound: 1,
+      committed: null,
     };
     const voteOf = (node: string): Observation => {
       const from = { node: node as NodeId, incarnation: { storeId: 'f'.repeat(32), start: 1 } };

@@ -25,6 +25,8 @@ export function committedTips(message: Message): readonly (Tip | null)[] {
     case 'commit':
     case 'announce':
       return [message.to];
+    case 'prepare':
+      return [message.committed];
     case 'heartbeat':
       return [
         message.tip,
