@@ -63,6 +63,13 @@ export class CatchUp {
     return this.#onChain || this.participant.planned === null;
   }
 
+  /** What is being fetched, for people; empty when nothing is. */
+  get fetching(): string {
+    if (this.#transfer === null) return '';
+    const { mode, to } = this.#transfer;
+    return mode === 'snapshot' ? `a snapshot of version ${to.version}` : `deltas up to version ${to.version}`;
+  }
+
   get isInstalling(): boolean {
     return this.#transfer?.mode === 'snapshot';
   }
