@@ -216,7 +216,7 @@ export class TcpBulk implements Bulk {
       iterator = offer.source()[Symbol.asyncIterator]();
       for (;;) {
         // A source may hang; a connection that is cut meanwhile ends the transfer all the same.
-        const result = await Promise.race([iterator.next(), connection.closed]);
+        const result = await connection.unlessClosed(iterator.next());
         if (result === 'closed') throw connection.cutError();
         if (result.done === true) return await connection.finish();
         await connection.write(result.value);
@@ -234,6 +234,7 @@ export class TcpBulk implements Bulk {
 class FetcherConnection {
   readonly socket: Socket;
   readonly closed: Promise<'closed'>;
+  #interrupt: (() => void) | null = null;
   #isFinishing = false;
   #fetcherHasAll = false;
 
@@ -242,6 +243,7 @@ class FetcherConnection {
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
         resolve('closed');
+        this.#interrupt?.();
       });
     });
     // A fetcher that closes its side has everything, or has given up.
@@ -254,6 +256,17 @@ class FetcherConnection {
 
   cutError(): Error {
     return this.socket.errored ?? new LockstepError('unreachable', 'the fetcher closed the connection before the end');
+  }
+
+  /** A race with `closed` would keep every chunk that won one alive until the connection ends: the whole stream. */
+  unlessClosed<Result>(work: Promise<Result>): Promise<Result | 'closed'> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = () => {
+        resolve('closed');
+      };
+      if (this.socket.closed) this.#interrupt();
+      work.then(resolve, reject);
+    });
   }
 
   /** Waits while the fetcher doesn't read: back-pressure reaches the source. */
