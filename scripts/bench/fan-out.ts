@@ -59,6 +59,8 @@ async function measureOne(options: BenchOptions, slaves: number, seconds: number
   await group.add(slaves);
   const { version } = await group.master.ask('fill', { slaves });
   await group.reached(version);
+  // Before the history fills up, which takes as long as the group is slow.
+  const memory = await group.master.ask('memory', null);
   const inBatches = { callers, batch, seconds } as const;
   const oneByOne = { callers: 1, batch: 1, seconds } as const;
   const paced = {
@@ -77,7 +79,6 @@ async function measureOne(options: BenchOptions, slaves: number, seconds: number
     pacedSingles.push(await run(group, paced.singles));
   }
   await group.assertEqual();
-  const memory = await group.master.ask('memory', null);
   const idle = await run(group, { callers: 0, batch: 1, seconds });
   await group.end();
   const rawSystemUs = await measureRawSystem(options, slaves, seconds);
