@@ -1,6 +1,9 @@
 import { resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { errorText } from '../shared/protocol/kernel/errors.js';
+import { measureCatchUp } from './bench/catch-up.js';
+import { measureMassStart, type MassStart } from './bench/mass-start.js';
+import { measureFanOut } from './bench/fan-out.js';
 import { compileForBench } from './bench/compile.js';
 import { BenchGroup, benchKeys, RawGroup, type BenchOptions } from './bench/group.js';
 import {
@@ -28,12 +31,17 @@ import { workload } from './bench/tasks.js';
  */
 const parts = ['throughput', 'latency', 'raw', 'memory', 'security'] as const;
 type Part = (typeof parts)[number];
+/** Only when asked for: they take minutes. */
+const largeParts = ['fan-out', 'catch-up', 'mass-start'] as const;
+type LargePart = (typeof largeParts)[number];
 /** Only when asked for: it takes minutes, and other products. */
 const peersPart = 'peers';
 
 interface Flags {
   readonly seconds: number;
   readonly updates: number;
+  readonly slaves?: readonly number[];
+  readonly keys: number;
   readonly json?: true;
   readonly strict?: true;
   readonly profile?: string;
@@ -43,16 +51,25 @@ const exitOfMissedTarget = 3;
 
 const command = new Command('bench')
   .description('Measures one master and three slaves, each a process of its own, on loopback multicast, in memory.')
-  .addArgument(new Argument('[part]', 'what to measure; all of it when left out').choices([...parts, peersPart]))
+  .addArgument(
+    new Argument('[part]', 'what to measure; all of it when left out').choices([...parts, ...largeParts, peersPart]),
+  )
   .addOption(new Option('--seconds <n>', 'of each repeat').default(3).argParser(within(0.1, 60)))
   .addOption(new Option('--updates <n>', 'of the memory run').default(3_000_000).argParser(within(10_000, 100_000_000)))
+  .addOption(
+    new Option(
+      '--slaves <list>',
+      'sizes of groups, such as 1,3,30,100 (fan-out), 100,1000 (mass-start), 100 (at once, catch-up)',
+    ).argParser(groupSizes),
+  )
+  .addOption(new Option('--keys <n>', 'of the catch-up run').default(1_000_000).argParser(within(1000, 10_000_000)))
   .option('--json', 'print one JSON document, and nothing else')
   .option('--strict', `exit with ${exitOfMissedTarget} when a figure misses its target`)
   .option('--profile <folder>', 'write a CPU profile of each process there')
   .parse();
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
-const chosen = parts.find((part) => part === command.args[0]);
+const chosen = [...parts, ...largeParts].find((part) => part === command.args[0]);
 try {
   const flags = command.opts<Flags>();
   process.exit(command.args[0] === peersPart ? await runPeers(flags) : await run(chosen ?? parts, flags));
@@ -61,7 +78,7 @@ try {
   process.exit(1);
 }
 
-async function run(chosenPart: Part | readonly Part[], flags: Flags): Promise<number> {
+async function run(chosenPart: Part | LargePart | readonly Part[], flags: Flags): Promise<number> {
   const say = (text: string): void => {
     if (flags.json !== true) process.stdout.write(`${text}\n`);
   };
@@ -86,7 +103,6 @@ async function run(chosenPart: Part | readonly Part[], flags: Flags): Promise<nu
 
 /** The same work on other products, as far as they are installed, in turns with Lockstep. */
 async function runPeers(flags: Flags): Promise<number> {
-  const progress = (text: string): void => void process.stderr.write(`${text}\n`);
   const installed: { readonly peer: Peer; readonly version: string }[] = [];
   for (const peer of [redis, etcd, jetStream]) {
     const version = await peer.version();
@@ -108,7 +124,22 @@ async function runPeers(flags: Flags): Promise<number> {
 }
 
 /** Each part on processes of its own, so that none inherits what another left. */
-async function measure(part: Part, options: BenchOptions, { seconds, updates }: Flags): Promise<Results> {
+async function measure(
+  part: Part | LargePart,
+  options: BenchOptions,
+  { seconds, updates, slaves, keys }: Flags,
+): Promise<Results> {
+  if (part === 'mass-start') {
+    const massStart: MassStart[] = [];
+    for (const size of slaves ?? [100, 1000]) massStart.push(await measureMassStart(size));
+    return { massStart };
+  }
+  if (part === 'catch-up') {
+    const many = slaves?.at(-1) ?? 100;
+    return { catchUp: await measureCatchUp(options, { keys, slaves: many, seconds, say: progress }) };
+  }
+  if (part === 'fan-out')
+    return { fanOut: await measureFanOut(options, { seconds, groups: slaves ?? [1, 3, 30, 100], say: progress }) };
   if (part === 'raw') {
     const raw = await RawGroup.start(options);
     const result = await measureRaw(raw, seconds);
@@ -143,6 +174,17 @@ async function measureGroup(
     case 'memory':
       return { memory: await measureMemory(bench, updates) };
   }
+}
+
+/** Beside the table, so that `--json` stays one document. */
+function progress(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function groupSizes(text: string): readonly number[] {
+  const sizes = text.split(',').map(within(1, 1000));
+  if (sizes.every(Number.isInteger)) return sizes;
+  throw new InvalidArgumentError('give whole numbers with commas between them, such as 1,3,30');
 }
 
 function within(least: number, most: number): (text: string) => number {

@@ -6,6 +6,7 @@ import { applyOperations } from '../../shared/protocol/kernel/store.js';
 import { encodeDeltaStream } from '../../shared/runtime/bulk-deltas.js';
 import type { Node } from '../../shared/runtime/node.js';
 import { asError, fetchStream, offerStream, withPort } from '../../shared/runtime/node-bulk.js';
+import { SharedStreams } from '../../shared/runtime/shared-streams.js';
 import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { UserCalls } from '../../shared/runtime/node-calls.js';
 import type { EventRecord } from '../../shared/runtime/ports.js';
@@ -30,12 +31,14 @@ export class MasterEffects {
   readonly #parts: MasterEffectsParts;
   readonly #calls: UserCalls;
   readonly #fetches = new Set<AbortController>();
+  readonly #streams: SharedStreams;
   /** The newest commit, as long as something that says the same may still leave with it. */
   #heldCommit: Of<'send'> | null = null;
 
   constructor(parts: MasterEffectsParts) {
     this.#parts = parts;
     this.#calls = new UserCalls(parts.node.ports.clock, parts.enter);
+    this.#streams = new SharedStreams(parts.node.ports.clock);
   }
 
   /** The durable truth of the user layer; the first of its calls. */
@@ -47,6 +50,7 @@ export class MasterEffects {
   /** Nothing that is under way is worth its end any more. */
   abandon(): void {
     for (const controller of this.#fetches) controller.abort(new Error('the data set was closed'));
+    this.#streams.close();
   }
 
   execute(effect: Exclude<MasterEffect, { kind: 'settle' | 'event' | 'halt' }>): void {
@@ -189,7 +193,7 @@ export class MasterEffects {
     }
   }
 
-  /** The source is pinned at `at` here and now: what commits later must not show in it. */
+  /** A new source is pinned at `at` here and now: what commits later must not show in it. */
   #offerBulk(effect: Of<'offerBulk'>): void {
     const { node, layer, dataSet, enter, submit } = this.#parts;
     const ended = (error: Error | null): void => {
@@ -198,14 +202,22 @@ export class MasterEffects {
       });
     };
     const bulkToken = node.ports.random.hex128();
+    const { request, mode, from, sharedAs, notBelow } = effect;
+    let at = effect.at;
     try {
-      const chunks = effect.mode === 'snapshot' ? layer.snapshot(effect.at) : asAsync(encodeDeltaStream(effect.steps));
-      offerStream({ bulk: node.ports.bulk, token: bulkToken, chunks, ended });
+      const given = this.#streams.give({
+        node: effect.to.node,
+        name: sharedAs,
+        at,
+        notBelow,
+        open: () => (mode === 'snapshot' ? layer.snapshot(at) : asAsync(encodeDeltaStream(effect.steps))),
+      });
+      at = given.at;
+      offerStream({ bulk: node.ports.bulk, token: bulkToken, chunks: given.chunks, group: given.group, ended });
     } catch (error) {
       ended(new Error(`snapshot threw: ${errorText(error)}`));
       return;
     }
-    const { request, mode, from, at } = effect;
     const message = {
       kind: 'bulk-offer',
       request,

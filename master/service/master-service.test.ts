@@ -211,6 +211,8 @@ describe('the master service', () => {
       mode: 'snapshot',
       from: null,
       at: change.to,
+      sharedAs: 'snapshot',
+      notBelow: 1,
       steps: [],
     });
     contents = 'after';
@@ -242,7 +244,7 @@ describe('the master service', () => {
         released = true;
       }
     }
-    const { emit, bulk, inputs } = scripted({ snapshot });
+    const { emit, bulk, inputs, clock } = scripted({ snapshot });
     emit({
       kind: 'offerBulk',
       token: 3,
@@ -252,13 +254,38 @@ describe('the master service', () => {
       mode: 'snapshot',
       from: null,
       at: change.to,
+      sharedAs: 'snapshot',
+      notBelow: 1,
       steps: [],
     });
     await settlePromises();
     bulk.offers[0]?.ended(new Error('nobody came'));
     await settlePromises();
-    expect(released).toBe(true);
     expect(inputs.at(-1)).toEqual({ kind: 'transferred', token: 3, error: 'nobody came', tip: null });
+    expect(released, 'others may ask for the same').toBe(false);
+    clock.advance(limits.sharedStreamMs);
+    await settlePromises();
+    expect(released).toBe(true);
+  });
+
+  it('makes one snapshot for all that ask for it at about the same time, and names the state that it leads to', () => {
+    let made = 0;
+    async function* snapshot(): AsyncIterable<Uint8Array> {
+      made += 1;
+      await Promise.resolve();
+      yield Uint8Array.of(1);
+    }
+    const { emit, endpoint } = scripted({ snapshot });
+    const later = { ...change.to, version: change.to.version + 1 } as typeof change.to;
+    for (const [token, at] of [change.to, later].entries()) {
+      const offer = { token, to: peer(`s${token}`), epoch, request: 8, from: null, at, steps: [] } as const;
+      emit({ kind: 'offerBulk', mode: 'snapshot', sharedAs: 'snapshot', notBelow: 1, ...offer });
+    }
+    expect(made).toBe(1);
+    expect(endpoint.sent.slice(-2).map(({ message }) => (message.kind === 'bulk-offer' ? message.to : null))).toEqual([
+      change.to,
+      change.to,
+    ]);
   });
 
   it("adopts a slave's copy through `install`", async () => {

@@ -13,7 +13,7 @@ import {
 } from '../../shared/protocol/key-value/change-codec.js';
 import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
 import { encodeSnapshot, SnapshotReader } from '../../shared/protocol/key-value/snapshot-codec.js';
-import { KeyValueState } from '../../shared/protocol/key-value/state.js';
+import { KeyValueState, StagedState } from '../../shared/protocol/key-value/state.js';
 import { checkOperations, type CheckedChange } from '../../shared/protocol/key-value/validate.js';
 import type { MasterDataSet, MasterKind, MasterKindContext } from '../types.js';
 import { ChangeQueue } from './change-queue.js';
@@ -114,8 +114,8 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
 
   async install(to: Tip, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     const reader = new SnapshotReader<Value>();
-    const staged = new Map<string, Entry<Value>>();
-    for await (const chunk of chunks) for (const entry of reader.push(chunk)) staged.set(entry.key, entry);
+    const staged = new StagedState<Value>();
+    for await (const chunk of chunks) for (const entry of reader.push(chunk)) staged.add(entry);
     reader.finish();
     await this.#durably((transaction) => this.#state.storeWhole(transaction, this.#context.dataSet, staged, to));
     this.#state.replace(staged, to);
@@ -316,7 +316,7 @@ function decoded(change: Delta): Columns {
   return result.columns;
 }
 
-async function* streamed(entries: readonly Entry<unknown>[]): AsyncGenerator<Uint8Array, void, void> {
+async function* streamed(entries: Iterable<Entry<unknown>>): AsyncGenerator<Uint8Array, void, void> {
   yield* encodeSnapshot(entries);
 }
 

@@ -1,4 +1,5 @@
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -8,12 +9,14 @@ const folders = ['master', 'slave', 'shared', 'scripts/bench'];
 
 /**
  * Translates what the measured processes run, as the published package is translated: a loader that translates while
- * they run would be measured as well. Returns the folder; below the installed packages, so that imports find them.
+ * they run would be measured as well. Returns the folder: below the installed packages, so that imports find them, and of
+ * this run alone, since other checkouts may share those.
  */
 export async function compileForBench(): Promise<string> {
-  const target = join(project, 'node_modules', '.cache', 'lockstep-bench');
-  await rm(target, { recursive: true, force: true });
-  await mkdir(target, { recursive: true });
+  const caches = join(project, 'node_modules', '.cache');
+  await mkdir(caches, { recursive: true });
+  const target = await mkdtemp(join(caches, 'lockstep-bench-'));
+  process.once('exit', () => rmSync(target, { recursive: true, force: true }));
   await writeFile(join(target, 'package.json'), '{"type":"module"}\n');
   for (const folder of folders) {
     const entries = await readdir(join(project, folder), { recursive: true });

@@ -79,22 +79,29 @@ export class BenchGroup {
   }
 }
 
-/** The same number of processes with sockets and nothing else. */
+/** Receivers of one process, in a group of more than the usual three. */
+export const perProcess = 10;
+
+/** Sockets and nothing else: three receivers, each a process of its own, or many, several in a process. */
 export class RawGroup {
   readonly sender: Child<RawSenderTasks>;
   readonly #receivers: readonly Child<RawReceiverTasks>[];
   readonly #onExit = (): void => this.#destroy();
 
-  private constructor(options: BenchOptions) {
+  private constructor(options: BenchOptions, processes: number) {
     process.once('exit', this.#onExit);
     this.sender = new Child(join(options.compiled, 'scripts/bench/raw-sender-child.js'));
-    this.#receivers = slaveNames.map(() => new Child(join(options.compiled, 'scripts/bench/raw-receiver-child.js')));
+    const file = join(options.compiled, 'scripts/bench/raw-receiver-child.js');
+    this.#receivers = Array.from({ length: processes }, () => new Child(file));
   }
 
-  static async start(options: BenchOptions): Promise<RawGroup> {
-    const raw = new RawGroup(options);
+  static async start(options: BenchOptions, receivers?: number): Promise<RawGroup> {
+    const sizes = receivers === undefined ? slaveNames.map(() => 1) : shares(receivers);
+    const raw = new RawGroup(options, sizes.length);
     const group = await freeGroup();
-    await Promise.all(raw.#receivers.map((receiver) => receiver.ask('open', { group })));
+    await Promise.all(
+      raw.#receivers.map((receiver, index) => receiver.ask('open', { group, receivers: sizes[index] ?? 1 })),
+    );
     await raw.sender.ask('open', { group });
     return raw;
   }
@@ -109,7 +116,13 @@ export class RawGroup {
   }
 }
 
-async function freeGroup(): Promise<string> {
+/** How many go into each process. */
+export function shares(total: number): readonly number[] {
+  const processes = Math.ceil(total / perProcess);
+  return Array.from({ length: processes }, (_, index) => Math.min(perProcess, total - index * perProcess));
+}
+
+export async function freeGroup(): Promise<string> {
   const socket = createSocket('udp4');
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');

@@ -1,38 +1,48 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { keyValue, Master, type MasterKeyValue, type PutOperation } from '../../master/index.js';
-import { cpuUs, sampleMemory, serve, timeEach } from './serve.js';
-import { workload, type MasterTasks } from './tasks.js';
+import { Live } from './live.js';
+import { MemoryWatch } from './peak-memory.js';
+import { cpu, cpuUs, sampleMemory, serve, timeEach } from './serve.js';
+import { workload, type MasterTasks, type Sent } from './tasks.js';
 import { keyOf, valueOf } from './values.js';
 
 let master: Master;
 let data: MasterKeyValue<string>;
 /** Where the next put goes: all keys in turn, with a value that differs from the one before. */
 let turn = 0;
+let live: Live | null = null;
+let watch: MemoryWatch | null = null;
 
 serve<MasterTasks>({
-  async open({ store, group, durability, keys }) {
+  async open({ store, group, durability, keys, historyBytes }) {
     const secured = keys === undefined ? {} : { keys: { text: keys } };
     master = await Master.open({ store, group, interface: '127.0.0.1', durability, ...secured });
-    data = await master.register(workload.dataSet, keyValue<string>(), { timeoutMs: 10_000 });
+    data = await master.register(workload.dataSet, keyValue<string>(), {
+      timeoutMs: 10_000,
+      ...(historyBytes === undefined ? {} : { historyBytes }),
+    });
     return null;
   },
   async fill({ slaves }) {
-    await data.dataSet.leading();
-    while (data.dataSet.members().filter(({ live }) => live).length < slaves) await pause(10);
+    await ready(slaves);
     for (let put = 0; put < workload.keys; put += 1000) await committed(puts(1000));
     return { version: data.tip?.version ?? 0 };
   },
-  async put({ callers, batch, seconds, updates }) {
-    const endMs = performance.now() + seconds * 1000;
+  async put({ callers, batch, seconds, updates, perSecond }) {
+    const startedMs = performance.now();
+    const endMs = startedMs + seconds * 1000;
     let started = 0;
     let done = 0;
     let aborted = 0;
     const caller = async (): Promise<void> => {
-      while (performance.now() < endMs && started < updates) {
+      for (let count = 1; performance.now() < endMs && started < updates; count += 1) {
         started += batch;
         const outcome = await data.change(puts(batch));
         if (outcome.kind === 'committed') done += batch;
         else aborted += 1;
+        if (perSecond === undefined) continue;
+        const waitMs = startedMs + (count * 1000) / perSecond - performance.now();
+        if (waitMs > 0) await pause(waitMs);
       }
     };
     await Promise.all(Array.from({ length: callers }, caller));
@@ -42,8 +52,44 @@ serve<MasterTasks>({
     return timeEach(seconds, () => committed(puts(1), wait), most);
   },
   memory: () => sampleMemory(),
-  account: () => ({ digest: data.stateDigest(), counters: master.status().counters, cpuUs: cpuUs() }),
+  account: () => ({ digest: data.stateDigest(), counters: master.status().counters, cpuUs: cpuUs(), cpu: cpu() }),
+  async load({ keys, slaves }) {
+    await ready(slaves);
+    for (let put = 0; put < keys; put += 1000) {
+      const count = Math.min(1000, keys - put);
+      await committed(Array.from({ length: count }, (_, index) => putOf(put + index, put + index)));
+    }
+    return { version: data.tip?.version ?? 0 };
+  },
+  beginLive({ keys, perSecond }) {
+    live = new Live((count) => committed([putOf((count * 7919) % keys, count)]), perSecond);
+    return null;
+  },
+  async endLive() {
+    if (live === null) throw new Error('nothing changes');
+    const changes = await live.end();
+    return { ...changes, version: data.tip?.version ?? 0 };
+  },
+  watchMemory() {
+    watch = new MemoryWatch();
+    return null;
+  },
+  peakMemory() {
+    if (watch === null) throw new Error('the memory is not watched');
+    return watch.end();
+  },
+  sent: () => ({ version: data.tip?.version ?? 0, counters: master.status().counters as Sent['counters'], cpu: cpu() }),
 });
+
+async function ready(slaves: number): Promise<void> {
+  await data.dataSet.leading();
+  while (data.dataSet.members().filter((member) => member.live).length < slaves) await pause(10);
+}
+
+/** As many keys as asked for, where `keyOf` has only those of the other runs. */
+function putOf(key: number, value: number): PutOperation<string> {
+  return { put: [`key-${String(key).padStart(8, '0')}`, valueOf(value)] };
+}
 
 function puts(count: number): readonly PutOperation<string>[] {
   const operations: PutOperation<string>[] = [];

@@ -12,7 +12,7 @@ export interface Spread {
 
 export interface Figure {
   readonly name: string;
-  readonly unit: 'updates/s' | 'µs' | 'ratio';
+  readonly unit: 'updates/s' | 'keys/s' | 'MB/s' | 'µs' | 'ms' | 's' | 'packets' | 'B' | 'KiB' | 'MiB' | 'ratio';
   readonly spread: Spread;
   /** What it should be, when somebody promised it. */
   readonly target?: { readonly kind: 'at least' | 'at most'; readonly value: number };
@@ -188,7 +188,7 @@ async function putAndExpose(
 }
 
 /** What a change of so many puts has on the wire, without the headers. */
-function changeBytes(puts: number): number {
+export function changeBytes(puts: number): number {
   const value = 'x'.repeat(workload.valueBytes);
   const operations = Array.from({ length: puts }, (_, index) => ({
     put: [`key-${String(index).padStart(6, '0')}`, value] as const,

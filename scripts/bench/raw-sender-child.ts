@@ -1,7 +1,7 @@
 import { openUdpMulticast } from '../../shared/runtime/udp-multicast.js';
 import type { Transport } from '../../shared/runtime/ports.js';
 import { silentLog } from '../../shared/runtime/node-events.js';
-import { serve, timeEach } from './serve.js';
+import { cpu, serve, timeEach } from './serve.js';
 import type { RawFlood, RawSenderTasks } from './tasks.js';
 
 /** A share of the receive buffer may be under way: what the protocol lets out in one burst, too. */
@@ -26,6 +26,7 @@ serve<RawSenderTasks>({
       await answered(receivers, () => transport.send(datagram, 'group'));
     });
   },
+  cpu,
 });
 
 /** Messages cut as the protocol cuts them, window after window: the next one leaves when all have answered the last. */

@@ -1,5 +1,9 @@
 import { cpus, totalmem } from 'node:os';
 import { tableText } from '../../cli/table.js';
+import { catchUpFigures, type CatchUpResult } from './catch-up.js';
+import { massStartFigures, type MassStart } from './mass-start.js';
+import type { FanOutResult } from './fan-out.js';
+import { fanOutFigures } from './fan-out-figures.js';
 import {
   spreadOf,
   type Figure,
@@ -20,9 +24,21 @@ export interface Results {
   readonly raw?: RawResult;
   readonly memory?: MemoryResult;
   readonly security?: SecurityResult;
+  readonly fanOut?: FanOutResult;
+  readonly catchUp?: CatchUpResult;
+  readonly massStart?: readonly MassStart[];
 }
 
-export function figuresOf({ throughput, latency, raw, memory, security }: Results): readonly Figure[] {
+export function figuresOf({
+  throughput,
+  latency,
+  raw,
+  memory,
+  security,
+  fanOut,
+  catchUp,
+  massStart,
+}: Results): readonly Figure[] {
   const figures: Figure[] = [];
   if (throughput !== undefined) {
     figures.push({
@@ -83,13 +99,16 @@ export function figuresOf({ throughput, latency, raw, memory, security }: Result
   }
   if (memory !== undefined) figures.push(...memoryFigures(memory));
   if (security !== undefined) figures.push(...securityFigures(security));
+  if (fanOut !== undefined) figures.push(...fanOutFigures(fanOut));
+  if (catchUp !== undefined) figures.push(...catchUpFigures(catchUp));
+  if (massStart !== undefined) figures.push(...massStartFigures(massStart));
   return figures;
 }
 
 export function figuresText(figures: readonly Figure[]): string {
   const rows = figures.map(({ name, unit, spread, target, note }) => {
     const shown = (value: number): string => numberText(value, unit);
-    const single = unit === 'ratio';
+    const single = unit === 'ratio' || spread.min === spread.max;
     const verdict =
       target === undefined ? '' : `${isMet(spread.median, target) ? '✓' : '✗'} ${target.kind} ${shown(target.value)}`;
     return [
@@ -97,7 +116,7 @@ export function figuresText(figures: readonly Figure[]): string {
       single ? '' : shown(spread.min),
       shown(spread.median),
       single ? '' : shown(spread.max),
-      single ? '' : unit,
+      unit === 'ratio' ? '' : unit,
       [verdict, note ?? ''].filter((part) => part !== '').join(' · '),
     ];
   });
@@ -165,7 +184,8 @@ function isMet(value: number, target: NonNullable<Figure['target']>): boolean {
 }
 
 function numberText(value: number, unit: Figure['unit']): string {
-  return unit === 'ratio' ? value.toFixed(2) : Math.round(value).toLocaleString('en');
+  // Below a hundred the fractions count.
+  return unit === 'ratio' || Math.abs(value) < 100 ? value.toFixed(2) : Math.round(value).toLocaleString('en');
 }
 
 function mebibytes(bytes: number): string {

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { Answer, Ask, Latencies, Sample, Tasks } from './tasks.js';
+import type { Answer, Ask, Cpu, Latencies, Sample, Tasks } from './tasks.js';
 
 type Handlers<Table extends Tasks<Table>> = {
   readonly [Name in keyof Table]: (ask: Ask<Table, Name>) => Promise<Answer<Table, Name>> | Answer<Table, Name>;
@@ -20,8 +20,14 @@ export function serve<Table extends Tasks<Table>>(handlers: Handlers<Table>): vo
 }
 
 export function cpuUs(): number {
+  const { userUs, systemUs } = cpu();
+  return userUs + systemUs;
+}
+
+/** As the operating system counts it. */
+export function cpu(): Cpu {
   const { user, system } = process.cpuUsage();
-  return user + system;
+  return { userUs: user, systemUs: system };
 }
 
 /** After a collection where the process allows one (`--expose-gc`), so that only what is held counts. */
@@ -48,7 +54,7 @@ export async function timeEach(seconds: number, work: () => Promise<void>, most 
   return { count, p50Us: percentileUs(sorted, 0.5), p99Us: percentileUs(sorted, 0.99) };
 }
 
-function percentileUs(sorted: Float64Array, share: number): number {
+export function percentileUs(sorted: Float64Array, share: number): number {
   const at = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   return Math.round(at * 1000);
 }

@@ -1,5 +1,5 @@
 import { keyValue, Slave, type SlaveKeyValue } from '../../slave/index.js';
-import { cpuUs, sampleMemory, serve } from './serve.js';
+import { cpu, cpuUs, sampleMemory, serve } from './serve.js';
 import { workload, type SlaveTasks } from './tasks.js';
 
 let slave: Slave;
@@ -17,5 +17,5 @@ serve<SlaveTasks>({
     return null;
   },
   memory: () => sampleMemory(),
-  account: () => ({ digest: data.stateDigest(), counters: slave.status().counters, cpuUs: cpuUs() }),
+  account: () => ({ digest: data.stateDigest(), counters: slave.status().counters, cpuUs: cpuUs(), cpu: cpu() }),
 });

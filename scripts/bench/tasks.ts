@@ -14,6 +14,8 @@ export interface MasterTasks {
       readonly group: string;
       readonly durability: 'memory' | 'disk';
       readonly keys?: string;
+      /** Absent: the product's default. */
+      readonly historyBytes?: number;
     };
     readonly answer: null;
   };
@@ -26,6 +28,8 @@ export interface MasterTasks {
       readonly batch: number;
       readonly seconds: number;
       readonly updates: number;
+      /** Batches of one caller that begin in a second, at most; absent: as fast as it goes. */
+      readonly perSecond?: number;
     };
     readonly answer: { readonly updates: number; readonly version: number; readonly aborted: number };
   };
@@ -37,11 +41,36 @@ export interface MasterTasks {
   memory: { readonly ask: null; readonly answer: Sample };
   /** What went through the sockets since the last time, and the digest of the state. */
   account: { readonly ask: null; readonly answer: Account };
+  /** Puts so many keys once, in batches, with whoever is there to vote. */
+  load: {
+    readonly ask: { readonly keys: number; readonly slaves: number };
+    readonly answer: { readonly version: number };
+  };
+  /** Begins to change one of the keys after another, a few each second, until `endLive`. */
+  beginLive: { readonly ask: { readonly keys: number; readonly perSecond: number }; readonly answer: null };
+  endLive: { readonly ask: null; readonly answer: LiveChanges };
+  watchMemory: { readonly ask: null; readonly answer: null };
+  peakMemory: { readonly ask: null; readonly answer: MemoryPeak };
+  /** What left so far and what it cost, without what takes time to work out. */
+  sent: { readonly ask: null; readonly answer: Sent };
+}
+
+export interface Sent {
+  readonly version: number;
+  readonly counters: { readonly datagramsSent: number; readonly bytesSent: number };
+  readonly cpu: Cpu;
+}
+
+/** Processor time of a process since it started, microseconds. */
+export interface Cpu {
+  readonly userUs: number;
+  readonly systemUs: number;
 }
 
 export interface Account {
   readonly digest: string;
   readonly counters: object;
+  readonly cpu: Cpu;
   /** Processor time of this process since it started, microseconds. */
   readonly cpuUs: number;
 }
@@ -66,6 +95,45 @@ export interface SlaveTasks {
   };
 }
 
+export interface LiveChanges {
+  readonly committed: number;
+  readonly aborted: number;
+  readonly version: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+export interface MemoryPeak {
+  /** After a collection, before and after. */
+  readonly start: Sample;
+  readonly end: Sample;
+  readonly peakRssBytes: number;
+  readonly peakExternalBytes: number;
+}
+
+/** Several slaves in one process, each with its own sockets and store. */
+export interface SlavesTasks {
+  open: {
+    readonly ask: { readonly names: readonly string[]; readonly folder: string; readonly group: string };
+    readonly answer: null;
+  };
+  /** Answers when every copy of this process exposes the version. */
+  reached: { readonly ask: { readonly version: number; readonly timeoutMs: number }; readonly answer: null };
+  /** Answers when every copy of this process has this many keys. */
+  filled: { readonly ask: { readonly keys: number; readonly timeoutMs: number }; readonly answer: null };
+  memory: { readonly ask: null; readonly answer: Sample };
+  watchMemory: { readonly ask: null; readonly answer: null };
+  peakMemory: { readonly ask: null; readonly answer: MemoryPeak };
+  /** Of all slaves of this process: the distinct digests, and their counters added up. */
+  account: { readonly ask: null; readonly answer: SlavesAccount };
+}
+
+export interface SlavesAccount {
+  readonly digests: readonly string[];
+  readonly datagramsSent: number;
+  readonly snapshots: number;
+}
+
 export interface RawSenderTasks {
   open: { readonly ask: { readonly group: string }; readonly answer: null };
   /** As many datagrams as the receivers take. */
@@ -78,10 +146,11 @@ export interface RawSenderTasks {
     readonly ask: { readonly seconds: number; readonly receivers: number; readonly bytes: number };
     readonly answer: Latencies;
   };
+  cpu: { readonly ask: null; readonly answer: Cpu };
 }
 
 export interface RawReceiverTasks {
-  open: { readonly ask: { readonly group: string }; readonly answer: null };
+  open: { readonly ask: { readonly group: string; readonly receivers: number }; readonly answer: null };
 }
 
 export interface RawFlood {

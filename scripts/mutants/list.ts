@@ -124,10 +124,10 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: serving,
-        find: 'if (steps !== null) return this.#sendSteps(from, request, steps);',
+        find: 'if (steps !== null) return this.#sendSteps(from, request, steps, `deltas ${tipKey(request.from)}`);',
         replace: `if (steps !== null) {
       const open = this.rounds.open.map(({ change }) => change);
-      return this.#sendSteps(from, request, [...steps, ...open]);
+      return this.#sendSteps(from, request, [...steps, ...open], \`deltas \${tipKey(request.from)}\`);
     }`,
       },
     ],

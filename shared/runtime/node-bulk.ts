@@ -11,6 +11,8 @@ export interface StreamOffer {
   readonly bulk: Bulk;
   readonly token: string;
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** The same for streams that read one source together. */
+  readonly group?: object;
   /** Called exactly once. */
   readonly ended: (error: Error | null) => void;
 }
@@ -34,10 +36,11 @@ export function offerStream(offer: StreamOffer): void {
     }
     finished = true;
   }
-  offer.bulk.offer(offer.token, stream, limits.bulkOfferMs, (error) => {
+  const ended = (error: Error | null): void => {
     if (!finished) release(iterator);
     offer.ended(error);
-  });
+  };
+  offer.bulk.offer(offer.token, stream, limits.bulkOfferMs, ended, offer.group);
 }
 
 function release(iterator: AsyncIterator<Uint8Array>): void {

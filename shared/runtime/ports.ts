@@ -41,12 +41,16 @@ export interface Transport {
 export interface Bulk {
   /** The port that fetchers connect to, at this node's unicast host. */
   readonly port: number;
-  /** Offers one stream under a token, once, until it is fetched or `ttlMs` have passed. `ended` is called exactly once. */
+  /**
+   * Offers one stream under a token, once, until it is fetched or `ttlMs` have passed. `ended` is called exactly once. Streams
+   * of one `group` read one source together, so that none of them may have to wait for another's end.
+   */
   offer(
     token: string,
     source: () => AsyncIterable<Uint8Array>,
     ttlMs: number,
     ended: (error: Error | null) => void,
+    group?: object,
   ): void;
   /** Fetches; back-pressure reaches the source. Ends with an error when the stream was cut or the token is unknown. */
   fetch(address: Address, token: string, signal: AbortSignal): AsyncIterable<Uint8Array>;

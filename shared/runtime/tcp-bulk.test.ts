@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test } from 'vitest';
 import { SystemClock } from './clock.js';
 import { openTcpBulk, type TcpBulk, type TcpBulkOptions } from './tcp-bulk.js';
@@ -54,6 +56,42 @@ async function until(condition: () => boolean, what: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
+
+/** A collection now, in a process that wasn't started to allow it. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
+
+describe('a long stream', () => {
+  test('is not kept in memory: what was sent is let go before the end', async () => {
+    const server = await bulk();
+    const client = await bulk();
+    const sent: WeakRef<Uint8Array>[] = [];
+    const chunks = 100;
+    async function* source(): AsyncGenerator<Uint8Array, void, void> {
+      for (let index = 0; index < chunks; index += 1) {
+        await Promise.resolve();
+        const chunk = new Uint8Array(64 * 1024);
+        sent.push(new WeakRef(chunk));
+        yield chunk;
+      }
+    }
+    server.offer('token', source, 5000, () => undefined);
+    let read = 0;
+    let alive = Infinity;
+    for await (const piece of client.fetch(`${host}:${server.port}`, 'token', signal())) {
+      read += piece.byteLength;
+      if (read < (chunks - 10) * 64 * 1024 || alive < Infinity) continue;
+      // A weak reference that was read in this turn stays until the next.
+      await new Promise((resolve) => setImmediate(resolve));
+      collectGarbage();
+      alive = sent.filter((reference) => reference.deref() !== undefined).length;
+    }
+    expect(sent).toHaveLength(chunks);
+    expect(alive).toBeLessThan(chunks / 2);
+  });
+});
 
 describe('frames', () => {
   test('come out whole whatever the pieces', () => {

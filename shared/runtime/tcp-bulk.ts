@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import PQueue from 'p-queue';
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
 import { limits } from '../protocol/kernel/limits.js';
 import type { GroupKeys } from '../protocol/secure/keys.js';
 import { formatAddress } from './addresses.js';
+import { Admission } from './admission.js';
 import type { Address, Bulk, Clock } from './ports.js';
 import { fetchOverTcp } from './tcp-fetch.js';
 import { failedFrame, frameHead, maxChunkBytes, maxTokenBytes } from './tcp-frames.js';
@@ -17,7 +17,7 @@ export interface TcpBulkOptions {
   /** Default 0, any free one. */
   readonly port?: number;
   readonly clock: Clock;
-  /** Streams served at once, the others wait; default `limits.bulkTransfers`. */
+  /** Sources read at once, the others wait; default `limits.bulkTransfers`. */
   readonly transfers?: number;
   /** A connection on which nothing moves for so long is given up; default `limits.bulkIdleMs`. */
   readonly idleMs?: number;
@@ -32,6 +32,7 @@ interface Offer {
   readonly source: () => AsyncIterable<Uint8Array>;
   readonly ended: (error: Error | null) => void;
   readonly cancelExpiry: () => void;
+  readonly group: object | null;
 }
 
 /** Rejects with `address-in-use` or `bad-option`. */
@@ -57,8 +58,8 @@ export async function openTcpBulk(options: TcpBulkOptions): Promise<TcpBulk> {
 }
 
 /**
- * Streams over TCP. At most `transfers` are served at once (p-queue admits them in order of arrival), so that a thousand
- * slaves that restart together don't pull a thousand snapshots together.
+ * Streams over TCP. At most `transfers` sources are read at once, in order of arrival, so that a thousand slaves that
+ * restart together don't have a thousand snapshots made together.
  */
 export class TcpBulk implements Bulk {
   readonly port: number;
@@ -66,7 +67,7 @@ export class TcpBulk implements Bulk {
   readonly #clock: Clock;
   readonly #idleMs: number;
   readonly #keys: (() => GroupKeys) | null;
-  readonly #admission: PQueue;
+  readonly #admission: Admission;
   readonly #offers = new Map<string, Offer>();
   readonly #connections = new Set<Socket>();
   readonly #fetches = new Set<AbortController>();
@@ -77,7 +78,7 @@ export class TcpBulk implements Bulk {
     this.#server = server;
     this.#clock = options.clock;
     this.#idleMs = options.idleMs ?? limits.bulkIdleMs;
-    this.#admission = new PQueue({ concurrency: options.transfers ?? limits.bulkTransfers });
+    this.#admission = new Admission(options.transfers ?? limits.bulkTransfers);
     const bound = server.address();
     this.port = typeof bound === 'object' && bound !== null ? bound.port : 0;
     this.#keys = options.keys ?? null;
@@ -96,6 +97,7 @@ export class TcpBulk implements Bulk {
     source: () => AsyncIterable<Uint8Array>,
     ttlMs: number,
     ended: (error: Error | null) => void,
+    group: object | null = null,
   ): void {
     const refusal = this.#whyNoOffer(token);
     if (refusal !== null) {
@@ -108,7 +110,7 @@ export class TcpBulk implements Bulk {
       this.#offers.delete(token);
       ended(new LockstepError('timed-out', `nobody fetched the stream within ${ttlMs} ms`));
     });
-    this.#offers.set(token, { source, ended, cancelExpiry });
+    this.#offers.set(token, { source, ended, cancelExpiry, group });
   }
 
   fetch(address: Address, token: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
@@ -201,7 +203,7 @@ export class TcpBulk implements Bulk {
     const connection = new FetcherConnection(socket);
     // Waiting for admission is no fault of the fetcher's; its own patience ends the wait.
     socket.setTimeout(0);
-    const error = await this.#admission.add(() => this.#serve(connection, offer));
+    const error = await this.#admission.run(() => this.#serve(connection, offer), offer.group);
     offer.ended(error);
   }
 
@@ -214,10 +216,12 @@ export class TcpBulk implements Bulk {
       iterator = offer.source()[Symbol.asyncIterator]();
       for (;;) {
         // A source may hang; a connection that is cut meanwhile ends the transfer all the same.
-        const result = await Promise.race([iterator.next(), connection.closed]);
+        const result = await connection.unlessClosed(iterator.next());
         if (result === 'closed') throw connection.cutError();
         if (result.done === true) return await connection.finish();
         await connection.write(result.value);
+        // A fast fetcher never makes this wait: without a pause datagrams and timers would, until the socket is full.
+        await turn();
       }
     } catch (error) {
       iterator?.return?.().catch(() => undefined);
@@ -230,6 +234,7 @@ export class TcpBulk implements Bulk {
 class FetcherConnection {
   readonly socket: Socket;
   readonly closed: Promise<'closed'>;
+  #interrupt: (() => void) | null = null;
   #isFinishing = false;
   #fetcherHasAll = false;
 
@@ -238,6 +243,7 @@ class FetcherConnection {
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
         resolve('closed');
+        this.#interrupt?.();
       });
     });
     // A fetcher that closes its side has everything, or has given up.
@@ -250,6 +256,17 @@ class FetcherConnection {
 
   cutError(): Error {
     return this.socket.errored ?? new LockstepError('unreachable', 'the fetcher closed the connection before the end');
+  }
+
+  /** A race with `closed` would keep every chunk that won one alive until the connection ends: the whole stream. */
+  unlessClosed<Result>(work: Promise<Result>): Promise<Result | 'closed'> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = () => {
+        resolve('closed');
+      };
+      if (this.socket.closed) this.#interrupt();
+      work.then(resolve, reject);
+    });
   }
 
   /** Waits while the fetcher doesn't read: back-pressure reaches the source. */
@@ -285,6 +302,10 @@ class FetcherConnection {
     this.#isFinishing = true;
     return error instanceof Error ? error : new Error(errorText(error));
   }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function drained(socket: Socket): Promise<void> {

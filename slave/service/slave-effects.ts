@@ -11,6 +11,7 @@ import { fetchStream, offerStream, withPort } from '../../shared/runtime/node-bu
 import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { UserCalls } from '../../shared/runtime/node-calls.js';
 import type { EventRecord } from '../../shared/runtime/ports.js';
+import { withProgress } from '../../shared/runtime/transfer-progress.js';
 import type { PrepareAnswer, SlaveUserLayer } from '../user/contract.js';
 import type { SlaveEffect, SlaveInput, Token, UserAnswer } from './core/io.js';
 
@@ -211,7 +212,12 @@ export class SlaveEffects {
     const controller = new AbortController();
     this.#fetches.add(controller);
     const source = { bulk: node.ports.bulk, clock: node.ports.clock, controller };
-    const chunks = fetchStream({ ...source, address: withPort(address, effect.port), token: effect.bulkToken });
+    const fetched = fetchStream({ ...source, address: withPort(address, effect.port), token: effect.bulkToken });
+    const { mode, to } = effect;
+    const chunks = withProgress(fetched, node.ports.clock, (progress) => {
+      const fields = { mode, version: to.version, ...progress };
+      this.#parts.record({ name: 'transfer-progress', level: 'info', fields });
+    });
     const ended = (error: string | null): void => {
       this.#fetches.delete(controller);
       if (error !== null) controller.abort(new Error(error));

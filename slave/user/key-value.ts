@@ -6,7 +6,7 @@ import { keyValueBounds as bounds } from '../../shared/protocol/key-value/bounds
 import { decodeChange, type Columns } from '../../shared/protocol/key-value/change-codec.js';
 import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
 import { encodeSnapshot, SnapshotReader } from '../../shared/protocol/key-value/snapshot-codec.js';
-import { KeyValueState } from '../../shared/protocol/key-value/state.js';
+import { KeyValueState, StagedState } from '../../shared/protocol/key-value/state.js';
 import type { SlaveDataSet, SlaveKind, SlaveKindContext } from '../types.js';
 import type { PrepareAnswer, SharedCommit, SlaveUserLayer } from './contract.js';
 import type { SlaveKeyValue, SlaveKeyValueOptions } from './key-value-types.js';
@@ -71,8 +71,8 @@ class SlaveKeyValueLayer<Value> implements SlaveUserLayer {
 
   async install(to: Tip, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     const reader = new SnapshotReader<Value>();
-    const staged = new Map<string, Entry<Value>>();
-    for await (const chunk of chunks) for (const entry of reader.push(chunk)) staged.set(entry.key, entry);
+    const staged = new StagedState<Value>();
+    for await (const chunk of chunks) for (const entry of reader.push(chunk)) staged.add(entry);
     reader.finish();
     // G4: the old copy and its tip stay on disk and in sight until the new ones are there, all in one transaction.
     await this.#durably((transaction) => this.#state.storeWhole(transaction, this.#context.dataSet, staged, to));
@@ -186,7 +186,7 @@ function oneLine(reason: string): string {
   return text.length > bounds.reasonCharacters ? `${text.slice(0, bounds.reasonCharacters - 1)}…` : text;
 }
 
-async function* streamed(entries: readonly Entry<unknown>[]): AsyncGenerator<Uint8Array, void, void> {
+async function* streamed(entries: Iterable<Entry<unknown>>): AsyncGenerator<Uint8Array, void, void> {
   yield* encodeSnapshot(entries);
 }
 

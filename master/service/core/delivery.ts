@@ -23,6 +23,8 @@ interface ExposureWait {
 interface Unacknowledged {
   readonly message: Commit;
   readonly awaiting: Map<number, Member>;
+  /** So many it was meant for. */
+  readonly voters: number;
   delayMs: number;
   retryMs: number;
   readonly untilMs: number;
@@ -37,6 +39,14 @@ export function saysCommitOf(message: Message, commit: Message): boolean {
   if (message.kind === 'commit')
     return sameEpoch(message.round.epoch, commit.round.epoch) && message.round.number > commit.round.number;
   return message.kind === 'prepare' && sameTip(message.committed, commit.to);
+}
+
+/**
+ * Whether what only some of the voters lack goes to all once more. One packet costs less than many, but everybody who
+ * gets it answers, also those who did before: with a few silent ones in a large group, unicast is cheaper for both.
+ */
+export function isForAll(lacking: number, voters: number): boolean {
+  return lacking > Math.max(3, voters / 16);
 }
 
 /**
@@ -77,6 +87,7 @@ export class Delivery {
       this.#unacknowledged = {
         message,
         awaiting: new Map(round.voters),
+        voters: round.voters.size,
         delayMs,
         // A delivery by heartbeat alone is left to the heartbeats.
         retryMs: round.replication.commitBy === 'heartbeat' ? Infinity : nowMs + delayMs,
@@ -128,6 +139,12 @@ export class Delivery {
     this.#settleExposed();
   }
 
+  /** True while the newest commit, which implies the earlier ones, goes to the member again until it shows it. */
+  repeatsTo(member: Member): boolean {
+    const pending = this.#unacknowledged;
+    return pending !== null && pending.awaiting.has(member.slot) && this.context.nowMs < pending.untilMs;
+  }
+
   #noteAcknowledged(pending: Unacknowledged, member: Member): void {
     pending.awaiting.delete(member.slot);
     if (pending.awaiting.size === 0) this.#unacknowledged = null;
@@ -145,8 +162,7 @@ export class Delivery {
     if (pending !== null && pending.retryMs <= nowMs) {
       if (nowMs >= pending.untilMs) this.#unacknowledged = null;
       else {
-        for (const member of pending.awaiting.values())
-          if (member.welcomed) this.context.send(member.peer, pending.message);
+        this.#repeat(pending);
         pending.delayMs = Math.min(pending.delayMs * 2, limits.retryMaxMs);
         pending.retryMs = nowMs + pending.delayMs;
       }
@@ -160,6 +176,12 @@ export class Delivery {
     this.#unacknowledged = null;
     for (const wait of this.#waits) this.context.settle(wait.command, wait.outcome);
     this.#waits = [];
+  }
+
+  #repeat({ awaiting, voters, message }: Unacknowledged): void {
+    const silent = [...awaiting.values()].filter(({ welcomed }) => welcomed);
+    if (isForAll(silent.length, voters)) this.context.send('all', message);
+    else for (const { peer } of silent) this.context.send(peer, message);
   }
 
   #send(round: Round, mode: 'unicast' | 'heartbeat' | 'multicast', message: Commit | Abort): void {

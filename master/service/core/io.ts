@@ -55,6 +55,10 @@ export type MasterEffect =
       readonly mode: 'deltas' | 'snapshot';
       readonly from: Tip | null;
       readonly at: Tip;
+      /** Whoever asks for what has this name may be given one stream, also when it leads to a state a little before `at`, … */
+      readonly sharedAs: string;
+      /** … down to this version: what leads on from there is at hand. */
+      readonly notBelow: number;
       readonly steps: readonly Delta[];
     }
   /** `--adopt-from`: install the offered stream into the user layer, persist, answer `transferred` with the tip. */

@@ -299,7 +299,7 @@ export class MasterCore {
     if (member === undefined || !member.welcomed) return;
     this.#members.onStatus(member, status);
     this.#delivery.onStatus(member);
-    this.#serving.onPrepared(from, status.prepared);
+    this.#serving.onPrepared(from, status.prepared, this.#delivery.repeatsTo(member));
     this.#replications.onStatus();
   }
 }

@@ -26,6 +26,8 @@ export interface Member {
   leaseEndsMs: number;
   /** Left out by a decision: no renewal until it exposes the committed tip again. */
   fenced: boolean;
+  /** Left out of rounds while it catches up. */
+  catchingUp: boolean;
   roundTripMs: number | null;
   lastVote: { version: number; yes: boolean; reason: string } | null;
 }
@@ -197,6 +199,7 @@ export class Members {
       held: null,
       leaseEndsMs: 0,
       fenced: false,
+      catchingUp: false,
       roundTripMs: null,
       lastVote: null,
     };
@@ -218,6 +221,7 @@ export class Members {
   onStatus(member: Member, status: Status): void {
     if (member.status !== null && status.sequence <= member.status.sequence) return;
     const { nowMs } = this.context;
+    const before = member.status;
     member.heardMs = nowMs;
     member.status = status;
     member.statusMs = nowMs;
@@ -225,12 +229,35 @@ export class Members {
       member.fenced = false;
       this.context.event('member caught up', 'info', { node: member.node });
     }
+    this.#noteCatchingUp(member, before);
     if (status.echo !== null) {
       const roundTripMs = nowMs - status.echo.masterSentMs - (status.echo.slaveSentMs - status.echo.slaveReceivedMs);
       if (roundTripMs >= 0)
         member.roundTripMs =
           member.roundTripMs === null ? roundTripMs : member.roundTripMs * 0.875 + roundTripMs * 0.125;
     }
+  }
+
+  /** Told once when it is moved to catch-up, with the cause, and once when it is back. */
+  #noteCatchingUp(member: Member, before: Status | null): void {
+    const isOut = this.#isFarBehind(member) && this.context.nowMs >= member.leaseEndsMs;
+    if (isOut === member.catchingUp || member.status === null) return;
+    const { node, status } = member;
+    if (!isOut && this.history.distance(status.tip) !== 0) return;
+    member.catchingUp = isOut;
+    if (!isOut) {
+      this.context.event('member caught up', 'info', { node });
+      return;
+    }
+    const repairs = status.repairs - (before?.repairs ?? 0);
+    const cause =
+      status.tip === null
+        ? 'it is new here, or its store is empty'
+        : repairs > 0
+          ? `it lost packets: ${repairs} repairs since its status before`
+          : 'it was not heard for a lease, or applies changes more slowly than they come';
+    const level = status.tip === null ? 'info' : 'warn';
+    this.context.event('member moved to catch-up', level, { node, behind: this.history.distance(status.tip), cause });
   }
 
   onLeave(member: Member): void {

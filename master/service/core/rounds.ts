@@ -6,7 +6,7 @@ import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { AbortReason, NodeRefusal, Outcome, Replication } from '../../../shared/protocol/kernel/outcome.js';
 import type { Content, Decision, OpenRoundNote, Vote } from '../../../shared/protocol/wire/messages.js';
 import type { MasterContext } from './context.js';
-import type { Delivery } from './delivery.js';
+import { isForAll, type Delivery } from './delivery.js';
 import type { History } from './history.js';
 import type { Token } from './io.js';
 import type { Member, Members } from './members.js';
@@ -15,6 +15,8 @@ import { missingVoters, tallyOf } from './round.js';
 
 /** Bytes per millisecond that a change is given before its prepare is sent again: slow enough for a busy receiver. */
 const patientBytesPerMs = 20_000;
+/** Votes that a busy master reads in a millisecond: a thousand of them aren't late because the last ones still wait. */
+const patientVotesPerMs = 20;
 
 export interface RoundsListener {
   /** The chain has grown, or a place for a round has become free. */
@@ -94,7 +96,7 @@ export class Rounds {
     this.#sendPrepare(round, 'all', content);
     // All that is under way has to arrive before its votes can: a retry before that only adds to it.
     const bytes = this.open.reduce((sum, each) => sum + each.change.bytes.byteLength, 0);
-    const patienceMs = bytes / patientBytesPerMs;
+    const patienceMs = bytes / patientBytesPerMs + round.voters.size / patientVotesPerMs;
     round.retryDelayMs =
       Math.max(limits.retryMinMs, 2 * this.members.slowestRoundTripMs(), 3 * this.#voteMs) + patienceMs;
     round.retryMs = nowMs + round.retryDelayMs;
@@ -280,7 +282,7 @@ export class Rounds {
     const missing = missingVoters(round).filter((member) => member.welcomed);
     const large = round.change.bytes.byteLength > this.context.config.datagramBytes;
     const content: Content = large ? { kind: 'version' } : round.content;
-    if (missing.length > 3) this.#sendPrepare(round, 'all', content);
+    if (isForAll(missing.length, round.voters.size)) this.#sendPrepare(round, 'all', content);
     else for (const member of missing) this.#sendPrepare(round, member.peer, content);
     round.retryDelayMs = Math.min(round.retryDelayMs * 2, limits.retryMaxMs);
     round.retryMs = this.context.nowMs + round.retryDelayMs;

@@ -1,5 +1,5 @@
-import type { Delta, Peer } from '../../../shared/protocol/kernel/ids.js';
-import { sameEpoch, sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
+import type { Delta, Peer, RoundId } from '../../../shared/protocol/kernel/ids.js';
+import { sameEpoch, sameRound, sameTip, tipKey } from '../../../shared/protocol/kernel/ids.js';
 import { digestOf } from '../../../shared/protocol/kernel/digest.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import { RoundMap } from '../../../shared/protocol/kernel/round-map.js';
@@ -48,7 +48,7 @@ export class Serving {
       return;
     }
     const steps = this.history.steps(request.from, to);
-    if (steps !== null) return this.#sendSteps(from, request, steps);
+    if (steps !== null) return this.#sendSteps(from, request, steps, `deltas ${tipKey(request.from)}`);
     if (request.from === null) return this.#offerSnapshot(from, request.request);
     this.#askUserLayer(from, request, to);
   }
@@ -63,10 +63,11 @@ export class Serving {
     const open = this.rounds.open.find(({ number }) => number === round?.number);
     if (open === undefined || round === null || !sameEpoch(round.epoch, this.context.epoch)) return;
     if (request.to === null || !sameTip(open.change.to, request.to)) return;
-    this.#sendSteps(from, request, [open.change]);
+    this.#sendSteps(from, request, [open.change], `round ${tipKey(open.change.to)}`);
   }
 
-  #sendSteps(from: Peer, request: DeltaRequest, steps: readonly Delta[]): void {
+  /** Undecided bytes and committed ones never share a stream: `sharedAs` says whose they are. */
+  #sendSteps(from: Peer, request: DeltaRequest, steps: readonly Delta[], sharedAs: string): void {
     const few: Delta[] = [];
     let bytes = 0;
     for (const step of steps) {
@@ -75,7 +76,7 @@ export class Serving {
       few.push(step);
     }
     if (few.length === steps.length) this.context.send(from, { kind: 'deltas', request: request.request, steps });
-    else this.#offer(from, request.request, 'deltas', steps);
+    else this.#offer(from, request.request, { mode: 'deltas', steps, sharedAs });
   }
 
   /** History is gone here; the owner of the data may still know what leads from there to the newest state. */
@@ -87,7 +88,8 @@ export class Serving {
         this.context.send(from, { kind: 'too-old', request: request.request, from: request.from, onChain: true });
         return;
       }
-      this.#sendSteps(from, request, [{ from: request.from, to, bytes, digest: digestOf(bytes) }]);
+      const compacted = { from: request.from, to, bytes, digest: digestOf(bytes) };
+      this.#sendSteps(from, request, [compacted], `deltas ${tipKey(request.from)}`);
     });
   }
 
@@ -96,10 +98,15 @@ export class Serving {
   }
 
   #offerSnapshot(from: Peer, request: number): void {
-    if (this.history.tip !== null) this.#offer(from, request, 'snapshot', []);
+    if (this.history.tip !== null) this.#offer(from, request, { mode: 'snapshot', steps: [], sharedAs: 'snapshot' });
   }
 
-  #offer(to: Peer, request: number, mode: 'deltas' | 'snapshot', steps: readonly Delta[]): void {
+  #offer(
+    to: Peer,
+    request: number,
+    offer: { readonly mode: 'deltas' | 'snapshot'; readonly steps: readonly Delta[]; readonly sharedAs: string },
+  ): void {
+    const { mode, steps, sharedAs } = offer;
     const at = steps.at(-1)?.to ?? this.history.tip;
     if (at === null) return;
     const key = `${to.node}/${to.incarnation.storeId}/${request}`;
@@ -115,6 +122,8 @@ export class Serving {
       mode,
       from: steps[0]?.from ?? null,
       at,
+      sharedAs,
+      notBelow: this.history.oldestDelta?.version ?? at.version,
       steps,
     });
     this.context.event('transfer offered', 'info', { node: to.node, mode, version: at.version });
@@ -141,14 +150,23 @@ export class Serving {
       this.context.send(from, { kind: 'resolution', round: inquiry.round, to: inquiry.to, outcome });
   }
 
-  /** A status that shows a settled round as prepared is as good as an inquiry. */
-  onPrepared(from: Peer, prepared: readonly PreparedRef[]): void {
+  /**
+   * A status that shows a settled round as prepared is as good as an inquiry, unless its answer is on its way already:
+   * a commit that is repeated to this member, or an abort that the heartbeats repeat. A status often crosses with them, and
+   * an answer to each would cost the master a packet for each slave and change.
+   */
+  onPrepared(from: Peer, prepared: readonly PreparedRef[], isCommitRepeated: boolean): void {
     for (const { round, from: prior, to } of prepared) {
       const outcome = this.#outcomeOf({ round, to });
       if (outcome === 'unknown') this.#remember({ round, from: prior, to });
-      if (outcome !== null && outcome !== 'unknown')
-        this.context.send(from, { kind: 'resolution', round, to, outcome });
+      if (outcome === null || outcome === 'unknown') continue;
+      const isTold = outcome === 'committed' ? isCommitRepeated : this.#isInHeartbeats(round);
+      if (!isTold) this.context.send(from, { kind: 'resolution', round, to, outcome });
     }
+  }
+
+  #isInHeartbeats(round: RoundId): boolean {
+    return this.rounds.recent.some((decision) => sameRound(decision.round, round));
   }
 
   /**

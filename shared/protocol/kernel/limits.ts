@@ -55,10 +55,25 @@ export const limits = {
   callbackMs: 10_000,
   /** Default deadline of a round. */
   roundTimeoutMs: 2000,
+  /** A join to all: each copy of it reaches everybody. Once a master is heard it goes to that alone, and sooner. */
+  joinMinMs: 100,
+  joinMaxMs: 10_000,
+  /** Votes that arrive together fit into a receive buffer of the usual default, 208 KiB, with room for other datagrams. */
+  promptVoters: 200,
+  /** Beyond them votes are spread, no faster than a master reads them: the spread costs no time that it wouldn't take. */
+  votesPerMs: 50,
   /** Largest group for which a slave asks for repair without a back-off. */
   promptRepairMembers: 8,
   /** Transfers over TCP that the master serves at once. */
   bulkTransfers: 4,
+  /** What a stream that several slaves share holds between the fastest and the slowest: some 30 chunks, or a small state whole. */
+  sharedStreamBytes: 4 * 1024 * 1024,
+  /** Who asks within this after another gets the same stream: a mass start is spread over less. */
+  sharedStreamMs: 1000,
+  /** A reader that takes nothing for so long, while others wait for it, leaves a shared stream. */
+  sharedStreamPatienceMs: 2000,
+  /** Readers of one stream: each has a socket, and what the system buffers for it. */
+  sharedStreamReaders: 256,
   /** An offer that nobody fetches: its source is pinned in memory until then. */
   bulkOfferMs: 15_000,
   /** A transfer that brings nothing for so long is given up. */

@@ -113,7 +113,7 @@ describe('the state of a key-value data set', () => {
       tip(2),
       false,
     );
-    expect(pinned).toEqual([
+    expect([...pinned]).toEqual([
       { key: 'a', value: 1, version: 1 },
       { key: 'b', value: 2, version: 1 },
     ]);

@@ -101,16 +101,16 @@ export class KeyValueState<Value> {
     this.#digest = null;
   }
 
-  /** Shows another whole state to readers. */
+  /** Shows another whole state to readers: what was staged is taken over as it is, not copied. */
   replace(staged: StagedState<Value>, to: Tip): void {
     this.#clear();
-    for (const [key, entry] of staged) this.#entries.set(key, new HeldEntry(key, entry.value, entry.version));
+    this.#entries = staged.entries;
     this.#tip = to;
   }
 
   /** The entries as they are now, whatever is applied later: a copy of references. */
-  pinned(): readonly Entry<Value>[] {
-    return [...this.#entries.values()];
+  pinned(): Iterable<Entry<Value>> {
+    return lettingGo([...this.#entries.values()]);
   }
 
   /**
@@ -157,9 +157,10 @@ export class KeyValueState<Value> {
   /** G4: another whole state and its tip, in the transaction given. Shows nothing. */
   storeWhole(transaction: StoreTransaction, dataSet: string, staged: StagedState<Value>, to: Tip): void {
     for (const key of this.#entries.keys()) {
-      if (!staged.has(key)) transaction.remove(keyValueKeys.entry(dataSet, key));
+      if (!staged.entries.has(key)) transaction.remove(keyValueKeys.entry(dataSet, key));
     }
-    for (const [key, entry] of staged) transaction.put(keyValueKeys.entry(dataSet, key), [entry.version, entry.value]);
+    for (const [key, entry] of staged.entries)
+      transaction.put(keyValueKeys.entry(dataSet, key), [entry.version, entry.value]);
     transaction.put(keyValueKeys.tip(dataSet), to);
   }
 
@@ -171,7 +172,22 @@ export class KeyValueState<Value> {
 }
 
 /** A whole state that isn't shown yet. */
-export type StagedState<Value> = ReadonlyMap<string, Entry<Value>>;
+export class StagedState<Value> {
+  readonly entries = new Map<string, HeldEntry<Value>>();
+
+  add({ key, value, version }: Entry<Value>): void {
+    this.entries.set(key, new HeldEntry(key, value, version));
+  }
+}
+
+/** Each entry is let go once it was read: what a change replaces meanwhile isn't held until the end of a long stream. */
+function* lettingGo<Item>(items: (Item | null)[]): Generator<Item, void, void> {
+  for (let index = 0; index < items.length; index += 1) {
+    const item = items[index] ?? null;
+    items[index] = null;
+    if (item !== null) yield item;
+  }
+}
 
 function storedTip(record: unknown, dataSet: string): Tip | null {
   if (record === undefined) return null;

@@ -63,6 +63,13 @@ export class CatchUp {
     return this.#onChain || this.participant.planned === null;
   }
 
+  /** What is being fetched, for people; empty when nothing is. */
+  get fetching(): string {
+    if (this.#transfer === null) return '';
+    const { mode, to } = this.#transfer;
+    return mode === 'snapshot' ? `a snapshot of version ${to.version}` : `deltas up to version ${to.version}`;
+  }
+
   get isInstalling(): boolean {
     return this.#transfer?.mode === 'snapshot';
   }
@@ -167,6 +174,13 @@ export class CatchUp {
     const expected = fetch !== null || (this.#request !== null && this.#request.id === offer.request);
     if (!expected) return;
     if (offer.mode === 'snapshot' && !this.#mayInstall()) return;
+    // G5: a stream that others share may end a little before the newest state, but never before this copy.
+    if (
+      offer.mode === 'snapshot' &&
+      this.diverged === null &&
+      versionOf(offer.to) < versionOf(this.participant.planned)
+    )
+      return;
     const token = this.context.token();
     this.#transfer = {
       token,

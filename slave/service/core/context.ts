@@ -7,7 +7,7 @@ import { Timers } from '../../../shared/protocol/kernel/timers.js';
 import type { HealPermission, Message } from '../../../shared/protocol/wire/messages.js';
 import type { SlaveConfig, SlaveEffect, SlaveEvent, Token } from './io.js';
 
-export type SlaveTimer = 'join' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again';
+export type SlaveTimer = 'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again';
 
 /** What the parts of a slave's core share: the facts about the reign, and the way out for effects. */
 export class SlaveContext {

@@ -11,6 +11,7 @@ import type { PreparedRecord } from './records.js';
 import { slaveKeys } from './records.js';
 import type { Staged, StagedPhase } from './staged.js';
 import { mayBecome } from './staged.js';
+import { Votes } from './votes.js';
 import type { Task } from './work.js';
 import { WorkQueue } from './work.js';
 
@@ -31,6 +32,7 @@ export class Participant {
   lastVote: { version: number; yes: boolean; reason: string } | null = null;
   /** Rounds in progress, each from where the one before it ends. */
   staged: readonly Staged[] = [];
+  readonly #votes: Votes;
   readonly #writes = new Map<Token, Staged>();
   /** Votes of no, to be repeated when a prepare comes again. */
   readonly #refusals = new RoundMap<Vote>(limits.rememberedRounds);
@@ -40,6 +42,7 @@ export class Participant {
     private readonly context: SlaveContext,
     private readonly listener: ParticipantListener,
   ) {
+    this.#votes = new Votes(context, (vote) => this.#voteLeaves(vote));
     this.work = new WorkQueue(context, {
       mayStart: (task) => this.#mayStart(task),
       onEnded: (task, answer) => this.#onEnded(task, answer),
@@ -188,8 +191,15 @@ export class Participant {
       this.#refusals.set(round, vote);
       this.context.event('voted no', 'info', { round: roundKey(round), version: to.version, reason: answer.reason });
     }
-    this.context.sendToMaster(vote);
-    if (yes) this.listener.onVoted();
+    if (yes) this.#votes.send(vote);
+    else this.context.sendToMaster(vote);
+  }
+
+  /** What is exposed by now: a vote may have waited. */
+  #voteLeaves(vote: Vote): void {
+    const exposed = versionOf(this.tip);
+    this.context.sendToMaster(vote.exposed === exposed ? vote : { ...vote, exposed });
+    this.listener.onVoted();
   }
 
   /** A snapshot took the place of the copy. */
@@ -217,6 +227,11 @@ export class Participant {
 
   onTick(): void {
     if (this.context.timers.takeDue('commit again', this.context.nowMs)) this.work.release();
+    this.#votes.onTick((round) => this.find(round)?.phase === 'prepared' && this.find(round)?.decided === null);
+  }
+
+  onNewReign(): void {
+    this.#votes.clear();
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────

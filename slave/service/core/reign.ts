@@ -35,7 +35,7 @@ export class Reign {
   /** A promise on its way to disk, and the message that led to it. */
   #promising: { readonly token: Token; readonly epoch: Epoch; readonly from: Peer; readonly message: Message } | null =
     null;
-  #joinDelayMs: number = limits.repairMinMs;
+  #joinDelayMs: number = limits.joinMinMs;
   #refusedMs = -Infinity;
   #welcomedMs = -Infinity;
   #acknowledgedMs = -Infinity;
@@ -209,14 +209,17 @@ export class Reign {
 
   #sendJoin(): void {
     if (this.context.slot !== null || this.context.storeFailed) return;
-    this.context.send(this.context.master ?? 'all', {
+    const { master } = this.context;
+    this.context.send(master ?? 'all', {
       kind: 'join',
       tip: this.participant.tip,
       promised: this.context.promised,
       prepared: this.participant.prepared,
     });
     this.context.timers.set('join', this.context.nowMs + this.#joinDelayMs * (1 + this.context.random.next() / 2));
-    this.#joinDelayMs = Math.min(this.#joinDelayMs * 2, limits.heartbeatSlowMs);
+    // Without a master in sight the first of its heartbeats brings the next join, however long it was silent.
+    const slowestMs = master === null ? limits.joinMaxMs : limits.heartbeatSlowMs;
+    this.#joinDelayMs = Math.min(this.#joinDelayMs * (master === null ? 3 : 2), slowestMs);
   }
 
   /** Counted from the sending of the status that is acknowledged; holds once this heartbeat's tip is exposed here. */

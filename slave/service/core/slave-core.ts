@@ -164,6 +164,7 @@ export class SlaveCore {
       return;
     }
     this.#packets.onNewReign();
+    this.#participant.onNewReign();
     this.#catchUp.onNewReign();
     this.#inDoubt.onNewReign();
     this.#onReceived(promised.from, this.#context.promised, promised.message);
@@ -369,6 +370,7 @@ export class SlaveCore {
     if (this.#reign.hasLease()) return '';
     if (!this.#context.hearsMaster()) return 'no master is heard';
     if (this.#context.slot === null) return 'the master has not welcomed this node yet';
+    if (this.#catchUp.fetching !== '') return `fetching ${this.#catchUp.fetching}`;
     return this.#catchUp.isBehind ? 'behind what the master has committed' : 'the lease ran out';
   }
 }

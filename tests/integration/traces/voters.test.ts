@@ -26,6 +26,8 @@ function behind(versions: number): Group {
 describe('under "live", a member', () => {
   it('far behind is no voter and gets no lease: it slows nobody, and says that it is behind', () => {
     const group = behind(limits.voterLagVersions + 1);
+    const moved = (): number => group.trace.filter((line) => line.endsWith('· member moved to catch-up')).length;
+    expect(moved(), 'told once, with the cause').toBe(1);
     const version = limits.voterLagVersions + 2;
     const command = group.replicate(version);
     expect(group.results.get(command), 'at once, without waiting for anybody').toMatchObject({ kind: 'committed', votes: { yes: 2, silent: 0 } });
@@ -37,6 +39,8 @@ describe('under "live", a member', () => {
     group.run(3000);
     expect(group.slave('c').applied, 'every step of it').toEqual(Array.from({ length: version }, (_, index) => index + 1));
     expect(group.slave('c').core.view(group.nowMs).state).toBe('current');
+    expect(moved()).toBe(1);
+    expect(group.trace.filter((line) => line.endsWith('· member caught up'))).toHaveLength(1);
     expect(group.results.get(group.replicate(version + 1))).toMatchObject({ kind: 'committed', votes: { yes: 3 } });
   });
 
