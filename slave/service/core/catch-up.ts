@@ -173,14 +173,7 @@ export class CatchUp {
     const fetch = this.#fetchOf(offer.request) ?? null;
     const expected = fetch !== null || (this.#request !== null && this.#request.id === offer.request);
     if (!expected) return;
-    if (offer.mode === 'snapshot' && !this.#mayInstall()) return;
-    // G5: a stream that others share may end a little before the newest state, but never before this copy.
-    if (
-      offer.mode === 'snapshot' &&
-      this.diverged === null &&
-      versionOf(offer.to) < versionOf(this.participant.planned)
-    )
-      return;
+    if (offer.mode === 'snapshot' && (!this.#mayInstall() || this.#wouldGoBack(offer.to))) return;
     const token = this.context.token();
     this.#transfer = {
       token,
@@ -356,6 +349,15 @@ export class CatchUp {
   /** A snapshot settles nothing by itself: prepared rounds come first, and no call of the layer may be under way. */
   #mayInstall(): boolean {
     return this.participant.staged.length === 0 && this.participant.work.isIdle;
+  }
+
+  /**
+   * G5: a stream that others share may end a little before the newest state, but never before this copy; a copy that has
+   * diverged goes back no further than to what the master has.
+   */
+  #wouldGoBack(to: Tip): boolean {
+    const own = versionOf(this.participant.planned);
+    return to.version < (this.diverged === null ? own : Math.min(own, versionOf(this.target)));
   }
 
   #mayHeal(): boolean {

@@ -43,6 +43,11 @@ const regressions: readonly { readonly seed: number; readonly found: string; rea
     found: 'a change that only a hanging master ever had, when another one began',
     options: asCampaign(147),
   },
+  {
+    seed: 347,
+    found: 'a diverged copy that a snapshot, shared and a little old, took further back than the master was',
+    options: { ...campaignOptions(347), faults: defaultFaults, swarm: true },
+  },
 ];
 
 describe('simulation', () => {

@@ -214,6 +214,27 @@ describe('a diverged copy', () => {
     expect(stranger.calls, group.trace.slice(-20).join('\n')).toEqual(['install 1']);
     expect(stranger.tip?.version).toBe(1);
   });
+
+  it('goes back no further than to what the master has: an older snapshot, which others share, is not for it (G5)', () => {
+    const group = leading(['a']);
+    group.replicate(1);
+    const older = group.slave('a').tip;
+    for (const version of [2, 3, 4]) group.replicate(version);
+    let isOlder = true;
+    group.passes = ({ message }) => !(message.kind === 'bulk-offer' && isOlder);
+    const stranger = group.addSlave('x', 'x', { epoch: { number: 1, claimant: 'f'.repeat(32) }, version: 3 as never, chain: 'e'.repeat(32) as never });
+    group.run(1000);
+    group.slaveInput('x', { kind: 'discard', command: 1 });
+    group.run(50);
+    const asked = group.sent.findLast(({ message }) => message.kind === 'snapshot-request');
+    if (asked?.message.kind !== 'snapshot-request' || older === null) throw new Error('no snapshot was asked for');
+    const offer = { kind: 'bulk-offer', request: asked.message.request, mode: 'snapshot', from: null, to: older, port: 1, token: '0'.repeat(32) } as const;
+    group.deliverNow('x', { from: group.master.peer, to: stranger.peer, epoch: asked.epoch, message: offer });
+    expect(stranger.calls).toEqual([]);
+    isOlder = false;
+    group.run(3000);
+    expect(stranger.calls, group.trace.slice(-20).join('\n')).toEqual(['install 4']);
+  });
 });
 
 describe('pipelined rounds', () => {
