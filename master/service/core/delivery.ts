@@ -145,11 +145,6 @@ export class Delivery {
     return pending !== null && pending.awaiting.has(member.slot) && this.context.nowMs < pending.untilMs;
   }
 
-  #noteAcknowledged(pending: Unacknowledged, member: Member): void {
-    pending.awaiting.delete(member.slot);
-    if (pending.awaiting.size === 0) this.#unacknowledged = null;
-  }
-
   onMemberGone(member: Member): void {
     this.#unacknowledged?.awaiting.delete(member.slot);
     for (const wait of this.#waits) wait.awaiting.delete(member.slot);
@@ -176,6 +171,11 @@ export class Delivery {
     this.#unacknowledged = null;
     for (const wait of this.#waits) this.context.settle(wait.command, wait.outcome);
     this.#waits = [];
+  }
+
+  #noteAcknowledged(pending: Unacknowledged, member: Member): void {
+    pending.awaiting.delete(member.slot);
+    if (pending.awaiting.size === 0) this.#unacknowledged = null;
   }
 
   #repeat({ awaiting, voters, message }: Unacknowledged): void {

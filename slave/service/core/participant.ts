@@ -185,14 +185,12 @@ export class Participant {
     const { upToDate, canProcess, reason, refused } = answer;
     const exposed = versionOf(this.tip);
     const vote: Vote = { kind: 'vote', round, to, upToDate, canProcess, reason, exposed, refused };
-    const yes = answer.upToDate && answer.canProcess;
-    this.lastVote = { version: to.version, yes, reason: answer.reason };
-    if (!yes) {
-      this.#refusals.set(round, vote);
-      this.context.event('voted no', 'info', { round: roundKey(round), version: to.version, reason: answer.reason });
-    }
-    if (yes) this.#votes.send(vote);
-    else this.context.sendToMaster(vote);
+    const yes = upToDate && canProcess;
+    this.lastVote = { version: to.version, yes, reason };
+    if (yes) return this.#votes.send(vote);
+    this.#refusals.set(round, vote);
+    this.context.event('voted no', 'info', { round: roundKey(round), version: to.version, reason });
+    this.context.sendToMaster(vote);
   }
 
   /** What is exposed by now: a vote may have waited. */
@@ -227,7 +225,10 @@ export class Participant {
 
   onTick(): void {
     if (this.context.timers.takeDue('commit again', this.context.nowMs)) this.work.release();
-    this.#votes.onTick((round) => this.find(round)?.phase === 'prepared' && this.find(round)?.decided === null);
+    this.#votes.onTick((round) => {
+      const staged = this.find(round);
+      return staged?.phase === 'prepared' && staged.decided === null;
+    });
   }
 
   onNewReign(): void {

@@ -220,6 +220,23 @@ describe('a two-phase round', () => {
     expect(acknowledgements(waiting)).toBe(2);
   });
 
+  it('is acknowledged by the next vote; it goes again only to whose vote is lost, and a status answers that', () => {
+    const group = leading(['a', 'b']);
+    group.passes = ({ message, from }) => !(message.kind === 'vote' && from.node === 'b' && message.round.number === 2);
+    group.replicate(1);
+    const from = group.trace.length;
+    const before = group.sent.length;
+    group.replicate(2, { timeoutMs: 1000 });
+    group.run(60);
+    const statuses = (node: string): number =>
+      group.trace.slice(from).filter((line) => line.includes(`${node} → master: status`)).length;
+    const commits = (node: string): number =>
+      group.sent.slice(before).filter(({ to, message }) => message.kind === 'commit' && to !== 'all' && to.node === node).length;
+    expect([commits('a'), statuses('a')], group.trace.slice(from).join('\n')).toEqual([0, 0]);
+    expect(commits('b')).toBe(1);
+    expect(statuses('b')).toBe(1);
+  });
+
   it('reads as written down, from the prepare to the acknowledgements', async () => {
     const group = leading(['a', 'b']);
     const before = group.trace.length;
