@@ -105,6 +105,11 @@ export class MasterCore {
     };
   }
 
+  /** The committed changes, for who follows them; changes nothing. */
+  get committed(): Pick<History, 'tip' | 'oldestVersion' | 'after' | 'tipAt'> {
+    return this.#history;
+  }
+
   #handle(input: MasterInput): void {
     switch (input.kind) {
       case 'start':
