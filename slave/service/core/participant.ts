@@ -31,6 +31,7 @@ export class Participant {
   failure = '';
   lastVote: { version: number; yes: boolean; reason: string } | null = null;
   lastVeto: { version: number; reason: string; atMs: number } | null = null;
+  readonly votes = { yes: 0, no: 0 };
   /** Rounds in progress, each from where the one before it ends. */
   staged: readonly Staged[] = [];
   readonly #votes: Votes;
@@ -188,6 +189,7 @@ export class Participant {
     const vote: Vote = { kind: 'vote', round, to, upToDate, canProcess, reason, exposed, refused };
     const yes = upToDate && canProcess;
     this.lastVote = { version: to.version, yes, reason };
+    this.votes[yes ? 'yes' : 'no'] += 1;
     if (yes) return this.#votes.send(vote);
     this.#refusals.set(round, vote);
     this.lastVeto = { version: to.version, reason, atMs: this.context.nowMs };
