@@ -71,7 +71,7 @@ export const slaveFamilies: readonly Family<SlaveStatus>[] = [
   {
     name: 'lockstep_votes_total',
     type: 'counter',
-    help: 'Votes that this node gave, by answer; one that it repeats counts again.',
+    help: 'Votes that this node gave, by answer; one that it repeats counts once.',
     labels: ['data_set', 'answer'],
     samples: ({ dataSets }) =>
       dataSets.flatMap(({ name, view }) => [

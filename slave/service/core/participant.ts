@@ -189,8 +189,8 @@ export class Participant {
     const vote: Vote = { kind: 'vote', round, to, upToDate, canProcess, reason, exposed, refused };
     const yes = upToDate && canProcess;
     this.lastVote = { version: to.version, yes, reason };
-    this.votes[yes ? 'yes' : 'no'] += 1;
     if (yes) return this.#votes.send(vote);
+    this.votes.no += 1;
     this.#refusals.set(round, vote);
     this.lastVeto = { version: to.version, reason, atMs: this.context.nowMs };
     this.context.event('voted no', 'info', { round: roundKey(round), version: to.version, reason });
@@ -222,6 +222,7 @@ export class Participant {
   #onRecorded(staged: Staged): void {
     this.#become(staged, 'prepared');
     if (staged.decided === null) {
+      this.votes.yes += 1;
       // G2: the prepared record is durable; only now may the yes leave.
       this.vote(staged.round, staged.change.to, { upToDate: true, canProcess: true, reason: '', refused: [] });
     } else this.#commitDecided();
