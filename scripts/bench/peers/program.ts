@@ -29,6 +29,10 @@ export class Program {
     process.once('exit', this.#onExit);
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   /** Resolves when `test` does so with true; throws when the program ends before that, or never gets there. */
   async ready(test: () => Promise<boolean>): Promise<void> {
     const untilMs = performance.now() + readyWithinMs;
