@@ -9,6 +9,7 @@ import type {
 } from '../shared/protocol/kernel/outcome.js';
 import type { CrashPoint } from '../shared/runtime/crash-points.js';
 import type { KeySource } from '../shared/runtime/key-files.js';
+import type { DeltaSource } from '../shared/runtime/delta-source.js';
 import type { EventLog } from '../shared/runtime/ports.js';
 import type { MemberView, MasterView } from './service/core/view.js';
 import type { MasterUserLayer } from './user/contract.js';
@@ -105,6 +106,8 @@ export interface MasterDataSet extends AsyncDisposable {
   forget(node: string): Promise<void>;
   members(): readonly MemberView[];
   view(): MasterView;
+  /** @internal What the feed reads. */
+  readonly deltas: DeltaSource;
   /** Ends replications under way with a typed outcome, and says goodbye. */
   unregister(): Promise<void>;
 }

@@ -67,7 +67,7 @@ export class MasterCore {
     this.#replications = new Replications(context, this.#history, this.#members, this.#rounds, () =>
       this.#heartbeats.afterData(),
     );
-    this.#serving = new Serving(context, this.#history, this.#rounds, this.#leadership);
+    this.#serving = new Serving(context, this.#history, this.#members, this.#rounds, this.#leadership);
   }
 
   nextWakeMs(): number {
@@ -105,9 +105,15 @@ export class MasterCore {
     };
   }
 
+  /** The committed changes, for who follows them; changes nothing. */
+  get committed(): Pick<History, 'tip' | 'oldestVersion' | 'after' | 'tipAt'> {
+    return this.#history;
+  }
+
   #handle(input: MasterInput): void {
     switch (input.kind) {
       case 'start':
+        this.#history.onStarted(this.#context.nowMs);
         return this.#leadership.start(input.tip);
       case 'received':
         return this.#onReceived(input.from, input.epoch, input.message);
