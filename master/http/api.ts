@@ -4,7 +4,9 @@ import type { Json, Operation } from '../../shared/protocol/key-value/operations
 import { versionOf } from '../../shared/protocol/kernel/ids.js';
 import {
   roundMs,
+  roundMsOrNull,
   tipBody,
+  vetoBody,
   type MasterDataSetBody,
   type MemberBody,
   type OutcomeBody,
@@ -300,11 +302,15 @@ function memberBody(member: MemberView): MemberBody {
     state: member.state,
     tip: tipBody(member.tip),
     behind: member.behind,
-    heardMsAgo: member.heardMsAgo === null ? null : roundMs(member.heardMsAgo),
+    behindMs: roundMsOrNull(member.behindMs),
+    heardMsAgo: roundMsOrNull(member.heardMsAgo),
     lastVote: member.lastVote,
+    lastVeto: vetoBody(member.lastVeto),
     inDoubt: member.inDoubt,
-    roundTripMs: member.roundTripMs === null ? null : roundMs(member.roundTripMs),
+    oldestInDoubtMs: roundMsOrNull(member.oldestInDoubtMs),
+    roundTripMs: roundMsOrNull(member.roundTripMs),
     repairs: member.repairs,
     snapshots: member.snapshots,
+    resyncs: member.resyncs,
   };
 }

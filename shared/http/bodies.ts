@@ -1,6 +1,7 @@
 import type { Tip } from '../protocol/kernel/ids.js';
 import type { Json } from '../protocol/key-value/operations.js';
 import type { VoteTally } from '../protocol/kernel/outcome.js';
+import type { ResyncCounts } from '../protocol/kernel/resyncs.js';
 import type { SlaveState } from '../protocol/wire/messages.js';
 
 /** What travels over HTTP, as the servers send it and the `lockstep` command reads it. */
@@ -75,18 +76,32 @@ export interface ReadsBody extends EntriesBody {
   readonly missing: readonly string[];
 }
 
+/** The newest no. */
+export interface VetoBody {
+  readonly version: number;
+  readonly reason: string;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
 export interface MemberBody {
   readonly node: string;
   readonly live: boolean;
   readonly state: SlaveState | null;
   readonly tip: TipBody | null;
   readonly behind: number | null;
+  /** Since the oldest committed version that it lacks was committed; 0 when it has the tip. */
+  readonly behindMs: number | null;
   readonly heardMsAgo: number | null;
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
+  readonly lastVeto: VetoBody | null;
   readonly inDoubt: number;
+  readonly oldestInDoubtMs: number | null;
   readonly roundTripMs: number | null;
   readonly repairs: number;
   readonly snapshots: number;
+  /** How often it had to be brought up, by cause. */
+  readonly resyncs: ResyncCounts;
 }
 
 export interface RoundBody {
@@ -172,13 +187,19 @@ export interface SlaveDataSetBody {
   readonly master: string | null;
   readonly entries: number;
   readonly stateDigest: string | null;
+  /** Versions that it lacks, at most. */
+  readonly behind: number | null;
+  /** Since this node heard of the oldest committed version that it lacks; 0 when it lacks none. */
+  readonly behindMs: number | null;
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
+  readonly lastVeto: VetoBody | null;
   readonly inDoubt: readonly InDoubtBody[];
   /** What operators decided here in a master's place. */
   readonly resolved: readonly ResolvedBody[];
   readonly reason: string;
   readonly repairs: number;
   readonly snapshots: number;
+  readonly resyncs: ResyncCounts;
 }
 
 export type StatusBody =
@@ -195,6 +216,18 @@ export function tipBody(tip: Tip): TipBody;
 export function tipBody(tip: Tip | null): TipBody | null;
 export function tipBody(tip: Tip | null): TipBody | null {
   return tip === null ? null : { epoch: tip.epoch.number, version: tip.version, chainId: tip.chain };
+}
+
+export function vetoBody(
+  veto: { readonly version: number; readonly reason: string; readonly atMs: number } | null,
+): VetoBody | null {
+  if (veto === null) return null;
+  const { version, reason, atMs } = veto;
+  return { version, reason, at: new Date(performance.timeOrigin + atMs).toISOString() };
+}
+
+export function roundMsOrNull(durationMs: number | null): number | null {
+  return durationMs === null ? null : roundMs(durationMs);
 }
 
 /** Microseconds are enough for people and programs. */

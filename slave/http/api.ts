@@ -3,7 +3,9 @@ import type { Json } from '../../shared/protocol/key-value/operations.js';
 import { roundKey, showTip } from '../../shared/protocol/kernel/ids.js';
 import {
   roundMs,
+  roundMsOrNull,
   tipBody,
+  vetoBody,
   type ReadyBody,
   type ResolvedBody,
   type SlaveDataSetBody,
@@ -159,7 +161,10 @@ function dataSetBody(name: string, dataSet: ServedCopy, digest: string | null): 
     master: view.master,
     entries: dataSet.size,
     stateDigest: digest,
+    behind: view.behind,
+    behindMs: roundMsOrNull(view.behindMs),
     lastVote: view.lastVote,
+    lastVeto: vetoBody(view.lastVeto),
     inDoubt: view.inDoubt.map(({ round, to, ageMs, voters, masterCannotTell }) => ({
       round: roundKey(round),
       version: to.version,
@@ -171,5 +176,6 @@ function dataSetBody(name: string, dataSet: ServedCopy, digest: string | null): 
     reason: view.reason,
     repairs: view.repairs,
     snapshots: view.snapshots,
+    resyncs: view.resyncs,
   };
 }

@@ -360,10 +360,14 @@ const openingView: SlaveView = {
   welcomed: false,
   inDoubt: [],
   resolved: [],
+  behind: null,
+  behindMs: null,
   lastVote: null,
+  lastVeto: null,
   reason: 'opening',
   repairs: 0,
   snapshots: 0,
+  resyncs: {},
 };
 
 /** What a user layer says about itself is checked once, here. */

@@ -78,7 +78,7 @@ export class MasterCore {
       onAnnounced,
       this.#roundLog,
     );
-    this.#serving = new Serving(context, this.#history, this.#rounds, this.#leadership);
+    this.#serving = new Serving(context, this.#history, this.#members, this.#rounds, this.#leadership);
   }
 
   nextWakeMs(): number {
@@ -124,6 +124,7 @@ export class MasterCore {
   #handle(input: MasterInput): void {
     switch (input.kind) {
       case 'start':
+        this.#history.onStarted(this.#context.nowMs);
         return this.#leadership.start(input.tip);
       case 'received':
         return this.#onReceived(input.from, input.epoch, input.message);

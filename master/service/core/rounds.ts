@@ -147,6 +147,7 @@ export class Rounds {
       reason: vote.reason,
       ...(vote.refused.length > 0 && { operations: vote.refused }),
     });
+    member.lastVeto = { version: vote.to.version, reason: vote.reason, atMs: this.context.nowMs };
     this.context.event('vetoed', 'info', {
       round: round.number,
       version: vote.to.version,

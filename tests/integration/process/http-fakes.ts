@@ -53,12 +53,16 @@ export function memberView(node: string, changes: Partial<MemberView> = {}): Mem
     state: 'current',
     tip: tipAt(1),
     behind: 0,
+    behindMs: 0,
     heardMsAgo: 12.3456,
     lastVote: { version: 1, yes: true, reason: '' },
+    lastVeto: null,
     inDoubt: 0,
+    oldestInDoubtMs: null,
     roundTripMs: 0.25,
     repairs: 0,
     snapshots: 1,
+    resyncs: { new: 1 },
     ...changes,
   };
 }
@@ -199,6 +203,7 @@ export class FakeCopy implements ServedCopy {
   }
   inDoubt: SlaveView['inDoubt'] = [];
   resolved: SlaveView['resolved'] = [];
+  lastVeto: SlaveView['lastVeto'] = null;
   /** Why the core doesn't let an operator decide. */
   resolveRefusal: string | null = null;
   readonly dataSet = {
@@ -212,10 +217,14 @@ export class FakeCopy implements ServedCopy {
       welcomed: true,
       inDoubt: this.inDoubt,
       resolved: this.resolved,
+      behind: 0,
+      behindMs: 0,
       lastVote: null,
+      lastVeto: this.lastVeto,
       reason: this.state === 'current' ? '' : 'for a test',
       repairs: 0,
       snapshots: 0,
+      resyncs: { new: 1 },
     }),
     discard: async (): Promise<void> => {
       this.discarded += 1;
