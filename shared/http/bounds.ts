@@ -25,6 +25,9 @@ export const httpBounds = {
   defaultReadTimeoutMs: 2000,
   /** Status names the digest of larger copies only when asked for it: it hashes every entry in one turn. */
   promptDigestEntries: 50_000,
+  /** Rounds of one answer; each may bring thousands of votes. */
+  rounds: limits.loggedRounds,
+  defaultRounds: 100,
   idempotencyKeyBytes: keyValueBounds.maxIdempotencyKeyBytes,
   /** A client that sends its request more slowly than this is cut off, so that it holds no memory for ever. */
   requestTimeoutMs: 120 * 1000,
