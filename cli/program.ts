@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addDecode } from './decode.js';
 import { addDelete } from './delete.js';
 import { addDiscard } from './discard.js';
 import { endingOf, oneLine } from './exit.js';
@@ -52,6 +53,7 @@ export function createProgram(shell: Shell): Command {
   addResolve(program, shell);
   addDiscard(program, shell);
   addToken(program, shell);
+  addDecode(program, shell);
   return program;
 }
 
