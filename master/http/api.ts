@@ -33,10 +33,11 @@ import {
 } from '../../shared/http/reads.js';
 import type { MasterPhase, MasterView, MemberView } from '../service/core/view.js';
 import type { ChangeOutcome, MasterKeyValue } from '../user/key-value-types.js';
+import { addRoundRoutes } from './rounds.js';
 
 /** What the routes need of a key-value data set; the handle that `register` returns is one. */
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
-  readonly dataSet: Pick<MasterKeyValue<Json>['dataSet'], 'view' | 'forget' | 'members' | 'deltas'>;
+  readonly dataSet: Pick<MasterKeyValue<Json>['dataSet'], 'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'>;
   stateDigest(): string;
 };
 
@@ -68,6 +69,7 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
   );
   addChangeRoutes(server, api, find);
   addMemberRoutes(server, find);
+  addRoundRoutes(server, find);
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
   addHealthRoutes(server, () => readyChecks(api));
 }

@@ -113,6 +113,38 @@ export interface RoundBody {
   readonly missing: readonly string[];
 }
 
+export interface RoundVoteBody {
+  readonly node: string;
+  readonly yes: boolean;
+  /** Empty for a yes. */
+  readonly reason: string;
+  readonly afterMs: number;
+}
+
+/** A round that was, or is: an item of `GET /v1/rounds/{dataSet}`. */
+export interface PastRoundBody {
+  readonly round: string;
+  readonly version: number;
+  readonly phases: 'one' | 'two';
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly outcome: 'open' | 'committed' | 'aborted' | 'unknown';
+  readonly reason: string | null;
+  readonly decidedMs: number | null;
+  readonly exposedMs: number | null;
+  readonly operations: number | null;
+  readonly bytes: number | null;
+  readonly votes: readonly RoundVoteBody[];
+  /** Voters that haven't answered, or hadn't when it ended. */
+  readonly missing: readonly string[];
+}
+
+export interface RoundsBody {
+  readonly dataSet: string;
+  /** Newest first. */
+  readonly rounds: readonly PastRoundBody[];
+}
+
 export interface MasterDataSetBody {
   readonly dataSet: string;
   readonly phase: string;

@@ -27,6 +27,9 @@ export const httpBounds = {
   promptDigestEntries: 50_000,
   /** Requests that wait until the node is ready: each looks at it again and again. */
   readyWaiters: 64,
+  /** Rounds of one answer; each may bring thousands of votes. */
+  rounds: limits.loggedRounds,
+  defaultRounds: 100,
   idempotencyKeyBytes: keyValueBounds.maxIdempotencyKeyBytes,
   /** A client that sends its request more slowly than this is cut off, so that it holds no memory for ever. */
   requestTimeoutMs: 120 * 1000,

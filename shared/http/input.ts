@@ -159,6 +159,23 @@ export function parsePageQuery(query: unknown): Parsed<PageQuery & WaitQuery> {
   return { ok: true, value: { ...page, ...wait.value, limit: limit.value ?? httpBounds.defaultPageEntries } };
 }
 
+/** The query of `GET /v1/rounds/{dataSet}`. */
+export function parseRoundsQuery(query: unknown): Parsed<{ readonly limit: number }> {
+  const fields = isFields(query) ? query : {};
+  const stranger = unknownField(fields, ['limit']);
+  if (stranger !== null) return badInput(stranger, 'is no parameter here; there is limit');
+  const limit = numberText(fields, 'limit', { min: 1, max: httpBounds.rounds });
+  return limit.ok ? { ok: true, value: { limit: limit.value ?? httpBounds.defaultRounds } } : limit;
+}
+
+/** A version in a path. */
+export function parseVersionPath(text: string): Parsed<number> {
+  const version = /^\d{1,16}$/.test(text) ? parseVersion(Number(text)) : null;
+  return version === null
+    ? badInput('version', 'must be a version, a whole number of at least 1')
+    : { ok: true, value: version };
+}
+
 /** The query of a read. */
 export function parseWaitQuery(query: unknown): Parsed<WaitQuery> {
   return parseWaitFields(isFields(query) ? query : {}, []);

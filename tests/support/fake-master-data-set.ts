@@ -139,6 +139,10 @@ export class FakeMasterDataSet implements MasterDataSet {
     return [];
   }
 
+  rounds(): readonly [] {
+    return [];
+  }
+
   view(): MasterView {
     throw new Error('not part of this fake');
   }

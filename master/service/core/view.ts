@@ -27,6 +27,40 @@ export interface RoundView {
   readonly missing: readonly NodeId[];
 }
 
+/** One round, or one change in one phase, as `rounds()` tells of it. */
+export interface RoundAccount {
+  /** Names it; for two phases what `resolve` and the status of a slave in doubt call it. */
+  readonly round: string;
+  readonly version: number;
+  readonly phases: 'one' | 'two';
+  /** Unix time, in milliseconds. */
+  readonly startedAtMs: number;
+  /** `unknown`: this master halted before the decision was durable; the next reign says. */
+  readonly outcome: 'open' | 'committed' | 'aborted' | 'unknown';
+  /** Why it wasn't committed; null for others. */
+  readonly reason: string | null;
+  /** From the start to the decision; null while it is open. */
+  readonly decidedMs: number | null;
+  /** From the start until all its voters showed it; null before that, when one of them left, and in one phase. */
+  readonly exposedMs: number | null;
+  /** Null when the user layer doesn't say. */
+  readonly operations: number | null;
+  readonly bytes: number;
+  /** In the order in which they came. */
+  readonly votes: readonly RoundVote[];
+  /** Voters that haven't answered, or hadn't when it ended. */
+  readonly missing: readonly NodeId[];
+}
+
+export interface RoundVote {
+  readonly node: NodeId;
+  readonly yes: boolean;
+  /** Empty for a yes. */
+  readonly reason: string;
+  /** From the start of the round. */
+  readonly afterMs: number;
+}
+
 export interface MemberView {
   readonly node: NodeId;
   readonly slot: number;

@@ -5,7 +5,7 @@ import type { Entry, Json, Operation } from '../../../shared/protocol/key-value/
 import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
 import type { EventLog, EventRecord } from '../../../shared/runtime/ports.js';
 import type { ServedOriginal } from '../../../master/http/api.js';
-import type { MasterView, MemberView } from '../../../master/service/core/view.js';
+import type { MasterView, MemberView, RoundAccount } from '../../../master/service/core/view.js';
 import type { ChangeOptions, ChangeOutcome } from '../../../master/user/key-value-types.js';
 import type { ServedCopy } from '../../../slave/http/api.js';
 import type { SlaveView } from '../../../slave/service/core/view.js';
@@ -71,11 +71,32 @@ export function memberView(node: string, changes: Partial<MemberView> = {}): Mem
   };
 }
 
+export function roundAccount(version: number, changes: Partial<RoundAccount> = {}): RoundAccount {
+  return {
+    round: `3.cccccccc.${version}`,
+    version,
+    phases: 'two',
+    startedAtMs: Date.UTC(2026, 10, 21, 12, 0, version),
+    outcome: 'committed',
+    reason: null,
+    decidedMs: 1.23456,
+    exposedMs: 2.5,
+    operations: 1,
+    bytes: 24,
+    votes: [{ node: nodeId('a'), yes: true, reason: '', afterMs: 0.51234 }],
+    missing: [],
+    ...changes,
+  };
+}
+
 /** Commits whatever it is told, unless `answer` says otherwise. */
 export class FakeOriginal implements ServedOriginal {
   readonly #entries = new Entries();
   readonly calls: { readonly operations: readonly Operation<Json>[]; readonly options: ChangeOptions }[] = [];
   readonly forgotten: string[] = [];
+  readonly rolledBack: number[] = [];
+  /** Newest first. */
+  rounds: readonly RoundAccount[] = [];
   readonly remembered = new Map<string, ChangeOutcome | 'pending'>();
   view: MasterView = {
     phase: 'leading',
@@ -105,6 +126,14 @@ export class FakeOriginal implements ServedOriginal {
       if (!this.view.members.some((member) => member.node === node))
         throw new LockstepError('member-unknown', `no member ${node}`);
       this.forgotten.push(node);
+    },
+    rounds: (limit = Infinity): readonly RoundAccount[] => this.rounds.slice(0, limit),
+    rollBack: async (version: number): Promise<void> => {
+      const round = this.rounds.find((each) => each.version === version);
+      if (round === undefined)
+        throw new LockstepError('round-unknown', `no replication of version ${version} is under way`);
+      if (round.outcome !== 'open') throw new LockstepError('already-decided', `version ${version} is decided`);
+      this.rolledBack.push(version);
     },
   };
   entry(key: string): Entry<Json> | undefined {
