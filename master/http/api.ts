@@ -21,6 +21,7 @@ import {
   type ChangeInputOptions,
 } from '../../shared/http/input.js';
 import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
+import { addOpenApiRoute } from '../../shared/http/openapi/document.js';
 import { addHealthRoutes } from '../../shared/http/ready.js';
 import { sendProblem, type Problem } from '../../shared/http/problem.js';
 import {
@@ -37,7 +38,10 @@ import { addRoundRoutes } from './rounds.js';
 
 /** What the routes need of a key-value data set; the handle that `register` returns is one. */
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
-  readonly dataSet: Pick<MasterKeyValue<Json>['dataSet'], 'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'>;
+  readonly dataSet: Pick<
+    MasterKeyValue<Json>['dataSet'],
+    'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'
+  >;
   stateDigest(): string;
 };
 
@@ -70,6 +74,7 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
   addChangeRoutes(server, api, find);
   addMemberRoutes(server, find);
   addRoundRoutes(server, find);
+  addOpenApiRoute(server, 'master');
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
   addHealthRoutes(server, () => readyChecks(api));
 }

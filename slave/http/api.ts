@@ -12,6 +12,7 @@ import {
   type StatusBody,
 } from '../../shared/http/bodies.js';
 import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
+import { addOpenApiRoute } from '../../shared/http/openapi/document.js';
 import { addHealthRoutes } from '../../shared/http/ready.js';
 import { parseResolve } from '../../shared/http/input.js';
 import { sendProblem } from '../../shared/http/problem.js';
@@ -63,6 +64,7 @@ export function addSlaveRoutes(server: FastifyInstance, api: SlaveApi): void {
     return reply.send({ discarded: request.params.dataSet, was: tipBody(tip) });
   });
   addResolve(server, api);
+  addOpenApiRoute(server, 'slave');
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
   addHealthRoutes(server, (mustBeCurrent) => readyChecks(api, mustBeCurrent));
 }
