@@ -7,6 +7,7 @@ import {
   type ReadyBody,
   type ResolvedBody,
   type SlaveDataSetBody,
+  type NetworkBody,
   type StatusBody,
 } from '../../shared/http/bodies.js';
 import { parseResolve } from '../../shared/http/input.js';
@@ -24,6 +25,8 @@ export type ServedCopy = Pick<SlaveKeyValue<Json>, 'tip' | 'state' | 'size' | 'e
 
 export interface SlaveApi {
   readonly node: string;
+  /** How the node reaches the others. */
+  readonly network?: () => NetworkBody | null;
   readonly dataSets: ReadonlyMap<string, ServedCopy>;
 }
 
@@ -146,6 +149,7 @@ function statusBody(api: SlaveApi, request: FastifyRequest): StatusBody {
     node: api.node,
     role: 'slave',
     dataSets: [...api.dataSets].map(([name, dataSet]) => dataSetBody(name, dataSet, digestFor(request, dataSet))),
+    network: api.network?.() ?? null,
   };
 }
 
