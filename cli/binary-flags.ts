@@ -105,7 +105,10 @@ export function withBinaryFlags(
 /** The same text as in a key file. */
 export const keysVariable = 'LOCKSTEP_KEYS';
 
-export function keySourceOf(flags: BinaryFlags, environment: NodeJS.ProcessEnv = process.env): KeySource | undefined {
+export function keySourceOf(
+  flags: Pick<BinaryFlags, 'keys'>,
+  environment: NodeJS.ProcessEnv = process.env,
+): KeySource | undefined {
   if (flags.keys !== undefined) return { file: flags.keys };
   const text = environment[keysVariable];
   return text === undefined || text === '' ? undefined : { text, name: keysVariable };

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addDelete } from './delete.js';
 import { addDiscard } from './discard.js';
 import { endingOf, oneLine } from './exit.js';
+import { addDoctor } from './doctor.js';
 import { addForget } from './forget.js';
 import { addGet } from './get.js';
 import { addKey } from './key-rotate.js';
@@ -52,6 +53,7 @@ export function createProgram(shell: Shell): Command {
   addResolve(program, shell);
   addDiscard(program, shell);
   addToken(program, shell);
+  addDoctor(program, shell);
   return program;
 }
 

@@ -41,36 +41,48 @@ test('an interface of IPv6, which has no multicast here, is used by unicast at o
 test('a transport that is none, and peers that nobody would send to, are refused by name', async () => {
   await using loopback = await Loopback.start();
   await expect(loopback.master({ transport: 'pigeon' as 'auto' })).rejects.toThrow(/transport 'pigeon'/);
-  await expect(loopback.master({ transport: 'multicast', peers: ['127.0.0.1:1'] })).rejects.toThrow(/peers 127.0.0.1:1/);
+  await expect(loopback.master({ transport: 'multicast', peers: ['127.0.0.1:1'] })).rejects.toThrow(
+    /peers 127.0.0.1:1/,
+  );
 });
 
-test.runIf(platform() === 'linux')('what the kernel drops at a full socket is counted for the process that owns it', async () => {
-  const options = { family: 4, host: '127.0.0.1', port: 0, shared: false, receiveBufferBytes: 4096, option: 'port' } as const;
-  const full = await bindUdp(options);
-  const idle = await bindUdp(options);
-  const sender = createSocket('udp4');
-  try {
-    const { port } = full.address();
-    const before = new KernelDrops([port]);
-    expect(before.read()).toBe(0);
-    // Sent in one turn: nothing is read meanwhile.
-    await new Promise<void>((resolve) => {
-      let left = 400;
-      for (let count = 0; count < 400; count += 1)
-        sender.send(Buffer.alloc(1200), port, '127.0.0.1', () => {
-          left -= 1;
-          if (left === 0) resolve();
-        });
-    });
-    await until(() => (new KernelDrops([port]).read() ?? 0) > 0, 'the kernel tells that it dropped some');
-    expect(new KernelDrops([idle.address().port]).read()).toBe(0);
-    // Once a second at most.
-    expect(before.read()).toBe(0);
-  } finally {
-    for (const socket of [full, idle, sender]) {
-      const closed = once(socket, 'close');
-      socket.close();
-      await closed;
+test.runIf(platform() === 'linux')(
+  'what the kernel drops at a full socket is counted for the process that owns it',
+  async () => {
+    const options = {
+      family: 4,
+      host: '127.0.0.1',
+      port: 0,
+      shared: false,
+      receiveBufferBytes: 4096,
+      option: 'port',
+    } as const;
+    const full = await bindUdp(options);
+    const idle = await bindUdp(options);
+    const sender = createSocket('udp4');
+    try {
+      const { port } = full.address();
+      const before = new KernelDrops([port]);
+      expect(before.read()).toBe(0);
+      // Sent in one turn: nothing is read meanwhile.
+      await new Promise<void>((resolve) => {
+        let left = 400;
+        for (let count = 0; count < 400; count += 1)
+          sender.send(Buffer.alloc(1200), port, '127.0.0.1', () => {
+            left -= 1;
+            if (left === 0) resolve();
+          });
+      });
+      await until(() => (new KernelDrops([port]).read() ?? 0) > 0, 'the kernel tells that it dropped some');
+      expect(new KernelDrops([idle.address().port]).read()).toBe(0);
+      // Once a second at most.
+      expect(before.read()).toBe(0);
+    } finally {
+      for (const socket of [full, idle, sender]) {
+        const closed = once(socket, 'close');
+        socket.close();
+        await closed;
+      }
     }
-  }
-});
+  },
+);
