@@ -1,6 +1,8 @@
 import { Registry } from 'prom-client';
 import { exitCodes, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { Json } from '../shared/protocol/key-value/operations.js';
+import type { NetworkBody } from '../shared/http/bodies.js';
+import { networkBody } from '../shared/runtime/network-status.js';
 import { crashPointOf, crashPointVariable } from '../shared/runtime/crash-points.js';
 import { watchHalts, type Halt } from '../shared/binary/halts.js';
 import { addressLine, closeAll, reloadKeysWhenTold, type BinaryContext } from '../shared/binary/serve.js';
@@ -44,11 +46,18 @@ export async function runMaster(settings: MasterSettings, context: BinaryContext
   const refusals = new Map<string, string>();
   let isOpen = false;
   refuseUntilOpen(server, () => isOpen);
-  addMasterRoutes(server, { node: settings.name, dataSets, whyNotLeading: (dataSet) => refusals.get(dataSet) ?? null });
   const registry = new Registry();
   addMetricsRoute(server, registry);
-  const url = await listen(server, settings.http);
   let master: Master | null = null;
+  // Asked of an open node only: until then every request is refused.
+  const network = (): NetworkBody | null => (master === null ? null : networkBody(master, Date.now()));
+  addMasterRoutes(server, {
+    node: settings.name,
+    dataSets,
+    whyNotLeading: (dataSet) => refusals.get(dataSet) ?? null,
+    network,
+  });
+  const url = await listen(server, settings.http);
   try {
     master = await Master.open({ ...settings, log: halts.log, crashPoint });
     registerMetrics(master, { registry });

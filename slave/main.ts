@@ -4,6 +4,8 @@ import type { Json, Operation } from '../shared/protocol/key-value/operations.js
 import { watchHalts } from '../shared/binary/halts.js';
 import { addressLine, closeAll, reloadKeysWhenTold, type BinaryContext } from '../shared/binary/serve.js';
 import { checkStoreContents, recordStoreContents } from '../shared/binary/store-contents.js';
+import type { NetworkBody } from '../shared/http/bodies.js';
+import { networkBody } from '../shared/runtime/network-status.js';
 import { crashPointOf, crashPointVariable } from '../shared/runtime/crash-points.js';
 import { addMetricsRoute } from '../shared/http/metrics.js';
 import { createServer, listen, refuseUntilOpen, type ServerOptions } from '../shared/http/server.js';
@@ -51,11 +53,13 @@ export async function runSlave(settings: SlaveSettings, context: BinaryContext):
   const dataSets = new Map<string, ServedCopy>();
   let isOpen = false;
   refuseUntilOpen(server, () => isOpen);
-  addSlaveRoutes(server, { node: settings.name, dataSets });
   const registry = new Registry();
   addMetricsRoute(server, registry);
-  const url = await listen(server, settings.http);
   let slave: Slave | null = null;
+  // Asked of an open node only: until then every request is refused.
+  const network = (): NetworkBody | null => (slave === null ? null : networkBody(slave, Date.now()));
+  addSlaveRoutes(server, { node: settings.name, dataSets, network });
+  const url = await listen(server, settings.http);
   let silence: NodeJS.Timeout | null = null;
   try {
     slave = await Slave.open({ ...settings, log: halts.log, crashPoint });

@@ -11,6 +11,7 @@ import {
   type MemberBody,
   type OutcomeBody,
   type ReadyCheckBody,
+  type NetworkBody,
   type StatusBody,
 } from '../../shared/http/bodies.js';
 import {
@@ -47,6 +48,8 @@ export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry'
 
 export interface MasterApi {
   readonly node: string;
+  /** How the node reaches the others. */
+  readonly network?: () => NetworkBody | null;
   readonly dataSets: ReadonlyMap<string, ServedOriginal>;
   /** Why the data set can't take changes, when more is known than its phase. */
   whyNotLeading(dataSet: string): string | null;
@@ -280,6 +283,7 @@ function statusBody(api: MasterApi, request: FastifyRequest): StatusBody {
     node: api.node,
     role: 'master',
     dataSets: [...api.dataSets].map(([name, dataSet]) => dataSetBody(name, dataSet, digestFor(request, dataSet))),
+    network: api.network?.() ?? null,
   };
 }
 

@@ -222,9 +222,36 @@ export interface FeedEndBody {
   readonly since: number;
 }
 
+/** How a node reaches the others, as it sees it. */
+export interface NetworkBody {
+  readonly transport: 'auto' | 'multicast' | 'unicast';
+  /** Where unicast reaches it, `host:port`. */
+  readonly address: string;
+  /** Nodes that its multicast doesn't reach: it sends to them by unicast as well. */
+  readonly unreached: readonly string[];
+  /** Masters whose multicast doesn't reach it. */
+  readonly unheard: readonly string[];
+  readonly receiveBufferBytes: number;
+  /** Datagrams that the kernel dropped at its full receive buffers; null where the system doesn't tell. */
+  readonly kernelDrops: number | null;
+  /** Its time of day, ISO 8601. */
+  readonly at: string;
+}
+
 export type StatusBody =
-  | { readonly node: string; readonly role: 'master'; readonly dataSets: readonly MasterDataSetBody[] }
-  | { readonly node: string; readonly role: 'slave'; readonly dataSets: readonly SlaveDataSetBody[] };
+  | {
+      readonly node: string;
+      readonly role: 'master';
+      readonly dataSets: readonly MasterDataSetBody[];
+      /** Null where there is no node behind the routes. */
+      readonly network: NetworkBody | null;
+    }
+  | {
+      readonly node: string;
+      readonly role: 'slave';
+      readonly dataSets: readonly SlaveDataSetBody[];
+      readonly network: NetworkBody | null;
+    };
 
 export interface ReadyBody {
   readonly ready: boolean;
