@@ -2,20 +2,25 @@
 export { Slave } from './slave.js';
 export type { SlaveStatus } from './slave.js';
 export { keyValue } from './user/key-value.js';
+export type { SlaveEvents } from './events.js';
 export type {
+  ChangeIterator,
   ExposedChange,
+  ReachedOptions,
   SlaveDataSet,
   SlaveDataSetOptions,
   SlaveKind,
   SlaveKindContext,
   SlaveKindParts,
   SlaveOptions,
+  SlaveRegisterOptions,
 } from './types.js';
 export type { PrepareAnswer, SharedCommit, SlaveUserLayer } from './user/contract.js';
 export type { SlaveKeyValue, SlaveKeyValueOptions } from './user/key-value-types.js';
 export type { InDoubtView, SlaveView } from './service/core/view.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';
+export type { EventLevel, EventOf, EventShape } from '../shared/protocol/kernel/events.js';
 export { digestOf } from '../shared/protocol/kernel/digest.js';
 export { sameTip, showTip, tipKey, versionOf } from '../shared/protocol/kernel/ids.js';
 export type {
@@ -35,4 +40,8 @@ export type { StoreKey, StoreReader, StoreTransaction, StoreValue } from '../sha
 export type { SlaveState } from '../shared/protocol/wire/messages.js';
 export type { DeleteOperation, Entry, Json, Operation, PutOperation } from '../shared/protocol/key-value/operations.js';
 export type { EventLog, EventRecord, Store } from '../shared/runtime/ports.js';
+export type { Cancellable } from '../shared/runtime/aborting.js';
+export { loggerOf } from '../shared/runtime/loggers.js';
+export type { AnyLogger, LoggerOfOptions } from '../shared/runtime/loggers.js';
+export type { ChannelMessage, ListenOptions, Subscription } from '../shared/runtime/node-events.js';
 export type { KeySource } from '../shared/runtime/key-files.js';

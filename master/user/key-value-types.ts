@@ -43,6 +43,15 @@ export type ChangeOutcome =
     }
   | Extract<Outcome, { kind: 'unknown' }>;
 
+/** What the tracing channel `lockstep:master:change` carries; Node adds `result` or `error` at the end. */
+export interface ChangeTrace {
+  readonly dataSet: string;
+  /** How many. */
+  readonly operations: number;
+  readonly result?: ChangeOutcome;
+  readonly error?: unknown;
+}
+
 /** The original of a key-value data set. Reads are synchronous, from memory, of the committed state. */
 export interface MasterKeyValue<Value> extends AsyncDisposable {
   readonly dataSet: MasterDataSet;

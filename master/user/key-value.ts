@@ -1,3 +1,4 @@
+import { tracingChannel } from 'node:diagnostics_channel';
 import { isDeepStrictEqual } from 'node:util';
 import type { Delta, Digest, Tip } from '../../shared/protocol/kernel/ids.js';
 import { sameTip, showTip, versionOf } from '../../shared/protocol/kernel/ids.js';
@@ -18,7 +19,7 @@ import { checkOperations, type CheckedChange } from '../../shared/protocol/key-v
 import type { MasterDataSet, MasterKind, MasterKindContext } from '../types.js';
 import { ChangeQueue } from './change-queue.js';
 import type { MasterUserLayer } from './contract.js';
-import type { ChangeOptions, ChangeOutcome, MasterKeyValue } from './key-value-types.js';
+import type { ChangeOptions, ChangeOutcome, ChangeTrace, MasterKeyValue } from './key-value-types.js';
 import { RememberedOutcomes } from './remembered-outcomes.js';
 import { abortedOutcome, type WaitingChange } from './waiting-change.js';
 
@@ -36,6 +37,9 @@ export function keyValue<Value>(): MasterKind<MasterKeyValue<Value>> {
     },
   };
 }
+
+/** For who traces requests: each call of `change`, from its start to its outcome. */
+const changeTraces = tracingChannel<unknown, ChangeTrace>('lockstep:master:change');
 
 /** A decision on its way to the disk. */
 interface Deciding {
@@ -227,7 +231,15 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
     return this.#parts.state.digest();
   }
 
-  async change(operations: readonly Operation<Value>[], options: ChangeOptions = {}): Promise<ChangeOutcome> {
+  change(operations: readonly Operation<Value>[], options: ChangeOptions = {}): Promise<ChangeOutcome> {
+    if (!changeTraces.hasSubscribers) return this.#change(operations, options);
+    return changeTraces.tracePromise(() => this.#change(operations, options), {
+      dataSet: this.dataSet.name,
+      operations: operations.length,
+    });
+  }
+
+  async #change(operations: readonly Operation<Value>[], options: ChangeOptions): Promise<ChangeOutcome> {
     checkOptions(options);
     const checked = checkOperations(operations);
     const { idempotencyKey, signal } = options;

@@ -15,6 +15,7 @@ import { blocksOf, callable, typeProblems } from './code.js';
 
 const readme = await blocksOf('README.md', 'ts');
 const userLayer = await blocksOf('docs/user-layer.md', 'ts');
+const embedding = await blocksOf('docs/embedding.md', 'ts');
 
 /** What a block without imports of its own takes for granted. */
 const granted = `
@@ -28,6 +29,21 @@ export type { MasterDataSet, PutOperation };
 void keyValue; void copies;
 `;
 
+/** What a block uses, and an earlier block of its page has made. */
+const made: Readonly<Record<string, string>> = {
+  prices: "import type { MasterKeyValue } from 'lockstep/master'; declare const prices: MasterKeyValue<Price>;",
+  copy: "import type { SlaveKeyValue } from 'lockstep/slave'; declare const copy: SlaveKeyValue<Price>;",
+  version: 'declare const version: number;',
+  signal: 'declare const signal: AbortSignal;',
+};
+
+function madeFor(code: string): string {
+  return Object.entries(made)
+    .filter(([name]) => new RegExp(`\\b${name}\\b`).test(code) && !new RegExp(`const ${name}\\b`).test(code))
+    .map(([, declaration]) => `${declaration}\n`)
+    .join('');
+}
+
 function blockWith(blocks: readonly { readonly code: string }[], text: string): string {
   const found = blocks.filter(({ code }) => code.includes(text));
   if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} blocks contain ${text}`);
@@ -36,7 +52,7 @@ function blockWith(blocks: readonly { readonly code: string }[], text: string): 
 
 describe('the code in README.md', () => {
   test('and in docs/ compiles against the real API', async () => {
-    const blocks = [...readme, ...userLayer].map(({ document, line, code }) => {
+    const blocks = [...readme, ...userLayer, ...embedding].map(({ document, line, code }) => {
       const own = /^import /m.test(code);
       const missing =
         /new RouteTable/.test(code) && !/class RouteTable/.test(code)
@@ -44,10 +60,14 @@ describe('the code in README.md', () => {
           : '';
       // Two sides in one block, as the text says in a comment: each has a keyValue of its own.
       const sides = code.replaceAll(/(slave\.register\('prices', )keyValue/g, '$1copies');
-      return { name: `${document.replaceAll(/\W/g, '-')}-${line}`, code: own ? code : `${granted}${missing}${sides}` };
+      return {
+        name: `${document.replaceAll(/\W/g, '-')}-${line}`,
+        code: own ? code : `${granted}${missing}${madeFor(code)}${sides}`,
+      };
     });
     expect(readme.length).toBeGreaterThanOrEqual(2);
     expect(userLayer.length).toBeGreaterThanOrEqual(4);
+    expect(embedding.length).toBeGreaterThanOrEqual(6);
     const wrong = {
       name: 'wrong',
       code: "import { Master } from 'lockstep/master';\nawait Master.open({ stores: 1 });\nexport {};",
