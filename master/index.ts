@@ -23,6 +23,7 @@ export type {
   ChangeTrace,
   ConditionFailure,
   MasterKeyValue,
+  MasterKeyValueOptions,
 } from './user/key-value-types.js';
 export type { MasterPhase, MasterView, MemberView, RoundView } from './service/core/view.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
@@ -55,6 +56,7 @@ export type {
 } from '../shared/protocol/kernel/outcome.js';
 export type { StoreKey, StoreReader, StoreTransaction, StoreValue } from '../shared/protocol/kernel/store.js';
 export type { DeleteOperation, Entry, Json, Operation, PutOperation } from '../shared/protocol/key-value/operations.js';
+export type { ValueSchema } from '../shared/protocol/key-value/schema.js';
 export type { Clock, EventLog, EventRecord, Store } from '../shared/runtime/ports.js';
 export type { Cancellable } from '../shared/runtime/aborting.js';
 export { loggerOf } from '../shared/runtime/loggers.js';

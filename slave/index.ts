@@ -16,7 +16,8 @@ export type {
   SlaveRegisterOptions,
 } from './types.js';
 export type { PrepareAnswer, SharedCommit, SlaveUserLayer } from './user/contract.js';
-export type { SlaveKeyValue, SlaveKeyValueOptions } from './user/key-value-types.js';
+export type { KeyValueChange, SlaveKeyValue, SlaveKeyValueOptions } from './user/key-value-types.js';
+export type { ValueSchema } from '../shared/protocol/key-value/schema.js';
 export type { InDoubtView, SlaveView } from './service/core/view.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';

@@ -6,7 +6,7 @@ import type { KeySource } from '../shared/runtime/key-files.js';
 import type { EventLog, Store } from '../shared/runtime/ports.js';
 import type { SlaveView } from './service/core/view.js';
 import type { SlaveState } from '../shared/protocol/wire/messages.js';
-export type { SlaveState };
+export type { Cancellable, SlaveState };
 import type { SlaveUserLayer } from './user/contract.js';
 
 export interface SlaveOptions {
