@@ -25,7 +25,7 @@ export type {
   MasterKeyValue,
   MasterKeyValueOptions,
 } from './user/key-value-types.js';
-export type { MasterPhase, MasterView, MemberView, RoundView } from './service/core/view.js';
+export type { MasterPhase, MasterView, MemberView, RoundAccount, RoundVote, RoundView } from './service/core/view.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';
 export type { EventLevel, EventOf, EventShape } from '../shared/protocol/kernel/events.js';

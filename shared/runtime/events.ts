@@ -9,6 +9,23 @@ export interface NodeEvents {
     'warn',
     { readonly requestedBytes: number; readonly grantedBytes: number; readonly remedy: string }
   >;
+  /** A node answers, and nothing of what it says to the group arrives here: it is asked to send by unicast. */
+  readonly 'multicast-unheard': EventShape<
+    'warn',
+    { readonly node: string; readonly silentMs: number | null; readonly reason: string; readonly remedy: string }
+  >;
+  /** What this node says to the group doesn't arrive at another: each packet for all goes there by unicast as well. */
+  readonly 'multicast-unreached': EventShape<
+    'warn',
+    { readonly node: string; readonly address: string; readonly reason: string; readonly remedy: string }
+  >;
+  /** Multicast of a node arrives again. */
+  readonly 'multicast-heard': EventShape<'info', { readonly node: string; readonly reason: string }>;
+  /** Multicast arrives at a node again: no more by unicast. */
+  readonly 'multicast-reached': EventShape<
+    'info',
+    { readonly node: string; readonly address: string; readonly reason: string }
+  >;
   /** Keys were read again, and are in use. */
   readonly 'keys-changed': EventShape<'info', { readonly inUse: string }>;
   /** Keys were read again and can't be used; those before stay. */

@@ -21,6 +21,7 @@ import type { SlaveRecovered } from './core/records.js';
 import { recoverSlave } from './core/records.js';
 import type { SlaveView } from './core/view.js';
 import type { SlaveServiceEvents } from './events.js';
+import { ExposedDeltas } from './exposed-deltas.js';
 import { ExposedChanges } from './exposed-changes.js';
 import type { KeepAside } from './slave-effects.js';
 import { SlaveEffects } from './slave-effects.js';
@@ -73,6 +74,7 @@ export class SlaveService implements SlaveDataSet {
   readonly #commands = new Commands<CommandResult>();
   readonly #reached = new Waiters<Tip>();
   readonly #changes = new ExposedChanges();
+  readonly deltas = new ExposedDeltas();
   readonly #opened: Promise<void>;
   #core: SlaveMachine | null = null;
   #phase: Phase = 'opening';
@@ -254,6 +256,7 @@ export class SlaveService implements SlaveDataSet {
     }
     this.#phase = 'running';
     this.#exposed = end.value;
+    this.deltas.begin(end.value);
     const core = this.#parts.makeCore(this.#config(), recoverSlave(this.#parts.node.ports.store, this.#parts.dataSet));
     this.#core = core;
     this.#driver.start(core, { kind: 'start', tip: end.value });
@@ -293,8 +296,10 @@ export class SlaveService implements SlaveDataSet {
       },
       backlogBytes: () => this.#core?.backlogBytes ?? 0,
       tip: () => this.#exposed,
-      exposed: (tip) => {
+      exposed: (tip, delta) => {
         this.#exposed = tip;
+        if (delta === null) this.deltas.begin(tip);
+        else this.deltas.push(delta);
         this.#changes.push(tip);
         this.#reached.offer(tip);
       },
@@ -370,10 +375,14 @@ const openingView: SlaveView = {
   welcomed: false,
   inDoubt: [],
   resolved: [],
+  behind: null,
+  behindMs: null,
   lastVote: null,
+  lastVeto: null,
   reason: 'opening',
   repairs: 0,
   snapshots: 0,
+  resyncs: {},
 };
 
 /** What a user layer says about itself is checked once, here. */
