@@ -2,6 +2,7 @@ import { LockstepError } from '../protocol/kernel/errors.js';
 import type { Incarnation, NodeId } from '../protocol/kernel/ids.js';
 import type { PathOptions, TransportMode } from '../protocol/stream/paths.js';
 import type { PacketSeal } from '../protocol/wire/seal.js';
+import { refuseAborted } from './aborting.js';
 import { SystemClock } from './clock.js';
 import { storeUnderTest } from './crash-hooks.js';
 import type { CrashPoint } from './crash-points.js';
@@ -30,6 +31,8 @@ export interface OpenPortsOptions {
   readonly keys?: KeySource;
   readonly insecure?: boolean;
   readonly log: EventLog;
+  /** Aborted meanwhile: what was opened is closed again. */
+  readonly signal?: AbortSignal | undefined;
   /** Tests only: where this process is to die. */
   readonly crashPoint?: CrashPoint | undefined;
 }
@@ -47,7 +50,8 @@ export interface OpenedPorts {
 
 /** The real machine under a node. What was opened before a failure is closed again. */
 export async function openPorts(options: OpenPortsOptions): Promise<OpenedPorts> {
-  const { name, role, log, crashPoint } = options;
+  const { name, role, log, crashPoint, signal } = options;
+  refuseAborted(signal);
   if (typeof options.store !== 'string' || options.store === '')
     throw new LockstepError('bad-option', 'store: the folder of the store is missing');
   const keys = options.keys === undefined ? null : await NodeKeys.load(options.keys, role);
@@ -68,15 +72,18 @@ export async function openPorts(options: OpenPortsOptions): Promise<OpenedPorts>
   try {
     const { transport, paths } = await openTransport(options, clock);
     opened.push(transport);
+    refuseAborted(signal);
     const bulk = await openTcpBulk({
       host: options.interface ?? defaultInterface,
       clock,
       ...(keys === null ? {} : { keys: () => keys.current }),
     });
     opened.push(bulk);
+    refuseAborted(signal);
     crashPoint?.reached('before', 'write', 'start');
     const { store, incarnation } = await openStore({ folder: options.store, node: name, role, random });
     opened.push(store);
+    refuseAborted(signal);
     crashPoint?.reached('after', 'write', 'start');
     const sound: NodePorts = { clock, transport, bulk, store: storeUnderTest(store, crashPoint), log, random };
     const ports = crashPoint === undefined ? sound : { ...sound, crashPoint };

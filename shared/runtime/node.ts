@@ -1,9 +1,11 @@
 import { errorText } from '../protocol/kernel/errors.js';
+import type { EventOf } from '../protocol/kernel/events.js';
 import type { Epoch, Peer } from '../protocol/kernel/ids.js';
 import { invariant } from '../protocol/kernel/invariant.js';
 import type { Random } from '../protocol/kernel/random.js';
 import type { Envelope, Message } from '../protocol/wire/messages.js';
 import type { PathEvent, PathView } from '../protocol/stream/paths.js';
+import type { NodeEvents } from './events.js';
 import type { CrashPoint } from './crash-points.js';
 import { pathRecord } from './path-events.js';
 import type { Address, Bulk, Clock, EventLog, Store, Transport } from './ports.js';
@@ -209,7 +211,7 @@ export class Node {
       name: 'node-failed',
       level: 'error',
       fields: { node: this.self.node, reason: errorText(error) },
-    });
+    } satisfies EventOf<NodeEvents, 'node-failed'>);
     for (const participant of participants) participant.onFailure?.(error);
   }
 

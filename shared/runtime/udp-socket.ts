@@ -2,6 +2,8 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { platform } from 'node:os';
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
+import type { EventOf } from '../protocol/kernel/events.js';
+import type { NodeEvents } from './events.js';
 import { AddressCache, formatAddress, type HostPort } from './addresses.js';
 import { KernelDrops } from './kernel-drops.js';
 import type { Address, EventLog } from './ports.js';
@@ -100,7 +102,11 @@ export function reportReceiveBuffer(log: EventLog, requestedBytes: number, grant
       : platform() === 'win32'
         ? 'lower receiveBufferBytes'
         : `sysctl -w kern.ipc.maxsockbuf=${requestedBytes * 2}`;
-  log.record({ name: 'receive-buffer-clamped', level: 'warn', fields: { requestedBytes, grantedBytes, remedy } });
+  log.record({
+    name: 'receive-buffer-clamped',
+    level: 'warn',
+    fields: { requestedBytes, grantedBytes, remedy },
+  } satisfies EventOf<NodeEvents, 'receive-buffer-clamped'>);
 }
 
 export type Receiver = (bytes: Uint8Array, from: Address, byGroup: boolean) => void;

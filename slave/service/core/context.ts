@@ -5,7 +5,8 @@ import { seededRandom } from '../../../shared/protocol/kernel/random.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import { Timers } from '../../../shared/protocol/kernel/timers.js';
 import type { HealPermission, Message } from '../../../shared/protocol/wire/messages.js';
-import type { SlaveConfig, SlaveEffect, SlaveEvent, Token } from './io.js';
+import type { SlaveCoreEvents } from './events.js';
+import type { SlaveConfig, SlaveEffect, Token } from './io.js';
 
 export type SlaveTimer = 'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again';
 
@@ -68,7 +69,11 @@ export class SlaveContext {
     return token;
   }
 
-  event(name: string, level: SlaveEvent['level'], fields: Readonly<Record<string, unknown>> = {}): void {
+  event<Name extends keyof SlaveCoreEvents>(
+    name: Name,
+    level: SlaveCoreEvents[Name]['level'],
+    fields: SlaveCoreEvents[Name]['fields'],
+  ): void {
     this.emit({ kind: 'event', event: { name, level, fields } });
   }
 
