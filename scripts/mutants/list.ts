@@ -499,6 +499,26 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    name: 'a lease lent to the process before, by its slot',
+    guarantee: 'G12',
+    edits: [{ file: reign, find: 'heartbeat.sequence <= this.#strangeHeartbeats', replace: 'heartbeat.sequence < 0' }],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/unasked.test.ts',
+      title: 'renews the lease of none by its slot who wasn’t welcomed yet when it left (G12)',
+    },
+  },
+  {
+    name: 'a lease counted from before the machine slept',
+    guarantee: 'G12',
+    edits: [{ file: reign, find: 'this.#mayEchoNothing = false;', replace: '' }],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/unasked.test.ts',
+      title: 'renews no lease by what was heard before the machine slept (G12)',
+    },
+  },
+  {
     name: 'the replay window moves before the tag is checked',
     guarantee: 'G11',
     edits: [
