@@ -4,6 +4,7 @@ import { errorText } from '../shared/protocol/kernel/errors.js';
 import { measureCatchUp } from './bench/catch-up.js';
 import { measureMassStart, type MassStart } from './bench/mass-start.js';
 import { measureFanOut } from './bench/fan-out.js';
+import { measureOnePhase } from './bench/one-phase.js';
 import { compileForBench } from './bench/compile.js';
 import { BenchGroup, benchKeys, RawGroup, type BenchOptions } from './bench/group.js';
 import {
@@ -32,7 +33,7 @@ import { workload } from './bench/tasks.js';
 const parts = ['throughput', 'latency', 'raw', 'memory', 'security'] as const;
 type Part = (typeof parts)[number];
 /** Only when asked for: they take minutes. */
-const largeParts = ['fan-out', 'catch-up', 'mass-start'] as const;
+const largeParts = ['one-phase', 'fan-out', 'catch-up', 'mass-start'] as const;
 type LargePart = (typeof largeParts)[number];
 /** Only when asked for: it takes minutes, and other products. */
 const peersPart = 'peers';
@@ -138,6 +139,7 @@ async function measure(
     const many = slaves?.at(-1) ?? 100;
     return { catchUp: await measureCatchUp(options, { keys, slaves: many, seconds, say: progress }) };
   }
+  if (part === 'one-phase') return { onePhase: await measureOnePhase(options, seconds) };
   if (part === 'fan-out')
     return { fanOut: await measureFanOut(options, { seconds, groups: slaves ?? [1, 3, 30, 100], say: progress }) };
   if (part === 'raw') {

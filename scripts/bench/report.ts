@@ -2,6 +2,7 @@ import { cpus, totalmem } from 'node:os';
 import { tableText } from '../../cli/table.js';
 import { catchUpFigures, type CatchUpResult } from './catch-up.js';
 import { massStartFigures, type MassStart } from './mass-start.js';
+import { onePhaseFigures, type OnePhaseResult } from './one-phase.js';
 import type { FanOutResult } from './fan-out.js';
 import { fanOutFigures } from './fan-out-figures.js';
 import {
@@ -27,6 +28,7 @@ export interface Results {
   readonly fanOut?: FanOutResult;
   readonly catchUp?: CatchUpResult;
   readonly massStart?: readonly MassStart[];
+  readonly onePhase?: OnePhaseResult;
 }
 
 export function figuresOf({
@@ -38,6 +40,7 @@ export function figuresOf({
   fanOut,
   catchUp,
   massStart,
+  onePhase,
 }: Results): readonly Figure[] {
   const figures: Figure[] = [];
   if (throughput !== undefined) {
@@ -100,6 +103,7 @@ export function figuresOf({
   if (memory !== undefined) figures.push(...memoryFigures(memory));
   if (security !== undefined) figures.push(...securityFigures(security));
   if (fanOut !== undefined) figures.push(...fanOutFigures(fanOut));
+  if (onePhase !== undefined) figures.push(...onePhaseFigures(onePhase));
   if (catchUp !== undefined) figures.push(...catchUpFigures(catchUp));
   if (massStart !== undefined) figures.push(...massStartFigures(massStart));
   return figures;

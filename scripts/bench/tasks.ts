@@ -33,6 +33,11 @@ export interface MasterTasks {
     };
     readonly answer: { readonly updates: number; readonly version: number; readonly aborted: number };
   };
+  /** One-phase changes of one value each, from several callers, until the time is over. */
+  announce: {
+    readonly ask: { readonly callers: number; readonly valueBytes: number; readonly seconds: number };
+    readonly answer: { readonly updates: number; readonly version: number };
+  };
   /** One update at a time. */
   single: {
     readonly ask: { readonly seconds: number; readonly wait: 'decided' | 'exposed'; readonly most?: number };
