@@ -341,7 +341,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'shared/runtime/node.ts',
-        find: 'if (!this.#lingering || wasLingering) this.flush();',
+        find: 'if (!this.#gathering && (!this.#lingering || wasLingering)) this.flush();',
         replace: 'if (!this.#lingering || wasLingering || this.#unsent) this.flush();',
       },
     ],

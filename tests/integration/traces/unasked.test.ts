@@ -151,3 +151,30 @@ describe('a welcome', () => {
     expect(slave.core.view(group.nowMs)).toMatchObject({ welcomed: true, state: 'current' });
   });
 });
+
+describe('a yes', () => {
+  /** The votes of one slave, by whether they may wait for more; each round is begun before the one below it is decided. */
+  function votesOf(names: readonly string[], rounds: number): readonly (true | undefined)[] {
+    const group = leading(names);
+    const { core } = group.slave('a');
+    const step = core.step.bind(core);
+    const votes: (true | undefined)[] = [];
+    core.step = (input, nowMs) => {
+      const effects = step(input, nowMs);
+      for (const effect of effects) if (effect.kind === 'send' && effect.message.kind === 'vote') votes.push(effect.gathers);
+      return effects;
+    };
+    group.slave('b').holdsPrepare = true;
+    for (let version = 1; version <= rounds; version += 1) group.replicate(version);
+    return votes;
+  }
+  const nine = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'];
+
+  it('in a large group waits for those that what has arrived leads to, once several rounds are under way', () => {
+    expect(votesOf(nine, 3)).toEqual([undefined, true, true]);
+  });
+
+  it('leaves at once in a small group', () => {
+    expect(votesOf(['a', 'b'], 3)).toEqual([undefined, undefined, undefined]);
+  });
+});
