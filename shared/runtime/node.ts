@@ -254,8 +254,7 @@ export class Node {
 
   #tellEvents(): void {
     const events = this.#endpoint.takeEvents?.();
-    if (events !== undefined && events.length > 0)
-      for (const event of events) this.ports.log.record(pathRecord(event));
+    if (events !== undefined && events.length > 0) for (const event of events) this.ports.log.record(pathRecord(event));
   }
 
   #tick(nowMs: number): void {
