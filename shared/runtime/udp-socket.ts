@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { platform } from 'node:os';
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
 import { AddressCache, formatAddress, type HostPort } from './addresses.js';
+import { KernelDrops } from './kernel-drops.js';
 import type { Address, EventLog } from './ports.js';
 
 /** What a transport counted since it was opened. Nothing of this is an error of the group's: datagrams may be lost. */
@@ -109,6 +110,7 @@ export class UdpPort {
   readonly address: Address;
   readonly own: HostPort;
   readonly #sender: Socket;
+  readonly #kernelDrops: KernelDrops;
   readonly #sockets: readonly Socket[];
   readonly #maxDatagramBytes: number;
   readonly #addresses: AddressCache;
@@ -135,6 +137,10 @@ export class UdpPort {
     this.own = { host: bound.address, port: bound.port };
     this.address = formatAddress(bound.address, bound.port);
     this.#sender = options.sender;
+    this.#kernelDrops = new KernelDrops([
+      bound.port,
+      ...(options.shared === null ? [] : [options.shared.address().port]),
+    ]);
     this.#sockets = options.shared === null ? [options.sender] : [options.sender, options.shared];
     this.#maxDatagramBytes = options.maxDatagramBytes;
     this.#addresses = new AddressCache({ family: options.family, bound: rememberedAddresses });
@@ -161,6 +167,11 @@ export class UdpPort {
       queueFullDropped: this.#queueFull,
       receiveErrors: this.#receiveErrors,
     };
+  }
+
+  /** Datagrams that came while the receive buffers of these sockets were full; null where the system doesn't tell. */
+  kernelDrops(): number | null {
+    return this.#kernelDrops.read();
   }
 
   get closed(): boolean {

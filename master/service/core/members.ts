@@ -33,6 +33,7 @@ export interface Member {
   roundTripMs: number | null;
   lastVote: { version: number; yes: boolean; reason: string } | null;
   lastVeto: { version: number; reason: string; atMs: number } | null;
+  readonly votes: { yes: number; no: number };
   /** Its oldest round in doubt, and since when it is that. */
   oldestInDoubt: { readonly round: RoundId; readonly sinceMs: number } | null;
   readonly resyncs: Resyncs;
@@ -217,6 +218,7 @@ export class Members {
       roundTripMs: null,
       lastVote: null,
       lastVeto: null,
+      votes: { yes: 0, no: 0 },
       oldestInDoubt: null,
       resyncs: new Resyncs(),
     };
@@ -361,6 +363,7 @@ export class Members {
       heardMsAgo: member.heardMs === -Infinity ? null : nowMs - member.heardMs,
       lastVote: member.lastVote,
       lastVeto: member.lastVeto,
+      votes: { ...member.votes },
       inDoubt: member.status?.prepared.length ?? 0,
       oldestInDoubtMs:
         member.status === null || member.oldestInDoubt === null ? null : nowMs - member.oldestInDoubt.sinceMs,
