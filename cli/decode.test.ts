@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { messageKinds } from '../shared/protocol/wire/registry.js';
+import { messageKinds, transportOrdinals } from '../shared/protocol/wire/registry.js';
 import { exitCodes } from '../shared/protocol/kernel/errors.js';
 import {
   goldenVectors,
@@ -84,14 +84,18 @@ describe('what a line says', () => {
     const ran = await decode(raw(datagrams(plain)), ['--json']);
     expect(ran.exitCode).toBe(0);
     const kinds = new Set(parsed(ran).flatMap(({ messages }) => messages.map(({ kind }) => kind)));
-    expect([...kinds].sort()).toEqual([...messageKinds, 'fragment', 'fragment-request'].sort());
+    expect([...kinds].sort()).toEqual([...messageKinds, 'fragment', ...Object.keys(transportOrdinals)].sort());
     const count = datagrams(plain).length;
-    expect(ran.err).toBe(
-      `${count} packets · ${count} of Lockstep · 1 large messages without all of their fragments\n`,
-    );
+    expect(ran.err).toBe(`${count} packets · ${count} of Lockstep · 1 large messages without all of their fragments\n`);
   });
 
   test('time, sender, data set, epoch, round and versions', async () => {
+    const path = await decode(raw(['path-probe', 'path-answer', 'path-report'].map((name) => one(`datagram-${name}`))));
+    expect(path.lines).toEqual([
+      expect.stringMatching(/ {2}path-probe \d+$/) as string,
+      expect.stringMatching(/ {2}path-answer to \d+, which came by (uni|multi)cast$/) as string,
+      expect.stringMatching(/ {2}path-report: (hears|doesn't hear) this multicast$/) as string,
+    ]);
     const ran = await decode(raw(['prepare-change', 'vote-no', 'commit', 'datagram-packed', 'deltas'].map(one)));
     expect(ran.lines).toEqual([
       '2026-11-21T12:00:00.000000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: prepare round e3.12 v5 → v6 (change, 5 bytes), v4 is committed',

@@ -13,7 +13,7 @@ import {
 import { magic, readFields, readHeader, readKeyId } from '../../shared/protocol/wire/header.js';
 import type { Message } from '../../shared/protocol/wire/messages.js';
 import type { RejectReason } from '../../shared/protocol/wire/reject.js';
-import type { FragmentRequest } from '../../shared/protocol/wire/transport.js';
+import type { FragmentRequest, PathMessage } from '../../shared/protocol/wire/transport.js';
 import { Reassembly } from './reassembly.js';
 
 /** What a datagram turned out to be. */
@@ -47,7 +47,8 @@ export type DecodedPart =
       readonly fragment: FragmentFrame;
       readonly whole: { readonly message: Message; readonly signature: Signature } | 'bad-body' | null;
     }
-  | { readonly kind: 'fragment-request'; readonly request: FragmentRequest };
+  | { readonly kind: 'fragment-request'; readonly request: FragmentRequest }
+  | { readonly kind: 'path'; readonly message: PathMessage };
 
 /** `none`: it needs none. `missing`: a master would have signed it. */
 export type Signature = 'valid' | 'invalid' | 'missing' | 'none';
@@ -106,7 +107,7 @@ export class CaptureDecoder {
   }
 
   #part(frame: Frame, sender: Peer, origin: Uint8Array | null): DecodedPart {
-    if (frame.kind === 'fragment-request') return frame;
+    if (frame.kind === 'fragment-request' || frame.kind === 'path') return frame;
     if (frame.kind === 'fragment') {
       const body = this.#reassembly.take(sender.incarnation, frame);
       return { kind: 'fragment', fragment: frame, whole: body === null ? null : this.#whole(frame, body, origin) };

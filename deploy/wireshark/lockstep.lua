@@ -21,6 +21,10 @@ local MAX_SAFE = 9007199254740991
 
 local kinds = {
   [1] = "fragment-request",
+  [2] = "path-probe",
+  [3] = "path-answer",
+  [4] = "path-mark",
+  [5] = "path-report",
   [16] = "survey",
   [17] = "report",
   [18] = "claim",
@@ -144,6 +148,9 @@ field(ProtoField.uint64, "port", "TCP port")
 field(ProtoField.uint64, "range_first", "First missing fragment")
 field(ProtoField.uint64, "range_count", "Missing fragments")
 field(ProtoField.string, "hears", "Hears master")
+field(ProtoField.uint64, "probe", "Number of the probe")
+field(ProtoField.bool, "by_group", "Came by multicast")
+field(ProtoField.bool, "hears_multicast", "Hears this multicast")
 for name in pairs(words) do
   field(ProtoField.string, name, (name:gsub("_", " "):gsub("^%l", string.upper)))
 end
@@ -450,6 +457,10 @@ local bodies = {
     bytes_of("of_store_id", 16), count_of("of_start"), count_of("message_id", TWO32 - 1),
     list_of("Missing", 2, 128, { count_of("range_first", 65535), count_of("range_count", 65535) }),
   },
+  ["path-probe"] = { count_of("probe", TWO32 - 1) },
+  ["path-answer"] = { count_of("probe", TWO32 - 1), bool_of("by_group") },
+  ["path-mark"] = {},
+  ["path-report"] = { bool_of("hears_multicast") },
   survey = {},
   report = { word_of("role"), epoch_of, at_tip, refs, hears },
   claim = { at_tip },
@@ -558,7 +569,7 @@ local function frame(tvb, pinfo, root, s, at, texts)
   if kind == nil then return nil, "unknown-kind" end
   local about = string.format("%s e%d: ", data_set, epoch)
   if count ~= 1 then
-    if count == 0 or index >= count or ordinal == 1 then return nil, "bad-frame" end
+    if count == 0 or index >= count or ordinal <= 15 then return nil, "bad-frame" end
     if length > 0 then tree:add(fields.fragment, tvb(body_at, length)) end
     texts[#texts + 1] = string.format("%sfragment %d/%d of %s %d", about, index + 1, count, kind, u32(s, at + 2))
     tree:append_text(string.format(", fragment %d of %d", index + 1, count))
