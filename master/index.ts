@@ -48,7 +48,8 @@ export type {
   VoterPolicy,
   VoteTally,
 } from '../shared/protocol/kernel/outcome.js';
+export type { ResyncCause, ResyncCounts } from '../shared/protocol/kernel/resyncs.js';
 export type { StoreKey, StoreReader, StoreTransaction, StoreValue } from '../shared/protocol/kernel/store.js';
 export type { DeleteOperation, Entry, Json, Operation, PutOperation } from '../shared/protocol/key-value/operations.js';
-export type { Clock, EventLog, EventRecord, Store } from '../shared/runtime/ports.js';
+export type { Clock, EventLog, EventRecord, Store, WriteOptions } from '../shared/runtime/ports.js';
 export type { KeySource } from '../shared/runtime/key-files.js';

@@ -19,6 +19,7 @@ import { MasterService } from './service/master-service.js';
 import type { DataSetDefaults, MasterDataSet, MasterKind, MasterOptions } from './types.js';
 import type { MasterUserLayer } from './user/contract.js';
 
+/** A node's account of itself, and of each of its data sets. */
 export interface MasterStatus {
   readonly role: 'master';
   readonly name: string;
@@ -145,6 +146,7 @@ export class Master implements AsyncDisposable {
     await service.unregister();
   }
 
+  /** Computed on request; changes nothing. */
   status(): MasterStatus {
     return {
       role: 'master',
@@ -180,6 +182,7 @@ export class Master implements AsyncDisposable {
     return this.#closing;
   }
 
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
