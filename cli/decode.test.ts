@@ -93,8 +93,8 @@ describe('what a line says', () => {
     const path = await decode(raw(['path-probe', 'path-answer', 'path-report'].map((name) => one(`datagram-${name}`))));
     expect(path.lines).toEqual([
       expect.stringMatching(/ {2}path-probe \d+$/) as string,
-      expect.stringMatching(/ {2}path-answer to \d+, which came by (uni|multi)cast$/) as string,
-      expect.stringMatching(/ {2}path-report: (hears|doesn't hear) this multicast$/) as string,
+      expect.stringMatching(/ {2}path-answer \d+, the probe came by (uni|multi)cast$/) as string,
+      expect.stringMatching(/ {2}path-report: (hears|doesn't hear) the group$/) as string,
     ]);
     const ran = await decode(raw(['prepare-change', 'vote-no', 'commit', 'datagram-packed', 'deltas'].map(one)));
     expect(ran.lines).toEqual([

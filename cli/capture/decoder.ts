@@ -8,12 +8,13 @@ import {
   splitSignature,
   type FragmentFrame,
   type Frame,
+  type PathFrame,
   type SignedBody,
 } from '../../shared/protocol/wire/datagram.js';
 import { magic, readFields, readHeader, readKeyId } from '../../shared/protocol/wire/header.js';
 import type { Message } from '../../shared/protocol/wire/messages.js';
 import type { RejectReason } from '../../shared/protocol/wire/reject.js';
-import type { FragmentRequest, PathMessage } from '../../shared/protocol/wire/transport.js';
+import type { FragmentRequest } from '../../shared/protocol/wire/transport.js';
 import { Reassembly } from './reassembly.js';
 
 /** What a datagram turned out to be. */
@@ -48,7 +49,7 @@ export type DecodedPart =
       readonly whole: { readonly message: Message; readonly signature: Signature } | 'bad-body' | null;
     }
   | { readonly kind: 'fragment-request'; readonly request: FragmentRequest }
-  | { readonly kind: 'path'; readonly message: PathMessage };
+  | PathFrame;
 
 /** `none`: it needs none. `missing`: a master would have signed it. */
 export type Signature = 'valid' | 'invalid' | 'missing' | 'none';

@@ -35,7 +35,7 @@ function partsText(parts: readonly DecodedPart[]): string {
   let before = '';
   return parts
     .map((part) => {
-      const about = part.kind === 'fragment' ? aboutOf(part.fragment) : part.kind === 'message' ? aboutOf(part) : '';
+      const about = part.kind === 'message' ? aboutOf(part) : part.kind === 'fragment' ? aboutOf(part.fragment) : '';
       const text = `${about === before || about === '' ? '' : `${about}: `}${partText(part)}`;
       if (about !== '') before = about;
       return text;
@@ -74,11 +74,11 @@ function pathText(message: PathMessage): string {
     case 'path-probe':
       return `path-probe ${message.number}`;
     case 'path-answer':
-      return `path-answer to ${message.number}, which came by ${message.byGroup ? 'multicast' : 'unicast'}`;
+      return `path-answer ${message.number}, the probe came by ${message.byGroup ? 'multicast' : 'unicast'}`;
     case 'path-mark':
-      return message.kind;
+      return 'path-mark';
     case 'path-report':
-      return `path-report: ${message.hears ? 'hears' : "doesn't hear"} this multicast`;
+      return `path-report: ${message.hears ? 'hears the group' : "doesn't hear the group"}`;
   }
 }
 
@@ -132,7 +132,7 @@ function partJson(part: DecodedPart): object {
     case 'fragment-request':
       return { kind: 'fragment-request', ...plainFields(part.request) };
     case 'path':
-      return part.message;
+      return plainFields(part.message);
   }
 }
 

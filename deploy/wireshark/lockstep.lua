@@ -145,12 +145,12 @@ field(ProtoField.uint64, "refused_operation", "Refused operation")
 field(ProtoField.string, "reason", "Reason")
 field(ProtoField.uint64, "request", "Request")
 field(ProtoField.uint64, "port", "TCP port")
+field(ProtoField.uint64, "probe", "Number of the probe")
+field(ProtoField.bool, "by_group", "The probe came by multicast")
+field(ProtoField.bool, "hears_group", "Hears the group")
 field(ProtoField.uint64, "range_first", "First missing fragment")
 field(ProtoField.uint64, "range_count", "Missing fragments")
 field(ProtoField.string, "hears", "Hears master")
-field(ProtoField.uint64, "probe", "Number of the probe")
-field(ProtoField.bool, "by_group", "Came by multicast")
-field(ProtoField.bool, "hears_multicast", "Hears this multicast")
 for name in pairs(words) do
   field(ProtoField.string, name, (name:gsub("_", " "):gsub("^%l", string.upper)))
 end
@@ -457,10 +457,10 @@ local bodies = {
     bytes_of("of_store_id", 16), count_of("of_start"), count_of("message_id", TWO32 - 1),
     list_of("Missing", 2, 128, { count_of("range_first", 65535), count_of("range_count", 65535) }),
   },
-  ["path-probe"] = { count_of("probe", TWO32 - 1) },
-  ["path-answer"] = { count_of("probe", TWO32 - 1), bool_of("by_group") },
+  ["path-probe"] = { count_of("probe") },
+  ["path-answer"] = { count_of("probe"), bool_of("by_group") },
   ["path-mark"] = {},
-  ["path-report"] = { bool_of("hears_multicast") },
+  ["path-report"] = { bool_of("hears_group") },
   survey = {},
   report = { word_of("role"), epoch_of, at_tip, refs, hears },
   claim = { at_tip },
