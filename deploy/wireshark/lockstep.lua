@@ -576,7 +576,7 @@ local function frame(tvb, pinfo, root, s, at, texts)
   if kind == nil then return nil, "unknown-kind" end
   local about = string.format("%s e%d: ", data_set, epoch)
   if count ~= 1 then
-    if count == 0 or index >= count or ordinal == 1 then return nil, "bad-frame" end
+    if count == 0 or index >= count or ordinal <= 15 then return nil, "bad-frame" end
     if length > 0 then tree:add(fields.fragment, tvb(body_at, length)) end
     texts[#texts + 1] = string.format("%sfragment %d/%d of %s %d", about, index + 1, count, kind, u32(s, at + 2))
     tree:append_text(string.format(", fragment %d of %d", index + 1, count))

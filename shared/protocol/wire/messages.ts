@@ -96,6 +96,7 @@ export interface Status {
   readonly snapshots: number;
 }
 
+/** What a copy is worth to a reader. */
 export type SlaveState = 'current' | 'serving' | 'catching up' | 'diverged' | 'failed';
 
 export interface HeartbeatEcho {
