@@ -1,6 +1,7 @@
 /** `lockstep/master`: what a host imports to own an original. */
 export { Master } from './master.js';
 export type { MasterStatus } from './master.js';
+export { directory } from './user/directory.js';
 export { keyValue } from './user/key-value.js';
 export type {
   DataSetDefaults,
@@ -21,6 +22,15 @@ export type {
   MasterKeyValue,
 } from './user/key-value-types.js';
 export type { MasterPhase, MasterView, MemberView, RoundView } from './service/core/view.js';
+export type {
+  MasterDirectory,
+  MasterDirectoryOptions,
+  PublishOptions,
+  PublishOutcome,
+  WatchOptions,
+  WatchOutcome,
+} from './user/directory-types.js';
+export type { TreeDifference } from '../shared/protocol/directory/tree.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';
 export { digestOf } from '../shared/protocol/kernel/digest.js';

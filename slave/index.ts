@@ -1,6 +1,7 @@
 /** `lockstep/slave`: what a host imports to hold a copy. */
 export { Slave } from './slave.js';
 export type { SlaveStatus } from './slave.js';
+export { directory } from './user/directory.js';
 export { keyValue } from './user/key-value.js';
 export type {
   ExposedChange,
@@ -14,6 +15,8 @@ export type {
 export type { PrepareAnswer, SharedCommit, SlaveUserLayer } from './user/contract.js';
 export type { SlaveKeyValue, SlaveKeyValueOptions } from './user/key-value-types.js';
 export type { InDoubtView, SlaveView } from './service/core/view.js';
+export type { SlaveDirectory, SlaveDirectoryOptions, StagedFolder } from './user/directory-types.js';
+export type { TreeDifference } from '../shared/protocol/directory/tree.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';
 export { digestOf } from '../shared/protocol/kernel/digest.js';
