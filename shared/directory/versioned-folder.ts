@@ -96,6 +96,11 @@ export class VersionedFolder {
     return this.tip;
   }
 
+  /** Rejects as `open` does when something else stands in the link's place; only looks. */
+  async check(): Promise<void> {
+    await this.#shownName();
+  }
+
   /** A draft on top of what is shown, or of nothing; `seal` or `discard` ends it. */
   async draft(tip: { readonly version: number; readonly chain?: string }): Promise<VersionDraft> {
     const name = await this.#makeVersionFolder(tip);

@@ -24,6 +24,11 @@ export function directory(options: SlaveDirectoryOptions): SlaveKind<SlaveDirect
   };
 }
 
+/** Rejects with `store-unusable`, and touches nothing, when something else stands where the link is to be. */
+export async function checkTarget({ target, state }: Pick<SlaveDirectoryOptions, 'target' | 'state'>): Promise<void> {
+  await new VersionedFolder({ link: target, state, dataSet: '', files: realFiles }).check();
+}
+
 /** @internal What the kind is made of, for tests that run it elsewhere. */
 export class SlaveDirectoryLayer implements SlaveUserLayer {
   readonly #versions: VersionedFolder;
