@@ -5,7 +5,9 @@ import { versionOf } from '../../shared/protocol/kernel/ids.js';
 import type { Outcome } from '../../shared/protocol/kernel/outcome.js';
 import {
   roundMs,
+  roundMsOrNull,
   tipBody,
+  vetoBody,
   type MasterDataSetBody,
   type MemberBody,
   type OutcomeBody,
@@ -19,6 +21,7 @@ import {
   parseSingleQuery,
   type ChangeInputOptions,
 } from '../../shared/http/input.js';
+import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
 import { sendProblem, type Problem } from '../../shared/http/problem.js';
 import {
   addReadRoutes,
@@ -30,10 +33,11 @@ import {
 } from '../../shared/http/reads.js';
 import type { MasterPhase, MasterView, MemberView } from '../service/core/view.js';
 import type { ChangeOutcome, MasterKeyValue } from '../user/key-value-types.js';
+import { addRoundRoutes } from './rounds.js';
 
 /** What the routes need of a key-value data set; the handle that `register` returns is one. */
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
-  readonly dataSet: Pick<MasterKeyValue<Json>['dataSet'], 'view' | 'forget' | 'members'>;
+  readonly dataSet: Pick<MasterKeyValue<Json>['dataSet'], 'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'>;
   stateDigest(): string;
 };
 
@@ -42,6 +46,8 @@ export interface MasterApi {
   readonly dataSets: ReadonlyMap<string, ServedOriginal>;
   /** Why the data set can't take changes, when more is known than its phase. */
   whyNotLeading(dataSet: string): string | null;
+  /** Default: those of `httpBounds`. */
+  readonly feedBounds?: FeedBounds;
 }
 
 /** Every route of the master. `docs/http.md` describes them. */
@@ -51,8 +57,19 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
     const dataSet = find(name);
     return dataSet.ok ? { ok: true, value: readableOriginal(dataSet.value) } : dataSet;
   });
+  addFeedRoute(
+    server,
+    (name) => {
+      const dataSet = find(name);
+      if (!dataSet.ok) return dataSet;
+      const { tip, isCurrent } = readableOriginal(dataSet.value);
+      return { ok: true, value: { tip, isCurrent, deltas: dataSet.value.dataSet.deltas } };
+    },
+    { knowsNewest: true, bounds: api.feedBounds },
+  );
   addChangeRoutes(server, api, find);
   addMemberRoutes(server, find);
+  addRoundRoutes(server, find);
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
   server.get('/livez', async (_request, reply) => reply.send({ live: true }));
   server.get('/readyz', async (_request, reply) => {
@@ -305,11 +322,15 @@ function memberBody(member: MemberView): MemberBody {
     state: member.state,
     tip: tipBody(member.tip),
     behind: member.behind,
-    heardMsAgo: member.heardMsAgo === null ? null : roundMs(member.heardMsAgo),
+    behindMs: roundMsOrNull(member.behindMs),
+    heardMsAgo: roundMsOrNull(member.heardMsAgo),
     lastVote: member.lastVote,
+    lastVeto: vetoBody(member.lastVeto),
     inDoubt: member.inDoubt,
-    roundTripMs: member.roundTripMs === null ? null : roundMs(member.roundTripMs),
+    oldestInDoubtMs: roundMsOrNull(member.oldestInDoubtMs),
+    roundTripMs: roundMsOrNull(member.roundTripMs),
     repairs: member.repairs,
     snapshots: member.snapshots,
+    resyncs: member.resyncs,
   };
 }

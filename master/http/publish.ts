@@ -61,8 +61,19 @@ export function servedDirectory(name: string, directory: ServedDirectory): Serve
       `${name} is a directory and holds no keys; change its folder, then publish it with lockstep publish`,
     );
   };
+  const { dataSet } = directory;
   return {
-    dataSet: directory.dataSet,
+    dataSet: {
+      view: () => dataSet.view(),
+      members: () => dataSet.members(),
+      forget: (node) => dataSet.forget(node),
+      rollBack: (version) => dataSet.rollBack(version),
+      rounds: () => dataSet.rounds(),
+      // The feed tells changes of keys.
+      get deltas() {
+        return noKeys();
+      },
+    },
     get tip() {
       return directory.tip;
     },

@@ -10,8 +10,17 @@ export function servedFolder(name: string, directory: SlaveDirectory): ServedCop
       `${name} is a directory and holds no keys; read its files at this slave in ${directory.target}`,
     );
   };
+  const { dataSet } = directory;
   return {
-    dataSet: directory.dataSet,
+    dataSet: {
+      view: () => dataSet.view(),
+      discard: () => dataSet.discard(),
+      resolve: (round, outcome, by) => dataSet.resolve(round, outcome, by),
+      // The feed tells changes of keys.
+      get deltas() {
+        return noKeys();
+      },
+    },
     get tip() {
       return directory.tip;
     },

@@ -100,6 +100,8 @@ test(
       `${to}/v1/data/default/k`,
       `${to}/v1/data/default`,
       `${at}/v1/data/default`,
+      `${to}/v1/feed/default`,
+      `${at}/v1/feed/default?since=1`,
       `${to}/v1/changes/default/x`,
     ])
       expect((await fetch(url)).status).toBe(409);
