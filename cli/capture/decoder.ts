@@ -8,6 +8,7 @@ import {
   splitSignature,
   type FragmentFrame,
   type Frame,
+  type PathFrame,
   type SignedBody,
 } from '../../shared/protocol/wire/datagram.js';
 import { magic, readFields, readHeader, readKeyId } from '../../shared/protocol/wire/header.js';
@@ -47,7 +48,8 @@ export type DecodedPart =
       readonly fragment: FragmentFrame;
       readonly whole: { readonly message: Message; readonly signature: Signature } | 'bad-body' | null;
     }
-  | { readonly kind: 'fragment-request'; readonly request: FragmentRequest };
+  | { readonly kind: 'fragment-request'; readonly request: FragmentRequest }
+  | PathFrame;
 
 /** `none`: it needs none. `missing`: a master would have signed it. */
 export type Signature = 'valid' | 'invalid' | 'missing' | 'none';
@@ -106,7 +108,7 @@ export class CaptureDecoder {
   }
 
   #part(frame: Frame, sender: Peer, origin: Uint8Array | null): DecodedPart {
-    if (frame.kind === 'fragment-request') return frame;
+    if (frame.kind === 'fragment-request' || frame.kind === 'path') return frame;
     if (frame.kind === 'fragment') {
       const body = this.#reassembly.take(sender.incarnation, frame);
       return { kind: 'fragment', fragment: frame, whole: body === null ? null : this.#whole(frame, body, origin) };

@@ -1,4 +1,5 @@
 import { roundKey, type Epoch, type RoundId, type Tip } from '../../shared/protocol/kernel/ids.js';
+import type { PathMessage } from '../../shared/protocol/wire/transport.js';
 import { timeText, type CaptureTime } from './captured.js';
 import type { Decoded, DecodedPart, Signature } from './decoder.js';
 import { messageText } from './message-text.js';
@@ -34,7 +35,7 @@ function partsText(parts: readonly DecodedPart[]): string {
   let before = '';
   return parts
     .map((part) => {
-      const about = part.kind === 'fragment-request' ? '' : aboutOf(part.kind === 'fragment' ? part.fragment : part);
+      const about = part.kind === 'message' ? aboutOf(part) : part.kind === 'fragment' ? aboutOf(part.fragment) : '';
       const text = `${about === before || about === '' ? '' : `${about}: `}${partText(part)}`;
       if (about !== '') before = about;
       return text;
@@ -63,6 +64,21 @@ function partText(part: DecodedPart): string {
       const wanted = ranges.map(({ first, count }) => (count === 1 ? `${first + 1}` : `${first + 1}–${first + count}`));
       return `fragment-request for message ${messageId}: ${wanted.join(' ')}`;
     }
+    case 'path':
+      return pathText(part.message);
+  }
+}
+
+function pathText(message: PathMessage): string {
+  switch (message.kind) {
+    case 'path-probe':
+      return `path-probe ${message.number}`;
+    case 'path-answer':
+      return `path-answer ${message.number}, the probe came by ${message.byGroup ? 'multicast' : 'unicast'}`;
+    case 'path-mark':
+      return 'path-mark';
+    case 'path-report':
+      return `path-report: ${message.hears ? 'hears the group' : "doesn't hear the group"}`;
   }
 }
 
@@ -115,6 +131,8 @@ function partJson(part: DecodedPart): object {
     }
     case 'fragment-request':
       return { kind: 'fragment-request', ...plainFields(part.request) };
+    case 'path':
+      return plainFields(part.message);
   }
 }
 

@@ -21,6 +21,10 @@ local MAX_SAFE = 9007199254740991
 
 local kinds = {
   [1] = "fragment-request",
+  [2] = "path-probe",
+  [3] = "path-answer",
+  [4] = "path-mark",
+  [5] = "path-report",
   [16] = "survey",
   [17] = "report",
   [18] = "claim",
@@ -141,6 +145,9 @@ field(ProtoField.uint64, "refused_operation", "Refused operation")
 field(ProtoField.string, "reason", "Reason")
 field(ProtoField.uint64, "request", "Request")
 field(ProtoField.uint64, "port", "TCP port")
+field(ProtoField.uint64, "probe", "Number of the probe")
+field(ProtoField.bool, "by_group", "The probe came by multicast")
+field(ProtoField.bool, "hears_group", "Hears the group")
 field(ProtoField.uint64, "range_first", "First missing fragment")
 field(ProtoField.uint64, "range_count", "Missing fragments")
 field(ProtoField.string, "hears", "Hears master")
@@ -450,6 +457,10 @@ local bodies = {
     bytes_of("of_store_id", 16), count_of("of_start"), count_of("message_id", TWO32 - 1),
     list_of("Missing", 2, 128, { count_of("range_first", 65535), count_of("range_count", 65535) }),
   },
+  ["path-probe"] = { count_of("probe") },
+  ["path-answer"] = { count_of("probe"), bool_of("by_group") },
+  ["path-mark"] = {},
+  ["path-report"] = { bool_of("hears_group") },
   survey = {},
   report = { word_of("role"), epoch_of, at_tip, refs, hears },
   claim = { at_tip },

@@ -152,6 +152,7 @@ function kindsOf(datagram: Buffer): string | null {
   return decoded.frames
     .map((frame) => {
       if (frame.kind === 'fragment-request') return transportOrdinals[frame.kind];
+      if (frame.kind === 'path') return transportOrdinals[frame.message.kind];
       return messageOrdinals[frame.kind === 'fragment' ? frame.messageKind : frame.message.kind];
     })
     .join(',');
