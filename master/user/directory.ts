@@ -101,7 +101,7 @@ export class MasterDirectoryLayer implements MasterUserLayer {
     );
   }
 
-  delta(from: Tip | null, to: { readonly version: number }): Uint8Array | null {
+  delta(from: Tip | null, to: { readonly version: number }): Uint8Array | null | Promise<Uint8Array | null> {
     const proposed = this.#proposed;
     return proposed?.version === to.version && sameTip(proposed.prior, from) ? proposed.bytes : null;
   }
@@ -134,8 +134,8 @@ export class MasterDirectoryLayer implements MasterUserLayer {
   /** Copies the folder as the next version. Null: it is as it was published. */
   async propose(
     allowEmpty: boolean,
+    version: number = Math.max(versionOf(this.tip), this.#highest) + 1,
   ): Promise<{ readonly version: number; readonly bytes: Uint8Array; readonly files: TreeDifference } | null> {
-    const version = Math.max(versionOf(this.tip), this.#highest) + 1;
     const draft = await this.#versions.draft({ version });
     try {
       const tree = await copyFolder(this.source, draft);
