@@ -15,6 +15,7 @@ import { addKeygen } from './keygen.js';
 import { addLoad } from './load.js';
 import { addMaster } from './master.js';
 import { addMembers } from './members.js';
+import { addPublish } from './publish.js';
 import { addPut } from './put.js';
 import { addResolve } from './resolve.js';
 import { addRollBack } from './roll-back.js';
@@ -48,6 +49,7 @@ export function createProgram(shell: Shell): Command {
     });
   addMaster(program, shell);
   addSlave(program, shell);
+  addPublish(program, shell);
   addPut(program, shell);
   addGet(program, shell);
   addDelete(program, shell);

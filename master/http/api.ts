@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../../shared/protocol/key-value/operations.js';
 import { showTip, versionOf } from '../../shared/protocol/kernel/ids.js';
+import type { Outcome } from '../../shared/protocol/kernel/outcome.js';
 import {
   roundMs,
   roundMsOrNull,
@@ -199,33 +200,39 @@ function addMemberRoutes(server: FastifyInstance, find: FindDataSet<ServedOrigin
 }
 
 function sendOutcome(reply: FastifyReply, outcome: ChangeOutcome): FastifyReply {
+  return reply.code(statusOfOutcome[outcome.kind]).send(outcomeBody(outcome));
+}
+
+export const statusOfOutcome = { committed: 200, aborted: 409, unknown: 504 } as const;
+
+export function outcomeBody(outcome: ChangeOutcome | Outcome): Exclude<OutcomeBody, { readonly outcome: 'pending' }> {
   switch (outcome.kind) {
     case 'committed':
-      return reply.code(200).send({
+      return {
         outcome: 'committed',
         ...tipBody(outcome.tip),
         durationMs: roundMs(outcome.durationMs),
         votes: outcome.votes,
         durable: outcome.durable,
-      } satisfies OutcomeBody);
+      };
     case 'aborted':
-      return reply.code(409).send({
+      return {
         outcome: 'aborted',
         reason: outcome.reason,
         refusals: outcome.refusals,
         ...('failures' in outcome ? { failures: outcome.failures } : {}),
         durationMs: roundMs(outcome.durationMs),
-      } satisfies OutcomeBody);
+      };
     case 'unknown':
-      return reply.code(504).send({
-        outcome: 'unknown',
-        reason: outcome.reason,
-        durationMs: roundMs(outcome.durationMs),
-      } satisfies OutcomeBody);
+      return { outcome: 'unknown', reason: outcome.reason, durationMs: roundMs(outcome.durationMs) };
   }
 }
 
-function whyNoChange(api: MasterApi, name: string, dataSet: ServedOriginal): Problem | null {
+export function whyNoChange(
+  api: Pick<MasterApi, 'node' | 'whyNotLeading'>,
+  name: string,
+  dataSet: Pick<ServedOriginal, 'dataSet'>,
+): Problem | null {
   const { phase } = dataSet.dataSet.view();
   if (phase === 'leading') return null;
   return { status: 503, code: 'not-leading', message: api.whyNotLeading(name) ?? phaseText(api.node, phase) };

@@ -45,16 +45,11 @@ export interface SlaveKeyValue<Value> extends AsyncDisposable {
   }): readonly Entry<Value>[];
   /** Of the contents, whatever path led to them; equal at all nodes that are at one tip. Costs a pass over the entries. */
   stateDigest(): Digest;
-<<<<<<< HEAD
   /**
    * Every change that is exposed from now on, in order, with what it did. A consumer that is too slow gets the newest:
    * `skipped` counts the rest.
    */
   changes(options?: Cancellable): ChangeIterator<KeyValueChange<Value>>;
-=======
-  /** Every state exposed from now on, in order. A consumer that is too slow gets the newest: `skipped` counts the rest. */
-  changes(options?: { readonly signal?: AbortSignal }): AsyncIterable<ExposedChange>;
->>>>>>> packaging
   /** Read your own write: resolves when this copy exposes the version or a later one. */
   reached(version: number, options?: ReachedOptions): Promise<Tip>;
 }
