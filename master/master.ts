@@ -2,11 +2,14 @@ import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { EventOf } from '../shared/protocol/kernel/events.js';
 import type { DataSetId, Incarnation, NodeId } from '../shared/protocol/kernel/ids.js';
 import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
+import type { Outcome } from '../shared/protocol/kernel/outcome.js';
 import { limits } from '../shared/protocol/kernel/limits.js';
 import { Endpoint } from '../shared/protocol/stream/endpoint.js';
 import type { Cancellable } from '../shared/runtime/aborting.js';
 import { refuseAborted, unlessAborted } from '../shared/runtime/aborting.js';
 import { endpointUnderTest, layerUnderTest } from '../shared/runtime/crash-hooks.js';
+import type { PathOptions } from '../shared/protocol/stream/paths.js';
+import { networkStatus, type NetworkStatus } from '../shared/runtime/network-status.js';
 import type { PacketSeal } from '../shared/protocol/wire/seal.js';
 import type { KeySource } from '../shared/runtime/key-files.js';
 import type { NodePorts } from '../shared/runtime/node.js';
@@ -36,7 +39,12 @@ export interface MasterStatus {
   readonly unroutedMessages: number;
   /** As the system granted it. */
   readonly receiveBufferBytes: number;
+  /** How all are reached, and what the kernel dropped. */
+  readonly network: NetworkStatus;
 }
+
+/** @internal */
+export type OutcomeListener = (dataSet: string, outcome: Outcome) => void;
 
 /** What a master runs on when its ports are made elsewhere: by the simulator, or by a test. */
 export interface MasterFoundation {
@@ -44,6 +52,8 @@ export interface MasterFoundation {
   readonly incarnation: Incarnation;
   readonly ports: NodePorts;
   readonly settings: MasterSettings;
+  /** How all are reached; absent: by multicast alone. */
+  readonly paths?: PathOptions;
   /** Absent or null: datagrams carry a checksum. */
   readonly secured?: { readonly seal: PacketSeal; readonly keys: NodeKeys } | null;
   /** Lets go of the ports, after everything else ended. */
@@ -61,6 +71,7 @@ export class Master implements AsyncDisposable {
   readonly #node: Node;
   readonly #events: EventHub;
   readonly #services = new Map<string, MasterService>();
+  readonly #outcomeListeners = new Set<OutcomeListener>();
   #closing: Promise<void> | null = null;
 
   private constructor(foundation: MasterFoundation) {
@@ -72,7 +83,9 @@ export class Master implements AsyncDisposable {
     const { maxDatagramBytes, receiveBufferBytes } = ports.transport;
     const { secured } = foundation;
     const sealing = secured === undefined || secured === null ? {} : { seal: secured.seal };
-    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes, ...sealing });
+    const windowBytes = receiveBufferBytes;
+    const ways = foundation.paths === undefined ? {} : { paths: foundation.paths };
+    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes, ...sealing, ...ways });
     this.#node = new Node(self, { ...ports, log: this.#events }, endpointUnderTest(endpoint, ports.crashPoint));
   }
 
@@ -168,7 +181,13 @@ export class Master implements AsyncDisposable {
       counters: this.#node.counters,
       unroutedMessages: this.#node.unroutedEnvelopes,
       receiveBufferBytes: this.#node.ports.transport.receiveBufferBytes,
+      network: this.network(),
     };
+  }
+
+  /** How all are reached, whom multicast doesn't reach, and what the kernel dropped. */
+  network(): NetworkStatus {
+    return networkStatus(this.#node);
   }
 
   /**
@@ -183,6 +202,14 @@ export class Master implements AsyncDisposable {
   on(name: '*', listener: (event: EventOf<MasterEvents>) => void, options?: ListenOptions): Subscription;
   on(name: string, listener: (event: never) => void, options?: ListenOptions): Subscription {
     return this.#events.on(name, listener as EventListener, options);
+  }
+
+  /** @internal Calls back with the outcome of each replication, in the turn in which it is told; must not throw. */
+  onOutcome(listener: OutcomeListener): () => void {
+    this.#outcomeListeners.add(listener);
+    return () => {
+      this.#outcomeListeners.delete(listener);
+    };
   }
 
   /**
@@ -245,6 +272,9 @@ export class Master implements AsyncDisposable {
       makeCore: (config, recovered) => new MasterCore(config, recovered),
       ended: () => {
         this.#services.delete(dataSet);
+      },
+      settled: (outcome) => {
+        for (const listener of this.#outcomeListeners) listener(dataSet, outcome);
       },
     });
     if (!service.over) this.#services.set(dataSet, service);

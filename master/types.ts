@@ -1,3 +1,4 @@
+import type { TransportMode } from '../shared/protocol/stream/paths.js';
 import type { Tip } from '../shared/protocol/kernel/ids.js';
 import type {
   ContentChoice,
@@ -21,7 +22,14 @@ export interface GroupOptions {
   readonly group?: string;
   /** The address of the interface to send and to join by; default `127.0.0.1`. Never left to the kernel. */
   readonly interface?: string;
-  /** Unicast fan-out instead of multicast: the nodes to send to, `host:port`. At a slave: its master, and other slaves. */
+  /**
+   * How it reaches all. `multicast`: by multicast alone. `unicast`: to each of `peers`, and to whoever has been heard, by
+   * unicast. `auto`: by multicast, and by unicast as well to those whom multicast doesn't reach, for as long as it
+   * doesn't; that needs an address of theirs, from `peers` or from having heard them. Default: `unicast` when `peers` are
+   * given, else `auto`.
+   */
+  readonly transport?: TransportMode;
+  /** Addresses of other nodes, `host:port`. At a slave: its master, and other slaves. */
   readonly peers?: readonly string[];
   /** The port of the node's own socket; default 0, any free one. With `peers` on the other side, give it. */
   readonly port?: number;

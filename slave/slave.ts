@@ -8,6 +8,8 @@ import { Endpoint } from '../shared/protocol/stream/endpoint.js';
 import type { Cancellable } from '../shared/runtime/aborting.js';
 import { refuseAborted, unlessAborted } from '../shared/runtime/aborting.js';
 import { endpointUnderTest, layerUnderTest } from '../shared/runtime/crash-hooks.js';
+import type { PathOptions } from '../shared/protocol/stream/paths.js';
+import { networkStatus, type NetworkStatus } from '../shared/runtime/network-status.js';
 import type { PacketSeal } from '../shared/protocol/wire/seal.js';
 import type { KeySource } from '../shared/runtime/key-files.js';
 import type { NodePorts } from '../shared/runtime/node.js';
@@ -38,6 +40,8 @@ export interface SlaveStatus {
   readonly unroutedMessages: number;
   /** As the system granted it. */
   readonly receiveBufferBytes: number;
+  /** How all are reached, and what the kernel dropped. */
+  readonly network: NetworkStatus;
 }
 
 /** What a slave runs on when its ports are made elsewhere: by the simulator, or by a test. */
@@ -46,6 +50,8 @@ export interface SlaveFoundation {
   readonly incarnation: Incarnation;
   readonly ports: NodePorts;
   readonly settings: SlaveSettings;
+  /** How all are reached; absent: by multicast alone. */
+  readonly paths?: PathOptions;
   /** Absent or null: datagrams carry a checksum. */
   readonly secured?: { readonly seal: PacketSeal; readonly keys: NodeKeys } | null;
   /** Lets go of the ports, after everything else ended. */
@@ -74,7 +80,9 @@ export class Slave implements AsyncDisposable {
     const { maxDatagramBytes, receiveBufferBytes } = ports.transport;
     const { secured } = foundation;
     const sealing = secured === undefined || secured === null ? {} : { seal: secured.seal };
-    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes, ...sealing });
+    const windowBytes = receiveBufferBytes;
+    const ways = foundation.paths === undefined ? {} : { paths: foundation.paths };
+    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes, ...sealing, ...ways });
     this.#node = new Node(self, { ...ports, log: this.#events }, endpointUnderTest(endpoint, ports.crashPoint));
   }
 
@@ -167,7 +175,13 @@ export class Slave implements AsyncDisposable {
       counters: this.#node.counters,
       unroutedMessages: this.#node.unroutedEnvelopes,
       receiveBufferBytes: this.#node.ports.transport.receiveBufferBytes,
+      network: this.network(),
     };
+  }
+
+  /** How all are reached, whom multicast doesn't reach, and what the kernel dropped. */
+  network(): NetworkStatus {
+    return networkStatus(this.#node);
   }
 
   /**

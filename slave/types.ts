@@ -1,3 +1,4 @@
+import type { TransportMode } from '../shared/protocol/stream/paths.js';
 import type { Tip } from '../shared/protocol/kernel/ids.js';
 import type { Durability } from '../shared/protocol/kernel/outcome.js';
 import type { Cancellable } from '../shared/runtime/aborting.js';
@@ -21,7 +22,14 @@ export interface SlaveOptions {
   readonly group?: string;
   /** The address of the interface to send and to join by; default `127.0.0.1`. */
   readonly interface?: string;
-  /** Unicast instead of multicast: the master's address, and other slaves' to ask when in doubt. */
+  /**
+   * How it reaches all. `multicast`: by multicast alone. `unicast`: to each of `peers`, and to whoever has been heard, by
+   * unicast. `auto`: by multicast, and by unicast as well to those whom multicast doesn't reach, for as long as it
+   * doesn't; that needs an address of theirs, from `peers` or from having heard them. Default: `unicast` when `peers` are
+   * given, else `auto`.
+   */
+  readonly transport?: TransportMode;
+  /** `host:port` of other nodes: the master's, and other slaves' to ask when in doubt. */
   readonly peers?: readonly string[];
   /** The port of the node's own socket; default 0, any free one. */
   readonly port?: number;

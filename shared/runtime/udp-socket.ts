@@ -5,6 +5,7 @@ import { errorText, LockstepError } from '../protocol/kernel/errors.js';
 import type { EventOf } from '../protocol/kernel/events.js';
 import type { NodeEvents } from './events.js';
 import { AddressCache, formatAddress, type HostPort } from './addresses.js';
+import { KernelDrops } from './kernel-drops.js';
 import type { Address, EventLog } from './ports.js';
 
 /** What a transport counted since it was opened. Nothing of this is an error of the group's: datagrams may be lost. */
@@ -115,6 +116,7 @@ export class UdpPort {
   readonly address: Address;
   readonly own: HostPort;
   readonly #sender: Socket;
+  readonly #kernelDrops: KernelDrops;
   readonly #sockets: readonly Socket[];
   readonly #maxDatagramBytes: number;
   readonly #addresses: AddressCache;
@@ -141,6 +143,10 @@ export class UdpPort {
     this.own = { host: bound.address, port: bound.port };
     this.address = formatAddress(bound.address, bound.port);
     this.#sender = options.sender;
+    this.#kernelDrops = new KernelDrops([
+      bound.port,
+      ...(options.shared === null ? [] : [options.shared.address().port]),
+    ]);
     this.#sockets = options.shared === null ? [options.sender] : [options.sender, options.shared];
     this.#maxDatagramBytes = options.maxDatagramBytes;
     this.#addresses = new AddressCache({ family: options.family, bound: rememberedAddresses });
@@ -167,6 +173,11 @@ export class UdpPort {
       queueFullDropped: this.#queueFull,
       receiveErrors: this.#receiveErrors,
     };
+  }
+
+  /** Datagrams that came while the receive buffers of these sockets were full; null where the system doesn't tell. */
+  kernelDrops(): number | null {
+    return this.#kernelDrops.read();
   }
 
   get closed(): boolean {
