@@ -56,10 +56,11 @@ export type {
   VoterPolicy,
   VoteTally,
 } from '../shared/protocol/kernel/outcome.js';
+export type { ResyncCause, ResyncCounts } from '../shared/protocol/kernel/resyncs.js';
 export type { StoreKey, StoreReader, StoreTransaction, StoreValue } from '../shared/protocol/kernel/store.js';
 export type { DeleteOperation, Entry, Json, Operation, PutOperation } from '../shared/protocol/key-value/operations.js';
 export type { ValueSchema } from '../shared/protocol/key-value/schema.js';
-export type { Clock, EventLog, EventRecord, Store } from '../shared/runtime/ports.js';
+export type { Clock, EventLog, EventRecord, Store, WriteOptions } from '../shared/runtime/ports.js';
 export type { Cancellable } from '../shared/runtime/aborting.js';
 export { loggerOf } from '../shared/runtime/loggers.js';
 export type { AnyLogger, LoggerOfOptions } from '../shared/runtime/loggers.js';

@@ -26,6 +26,7 @@ import { MasterService } from './service/master-service.js';
 import type { DataSetDefaults, MasterDataSet, MasterKind, MasterOptions, MasterRegisterOptions } from './types.js';
 import type { MasterUserLayer } from './user/contract.js';
 
+/** A node's account of itself, and of each of its data sets. */
 export interface MasterStatus {
   readonly role: 'master';
   readonly name: string;
@@ -171,6 +172,7 @@ export class Master implements AsyncDisposable {
     await unlessAborted(service.unregister(), signal);
   }
 
+  /** Computed on request; changes nothing. */
   status(): MasterStatus {
     return {
       role: 'master',
@@ -230,6 +232,7 @@ export class Master implements AsyncDisposable {
     return this.#closing;
   }
 
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -65,6 +65,7 @@ export interface MasterOptions extends GroupOptions {
   readonly crashPoint?: CrashPoint | undefined;
 }
 
+/** What a data set's changes take for granted; a change may say otherwise. */
 export interface DataSetDefaults {
   /** Default `two`. */
   readonly phases?: Phases;
@@ -72,8 +73,11 @@ export interface DataSetDefaults {
   readonly voters?: VoterPolicy;
   /** A round's deadline; default 2000. */
   readonly timeoutMs?: number;
+  /** How a commit travels first; default `multicast`. */
   readonly commitBy?: DeliveryMode;
+  /** How an abort travels first; default `multicast`. */
   readonly abortBy?: DeliveryMode;
+  /** Which packet kind carries changes; default `auto`. */
   readonly content?: ContentChoice;
   /** Bounds of the delta history; defaults in `limits`. */
   readonly historyBytes?: number;
@@ -84,6 +88,7 @@ export interface DataSetDefaults {
 
 export interface MasterRegisterOptions extends DataSetDefaults, Cancellable {}
 
+/** One replication: what changed, and how it is to travel. What is absent is as in `DataSetDefaults`. */
 export interface ReplicateOptions {
   readonly version: number;
   /** Checked: must be the newest version started. Absent: whatever is. */
@@ -131,7 +136,9 @@ export interface MasterDataSet extends AsyncDisposable {
   rollBack(version: number, options?: Cancellable): Promise<void>;
   /** Drops a member from the registry, so that `all` and new reigns no longer wait for it. */
   forget(node: string, options?: Cancellable): Promise<void>;
+  /** The registered members as the master sees them now. */
   members(): readonly MemberView[];
+  /** The core's account of itself; changes nothing. */
   view(): MasterView;
   /**
    * The newest rounds with their votes, newest first: at most `limit` of the 500 that are kept in memory, by default
@@ -146,9 +153,11 @@ export interface MasterDataSet extends AsyncDisposable {
 
 /** A ready-made kind of data set: makes the user layer, and the handle that `register` returns. */
 export interface MasterKind<Handle> {
+  /** Called once by `register`. */
   create(context: MasterKindContext): MasterKindParts<Handle>;
 }
 
+/** What a ready-made kind is given to work with. */
 export interface MasterKindContext {
   readonly dataSet: string;
   readonly durability: Durability;
@@ -159,7 +168,9 @@ export interface MasterKindContext {
   readonly clock: import('../shared/runtime/ports.js').Clock;
 }
 
+/** What a ready-made kind is made of. */
 export interface MasterKindParts<Handle> {
   readonly layer: MasterUserLayer;
+  /** Makes what `register` returns, once the data set is open. */
   handle(dataSet: MasterDataSet): Handle;
 }

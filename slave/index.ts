@@ -20,6 +20,7 @@ export type {
 export type { PrepareAnswer, SharedCommit, SlaveUserLayer } from './user/contract.js';
 export type { KeyValueChange, SlaveKeyValue, SlaveKeyValueOptions } from './user/key-value-types.js';
 export type { ValueSchema } from '../shared/protocol/key-value/schema.js';
+export type { OperatorDecision } from './service/core/records.js';
 export type { InDoubtView, SlaveView } from './service/core/view.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';
@@ -39,10 +40,11 @@ export type {
   Version,
 } from '../shared/protocol/kernel/ids.js';
 export type { Durability } from '../shared/protocol/kernel/outcome.js';
+export type { ResyncCause, ResyncCounts } from '../shared/protocol/kernel/resyncs.js';
 export type { StoreKey, StoreReader, StoreTransaction, StoreValue } from '../shared/protocol/kernel/store.js';
 export type { SlaveState } from '../shared/protocol/wire/messages.js';
 export type { DeleteOperation, Entry, Json, Operation, PutOperation } from '../shared/protocol/key-value/operations.js';
-export type { EventLog, EventRecord, Store } from '../shared/runtime/ports.js';
+export type { EventLog, EventRecord, Store, WriteOptions } from '../shared/runtime/ports.js';
 export type { Cancellable } from '../shared/runtime/aborting.js';
 export { loggerOf } from '../shared/runtime/loggers.js';
 export type { AnyLogger, LoggerOfOptions } from '../shared/runtime/loggers.js';

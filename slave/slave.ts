@@ -27,6 +27,7 @@ import { SlaveService } from './service/slave-service.js';
 import type { SlaveDataSet, SlaveDataSetOptions, SlaveKind, SlaveOptions, SlaveRegisterOptions } from './types.js';
 import type { SlaveUserLayer } from './user/contract.js';
 
+/** A node's account of itself, and of each of its data sets. */
 export interface SlaveStatus {
   readonly role: 'slave';
   readonly name: string;
@@ -165,6 +166,7 @@ export class Slave implements AsyncDisposable {
     await unlessAborted(service.unregister(), signal);
   }
 
+  /** Computed on request; changes nothing. */
   status(): SlaveStatus {
     return {
       role: 'slave',
@@ -216,6 +218,7 @@ export class Slave implements AsyncDisposable {
     return this.#closing;
   }
 
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

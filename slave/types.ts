@@ -11,6 +11,7 @@ import type { SlaveState } from '../shared/protocol/wire/messages.js';
 export type { Cancellable, SlaveState };
 import type { SlaveUserLayer } from './user/contract.js';
 
+/** How a slave is opened: who it is, where it keeps its copy, and how it reaches its group. */
 export interface SlaveOptions {
   /** Unique in the group. */
   readonly name: string;
@@ -48,6 +49,7 @@ export interface SlaveOptions {
   readonly crashPoint?: CrashPoint | undefined;
 }
 
+/** What holds for one data set of a slave. */
 export interface SlaveDataSetOptions {
   /** How long one callback of the user layer may take; default 10,000. A `prepare` past its time is a no. */
   readonly callbackMs?: number;
@@ -60,6 +62,7 @@ export interface SlaveDataSet extends AsyncDisposable {
   readonly name: string;
   readonly tip: Tip | null;
   readonly state: SlaveState;
+  /** The core's account of itself; changes nothing. */
   view(): SlaveView;
   /** @internal What the feed reads. */
   readonly deltas: DeltaSource;
@@ -78,6 +81,7 @@ export interface SlaveDataSet extends AsyncDisposable {
    * master that comes back, may decide otherwise. Rejects with `bad-operation` while a master that may know is heard.
    */
   resolve(round: string, outcome: 'committed' | 'aborted', by: string, options?: Cancellable): Promise<void>;
+  /** Stops this data set and says goodbye for it; the copy stays on disk. */
   unregister(options?: Cancellable): Promise<void>;
 }
 
@@ -86,6 +90,7 @@ export interface ReachedOptions extends Cancellable {
   readonly timeoutMs?: number | undefined;
 }
 
+/** A state that readers see from now on; `skipped` states before it went by unseen by this consumer. */
 export interface ExposedChange {
   readonly tip: Tip;
   /** Changes that this one stands for too, because the reader was slow. */
@@ -97,16 +102,20 @@ export type ChangeIterator<Change> = AsyncIterableIterator<Change, undefined, un
 
 /** A ready-made kind of data set: makes the user layer, and the handle that `register` returns. */
 export interface SlaveKind<Handle> {
+  /** Called once by `register`. */
   create(context: SlaveKindContext): SlaveKindParts<Handle>;
 }
 
+/** What a ready-made kind is given to work with. */
 export interface SlaveKindContext {
   readonly dataSet: string;
   readonly durability: Durability;
   readonly store: Store;
 }
 
+/** What a ready-made kind is made of. */
 export interface SlaveKindParts<Handle> {
   readonly layer: SlaveUserLayer;
+  /** Makes what `register` returns, once the data set is open. */
   handle(dataSet: SlaveDataSet): Handle;
 }

@@ -13,6 +13,7 @@ export interface MasterKeyValueOptions<Value> {
   readonly schema?: ValueSchema<Value>;
 }
 
+/** How one change travels and when its promise settles. What is absent is as for the data set. */
 export interface ChangeOptions {
   readonly phases?: Phases | undefined;
   readonly timeoutMs?: number | undefined;
@@ -41,6 +42,7 @@ export interface ConditionFailure {
   readonly actual: number | null;
 }
 
+/** How a change ended, as its caller sees it: versions and votes, or whose refusal of which operations. */
 export type ChangeOutcome =
   | (Extract<Outcome, { kind: 'committed' }> & { readonly operations: number })
   | (Omit<Extract<Outcome, { kind: 'aborted' }>, 'refusals'> & { readonly refusals: readonly ChangeRefusal[] })
@@ -67,7 +69,9 @@ export interface MasterKeyValue<Value> extends AsyncDisposable {
   readonly dataSet: MasterDataSet;
   readonly tip: Tip | null;
   readonly size: number;
+  /** The committed value; undefined when there is no such key. */
   get(key: string): Value | undefined;
+  /** The value with the version that last changed it. */
   entry(key: string): Entry<Value> | undefined;
   /** In key order; all at one version. `after` pages on. */
   list(options?: {

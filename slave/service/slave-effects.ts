@@ -79,6 +79,7 @@ export class SlaveEffects {
   execute(effect: Exclude<SlaveEffect, { kind: 'settle' | 'event' | 'halt' }>): void {
     switch (effect.kind) {
       case 'send':
+        if (effect.gathers === true) this.#parts.node.gather();
         this.#parts.node.send({
           to: effect.to,
           dataSet: this.#parts.dataSet,

@@ -3,6 +3,7 @@ import type { Entry, Operation } from '../../shared/protocol/key-value/operation
 import type { ValueSchema } from '../../shared/protocol/key-value/schema.js';
 import type { Cancellable, ChangeIterator, ExposedChange, ReachedOptions, SlaveDataSet, SlaveState } from '../types.js';
 
+/** What a slave adds to a key-value data set: its judgement. */
 export interface SlaveKeyValueOptions<Value> {
   /**
    * A Standard Schema (zod, valibot, arktype and others) that each new value has to fit: a value that doesn't is a veto,
@@ -32,8 +33,11 @@ export interface SlaveKeyValue<Value> extends AsyncDisposable {
   readonly tip: Tip | null;
   readonly state: SlaveState;
   readonly size: number;
+  /** The value that this copy exposes; undefined when there is no such key. */
   get(key: string): Value | undefined;
+  /** The value with the version that last changed it. */
   entry(key: string): Entry<Value> | undefined;
+  /** In key order; all at one version. `after` pages on. */
   list(options?: {
     readonly prefix?: string;
     readonly after?: string;
@@ -41,11 +45,16 @@ export interface SlaveKeyValue<Value> extends AsyncDisposable {
   }): readonly Entry<Value>[];
   /** Of the contents, whatever path led to them; equal at all nodes that are at one tip. Costs a pass over the entries. */
   stateDigest(): Digest;
+<<<<<<< HEAD
   /**
    * Every change that is exposed from now on, in order, with what it did. A consumer that is too slow gets the newest:
    * `skipped` counts the rest.
    */
   changes(options?: Cancellable): ChangeIterator<KeyValueChange<Value>>;
+=======
+  /** Every state exposed from now on, in order. A consumer that is too slow gets the newest: `skipped` counts the rest. */
+  changes(options?: { readonly signal?: AbortSignal }): AsyncIterable<ExposedChange>;
+>>>>>>> packaging
   /** Read your own write: resolves when this copy exposes the version or a later one. */
   reached(version: number, options?: ReachedOptions): Promise<Tip>;
 }

@@ -32,6 +32,7 @@ export const errorCodes = [
   'history-pruned',
 ] as const;
 
+/** For programs: what went wrong. */
 export type ErrorCode = (typeof errorCodes)[number];
 
 /**

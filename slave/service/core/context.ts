@@ -62,6 +62,12 @@ export class SlaveContext {
     if (this.master !== null) this.send(this.master, message);
   }
 
+  /** It may share a datagram with what follows from whatever else has arrived by now. */
+  sendToMasterGathered(message: Message): void {
+    if (this.master !== null)
+      this.emit({ kind: 'send', to: this.master, epoch: this.promised, message, gathers: true });
+  }
+
   /** What isn't to be durable is written nowhere: nobody would read it, and the core has it in memory. */
   persist(operations: readonly StoreOperation[], durable: boolean): Token {
     const token = this.token();

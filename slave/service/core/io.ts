@@ -50,7 +50,14 @@ export type SlaveUserCall =
 
 /** What is to be done about it. Plain data; the service does it in order. */
 export type SlaveEffect =
-  | { readonly kind: 'send'; readonly to: Peer | 'all'; readonly epoch: Epoch; readonly message: Message }
+  | {
+      readonly kind: 'send';
+      readonly to: Peer | 'all';
+      readonly epoch: Epoch;
+      readonly message: Message;
+      /** It may wait until all that has arrived by now is used, for more to the same peer. */
+      readonly gathers?: true;
+    }
   | {
       readonly kind: 'persist';
       readonly token: Token;
