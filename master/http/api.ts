@@ -37,7 +37,10 @@ import { addRoundRoutes } from './rounds.js';
 
 /** What the routes need of a key-value data set; the handle that `register` returns is one. */
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
-  readonly dataSet: Pick<MasterKeyValue<Json>['dataSet'], 'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'>;
+  readonly dataSet: Pick<
+    MasterKeyValue<Json>['dataSet'],
+    'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'
+  >;
   stateDigest(): string;
 };
 
