@@ -29,6 +29,9 @@ import {
 } from '../../shared/http/reads.js';
 import type { MasterPhase, MasterView, MemberView } from '../service/core/view.js';
 import type { ChangeOutcome, MasterKeyValue } from '../user/key-value-types.js';
+import { addDashboard } from './dashboard.js';
+import type { LiveReading } from './live.js';
+import { addLiveRoute } from './live-route.js';
 
 /** What the routes need of a key-value data set; the handle that `register` returns is one. */
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
@@ -58,6 +61,12 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
     const body = readyBody(api);
     return reply.code(body.ready ? 200 : 503).send(body);
   });
+  addLiveRoute(server, { node: api.node, read: () => liveReadings(api) });
+  addDashboard(server);
+}
+
+function liveReadings(api: MasterApi): readonly LiveReading[] {
+  return [...api.dataSets].map(([name, dataSet]) => ({ body: dataSetBody(name, dataSet, null), rounds: [] }));
 }
 
 function addChangeRoutes(server: FastifyInstance, api: MasterApi, find: FindDataSet<ServedOriginal>): void {
