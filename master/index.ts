@@ -20,7 +20,7 @@ export type {
   ConditionFailure,
   MasterKeyValue,
 } from './user/key-value-types.js';
-export type { MasterPhase, MasterView, MemberView, RoundView } from './service/core/view.js';
+export type { MasterPhase, MasterView, MemberView, RoundAccount, RoundVote, RoundView } from './service/core/view.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';
 export { digestOf } from '../shared/protocol/kernel/digest.js';

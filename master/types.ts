@@ -9,8 +9,9 @@ import type {
 } from '../shared/protocol/kernel/outcome.js';
 import type { CrashPoint } from '../shared/runtime/crash-points.js';
 import type { KeySource } from '../shared/runtime/key-files.js';
+import type { DeltaSource } from '../shared/runtime/delta-source.js';
 import type { EventLog } from '../shared/runtime/ports.js';
-import type { MemberView, MasterView } from './service/core/view.js';
+import type { MemberView, MasterView, RoundAccount } from './service/core/view.js';
 import type { MasterUserLayer } from './user/contract.js';
 
 /** How a node reaches its group; the same on both sides. */
@@ -83,6 +84,8 @@ export interface ReplicateOptions {
   readonly commitBy?: DeliveryMode | undefined;
   readonly abortBy?: DeliveryMode | undefined;
   readonly wait?: 'decided' | 'exposed' | undefined;
+  /** How many operations the change holds; `rounds()` shows it, and nothing else depends on it. */
+  readonly operations?: number | undefined;
   /** Aborts the round when it isn't decided yet; the outcome says which it was. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -105,6 +108,13 @@ export interface MasterDataSet extends AsyncDisposable {
   forget(node: string): Promise<void>;
   members(): readonly MemberView[];
   view(): MasterView;
+  /**
+   * The newest rounds with their votes, newest first: at most `limit` of the 500 that are kept in memory, by default
+   * all of them. Rounds of a reign before this process aren't among them.
+   */
+  rounds(limit?: number): readonly RoundAccount[];
+  /** @internal What the feed reads. */
+  readonly deltas: DeltaSource;
   /** Ends replications under way with a typed outcome, and says goodbye. */
   unregister(): Promise<void>;
 }

@@ -450,7 +450,17 @@ describe('status and members', () => {
   test('status names every member with what it is at', async () => {
     original.view = {
       ...original.view,
-      members: [memberView('a', { lastVote: { version: 2, yes: false, reason: 'no' }, tip: null, behind: null })],
+      members: [
+        memberView('a', {
+          lastVote: { version: 2, yes: false, reason: 'no' },
+          lastVeto: { version: 2, reason: 'no', atMs: 1_000_000_000_000 - performance.timeOrigin },
+          tip: null,
+          behind: null,
+          behindMs: null,
+          inDoubt: 1,
+          oldestInDoubtMs: 12.34567,
+        }),
+      ],
     };
     const body = (await server.inject('/v1/status')).json<StatusBody>();
     expect(body).toMatchObject({
@@ -464,12 +474,16 @@ describe('status and members', () => {
       state: 'current',
       tip: null,
       behind: null,
+      behindMs: null,
       heardMsAgo: 12.346,
       lastVote: { version: 2, yes: false, reason: 'no' },
-      inDoubt: 0,
+      lastVeto: { version: 2, reason: 'no', at: '2001-09-09T01:46:40.000Z' },
+      inDoubt: 1,
+      oldestInDoubtMs: 12.346,
       roundTripMs: 0.25,
       repairs: 0,
       snapshots: 1,
+      resyncs: { new: 1 },
     });
   });
 

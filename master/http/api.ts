@@ -4,7 +4,9 @@ import type { Json, Operation } from '../../shared/protocol/key-value/operations
 import { versionOf } from '../../shared/protocol/kernel/ids.js';
 import {
   roundMs,
+  roundMsOrNull,
   tipBody,
+  vetoBody,
   type MasterDataSetBody,
   type MemberBody,
   type OutcomeBody,
@@ -18,6 +20,7 @@ import {
   parseSingleQuery,
   type ChangeInputOptions,
 } from '../../shared/http/input.js';
+import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
 import { sendProblem, type Problem } from '../../shared/http/problem.js';
 import {
   addReadRoutes,
@@ -32,10 +35,14 @@ import type { ChangeOutcome, MasterKeyValue } from '../user/key-value-types.js';
 import { addDashboard } from './dashboard.js';
 import type { LiveReading } from './live.js';
 import { addLiveRoute } from './live-route.js';
+import { addRoundRoutes, roundsBody } from './rounds.js';
 
 /** What the routes need of a key-value data set; the handle that `register` returns is one. */
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
-  readonly dataSet: Pick<MasterKeyValue<Json>['dataSet'], 'view' | 'forget' | 'members'>;
+  readonly dataSet: Pick<
+    MasterKeyValue<Json>['dataSet'],
+    'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'
+  >;
   stateDigest(): string;
 };
 
@@ -44,6 +51,8 @@ export interface MasterApi {
   readonly dataSets: ReadonlyMap<string, ServedOriginal>;
   /** Why the data set can't take changes, when more is known than its phase. */
   whyNotLeading(dataSet: string): string | null;
+  /** Default: those of `httpBounds`. */
+  readonly feedBounds?: FeedBounds;
 }
 
 /** Every route of the master. `docs/http.md` describes them. */
@@ -53,8 +62,19 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
     const dataSet = find(name);
     return dataSet.ok ? { ok: true, value: readableOriginal(dataSet.value) } : dataSet;
   });
+  addFeedRoute(
+    server,
+    (name) => {
+      const dataSet = find(name);
+      if (!dataSet.ok) return dataSet;
+      const { tip, isCurrent } = readableOriginal(dataSet.value);
+      return { ok: true, value: { tip, isCurrent, deltas: dataSet.value.dataSet.deltas } };
+    },
+    { knowsNewest: true, bounds: api.feedBounds },
+  );
   addChangeRoutes(server, api, find);
   addMemberRoutes(server, find);
+  addRoundRoutes(server, find);
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
   server.get('/livez', async (_request, reply) => reply.send({ live: true }));
   server.get('/readyz', async (_request, reply) => {
@@ -66,7 +86,10 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
 }
 
 function liveReadings(api: MasterApi): readonly LiveReading[] {
-  return [...api.dataSets].map(([name, dataSet]) => ({ body: dataSetBody(name, dataSet, null), rounds: [] }));
+  return [...api.dataSets].map(([name, dataSet]) => ({
+    body: dataSetBody(name, dataSet, null),
+    rounds: (limit: number) => roundsBody(name, dataSet.dataSet.rounds(limit)).rounds,
+  }));
 }
 
 function addChangeRoutes(server: FastifyInstance, api: MasterApi, find: FindDataSet<ServedOriginal>): void {
@@ -307,11 +330,15 @@ function memberBody(member: MemberView): MemberBody {
     state: member.state,
     tip: tipBody(member.tip),
     behind: member.behind,
-    heardMsAgo: member.heardMsAgo === null ? null : roundMs(member.heardMsAgo),
+    behindMs: roundMsOrNull(member.behindMs),
+    heardMsAgo: roundMsOrNull(member.heardMsAgo),
     lastVote: member.lastVote,
+    lastVeto: vetoBody(member.lastVeto),
     inDoubt: member.inDoubt,
-    roundTripMs: member.roundTripMs === null ? null : roundMs(member.roundTripMs),
+    oldestInDoubtMs: roundMsOrNull(member.oldestInDoubtMs),
+    roundTripMs: roundMsOrNull(member.roundTripMs),
     repairs: member.repairs,
     snapshots: member.snapshots,
+    resyncs: member.resyncs,
   };
 }

@@ -1,21 +1,13 @@
-import type { MasterDataSetBody, MemberBody } from '../../shared/http/bodies.js';
+import type { MasterDataSetBody, MemberBody, PastRoundBody } from '../../shared/http/bodies.js';
 
 /** What `GET /v1/live` sends, and the dashboard reads. */
 
 /** A data set without its members, and without the digest, which would read every entry. */
 export type LiveDataSetHead = Omit<MasterDataSetBody, 'members' | 'stateDigest'>;
 
-/** A member as `GET /v1/status` has it. */
-export type LiveMember = MemberBody & {
-  readonly behindMs?: number | null;
-  readonly oldestInDoubtMs?: number | null;
-  readonly lastVeto?: { readonly version: number; readonly reason: string; readonly at: string } | null;
-  readonly resyncs?: Readonly<Record<string, number>>;
-};
-
 export interface LiveDataSet extends LiveDataSetHead {
   /** All of them when the event is whole, else those that changed. */
-  readonly members: readonly LiveMember[];
+  readonly members: readonly MemberBody[];
   /** Members that the one before had, and that are there no more. */
   readonly gone: readonly string[];
 }
@@ -31,40 +23,13 @@ export interface LiveStatus {
   readonly dataSets: readonly LiveDataSet[];
 }
 
-export interface LiveVote {
-  readonly node: string;
-  readonly yes: boolean;
-  readonly reason: string | null;
-  /** Milliseconds from the start of the round. */
-  readonly afterMs: number;
-}
-
-export type LiveOutcome = 'open' | 'committed' | 'aborted' | 'unknown';
-
-/** What the master keeps of a round; `GET /v1/rounds/{dataSet}` has the same. */
-export interface RecordedRound {
-  /** Names it. */
-  readonly round: string;
-  readonly version: number;
-  readonly phases: 'one' | 'two';
-  /** ISO 8601. */
-  readonly startedAt: string;
-  readonly outcome: LiveOutcome;
-  readonly reason: string | null;
-  /** From its start until the decision was durable. */
-  readonly decidedMs: number | null;
-  /** From its start until all voters showed it. */
-  readonly exposedMs: number | null;
-  readonly operations: number | null;
-  readonly bytes: number | null;
-  readonly votes: readonly LiveVote[];
-}
-
 /** A round as the dashboard lists it: every vote of a small group; of a large one the refusals and the slowest. */
-export interface LiveRound extends RecordedRound {
+export interface LiveRound extends PastRoundBody {
   readonly yes: number;
   readonly no: number;
-  /** True when `votes` leaves some out; `GET /v1/rounds/{dataSet}` has them all. */
+  /** How many haven't answered. */
+  readonly silent: number;
+  /** True when `votes` or `missing` leaves some out; `GET /v1/rounds/{dataSet}` has them all. */
   readonly isShort: boolean;
 }
 

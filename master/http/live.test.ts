@@ -39,7 +39,7 @@ beforeEach(() => {
   reads = 0;
   feed = new LiveFeed('master', () => {
     reads += 1;
-    return [{ body: dataSet.body(), rounds: dataSet.rounds }];
+    return [{ body: dataSet.body(), rounds: (limit) => dataSet.rounds.slice(0, limit) }];
   });
 });
 

@@ -1,5 +1,5 @@
-import type { MasterDataSetBody } from '../../shared/http/bodies.js';
-import type { LiveDataSetHead, LiveMember, LiveRound, LiveRounds, LiveStatus, RecordedRound } from './live-bodies.js';
+import type { MasterDataSetBody, MemberBody, PastRoundBody } from '../../shared/http/bodies.js';
+import type { LiveDataSetHead, LiveRound, LiveRounds, LiveStatus } from './live-bodies.js';
 
 /** The bounds of the live feed, with the reason for each. */
 export const liveBounds = {
@@ -11,8 +11,12 @@ export const liveBounds = {
   listeners: 64,
   /** What a listener may leave unread; a slower one is cut off, and gets the whole when it comes back. */
   unreadBytes: 4 * 1024 * 1024,
-  /** Rounds that are looked at in each tick, and sent to who comes. Under load the dashboard shows the newest. */
+  /** Rounds that are sent to who comes. */
   rounds: 60,
+  /** Rounds that are looked at in a tick. Under load the dashboard shows the newest. */
+  roundsOfTick: 20,
+  /** Until all show a committed version, its round may change. After so long it is left as it is. */
+  exposureMs: 10_000,
   /** Groups up to this size have all of their votes in the feed. */
   votes: 12,
   /** Of a larger group: so many refusals, and the slowest votes. */
@@ -25,8 +29,8 @@ export const liveBounds = {
 /** One data set as it is at this moment. */
 export interface LiveReading {
   readonly body: MasterDataSetBody;
-  /** Newest first. */
-  readonly rounds: readonly RecordedRound[];
+  /** The newest, newest first. Asked for only when there may be news of them: each has all of its votes. */
+  readonly rounds: (limit: number) => readonly PastRoundBody[];
 }
 
 export interface LiveListener {
@@ -42,12 +46,17 @@ interface Told {
   head: string;
   /** By node. */
   readonly members: Map<string, ToldMember>;
-  /** By name of the round; as many as a reading has. */
-  rounds: ReadonlyMap<string, string>;
+  /** By name of the round, newest first. */
+  rounds: ReadonlyMap<string, ToldRound>;
+}
+
+interface ToldRound {
+  readonly mark: string;
+  readonly mayChange: boolean;
 }
 
 interface ToldMember {
-  readonly body: LiveMember;
+  readonly body: MemberBody;
   readonly stable: string;
 }
 
@@ -159,7 +168,7 @@ export class LiveFeed {
     return [{ ...head, members, gone }];
   }
 
-  #isNews(told: Told, member: LiveMember): boolean {
+  #isNews(told: Told, member: MemberBody): boolean {
     const before = told.members.get(member.node);
     const stable = JSON.stringify(withoutAgesOf(member));
     if (before?.stable === stable && !isOtherRoundTrip(before.body.roundTripMs, member.roundTripMs)) return false;
@@ -169,12 +178,15 @@ export class LiveFeed {
 
   #changedRounds({ body, rounds }: LiveReading, at: string): string {
     const told = this.#toldOf(body.dataSet);
-    const now = new Map<string, string>();
+    const [newest] = rounds(1);
+    const [newestTold] = told.rounds.keys();
+    if (newest?.round === newestTold && ![...told.rounds.values()].some(({ mayChange }) => mayChange)) return '';
+    const now = new Map<string, ToldRound>();
     const changed: LiveRound[] = [];
-    for (const round of rounds.slice(0, liveBounds.rounds)) {
+    for (const round of rounds(liveBounds.roundsOfTick)) {
       const mark = markOf(round);
-      now.set(round.round, mark);
-      if (told.rounds.get(round.round) !== mark) changed.push(liveRound(round));
+      now.set(round.round, { mark, mayChange: mayChange(round, Date.parse(at)) });
+      if (told.rounds.get(round.round)?.mark !== mark) changed.push(liveRound(round));
     }
     told.rounds = now;
     return changed.length === 0 ? '' : roundsEvent({ at, dataSet: body.dataSet, whole: false, rounds: changed });
@@ -202,7 +214,7 @@ function wholeEvents(node: string, readings: readonly LiveReading[]): Buffer {
       at,
       dataSet: body.dataSet,
       whole: true,
-      rounds: rounds.slice(0, liveBounds.rounds).map(liveRound),
+      rounds: rounds(liveBounds.rounds).map(liveRound),
     }),
   );
   return Buffer.from(status + rounds.join(''));
@@ -226,7 +238,7 @@ function withoutAges(head: LiveDataSetHead): object {
 }
 
 /** The same of a member: what grows is told in steps that a reader would notice. */
-function withoutAgesOf(member: LiveMember): object {
+function withoutAgesOf(member: MemberBody): object {
   return {
     ...member,
     heardMsAgo: soundOf(member),
@@ -237,13 +249,13 @@ function withoutAgesOf(member: LiveMember): object {
 }
 
 /** Tenths of a second, and whole ones from ten on. */
-function inSteps(ageMs: number | null | undefined): number | null {
-  if (ageMs === null || ageMs === undefined) return null;
+function inSteps(ageMs: number | null): number | null {
+  if (ageMs === null) return null;
   const stepMs = ageMs < 10_000 ? 100 : 1000;
   return Math.ceil(ageMs / stepMs) * stepMs;
 }
 
-function soundOf({ heardMsAgo }: LiveMember): string {
+function soundOf({ heardMsAgo }: MemberBody): string {
   if (heardMsAgo === null) return 'never';
   return heardMsAgo > liveBounds.heardRecentlyMs ? 'silent' : 'heard';
 }
@@ -255,18 +267,25 @@ function isOtherRoundTrip(before: number | null, now: number | null): boolean {
 }
 
 /** Differs whenever something that the dashboard shows of a round does. */
-function markOf({ outcome, decidedMs, exposedMs, votes }: RecordedRound): string {
+function markOf({ outcome, decidedMs, exposedMs, votes }: PastRoundBody): string {
   return `${outcome} ${decidedMs} ${exposedMs} ${votes.length}`;
 }
 
-export function liveRound(round: RecordedRound): LiveRound {
+function mayChange({ outcome, phases, exposedMs, startedAt }: PastRoundBody, nowMs: number): boolean {
+  if (outcome === 'open') return true;
+  const waitsToBeShown = outcome === 'committed' && phases === 'two' && exposedMs === null;
+  return waitsToBeShown && nowMs - Date.parse(startedAt) < liveBounds.exposureMs;
+}
+
+export function liveRound(round: PastRoundBody): LiveRound {
   const yes = round.votes.reduce((sum, vote) => sum + Number(vote.yes), 0);
-  const counted = { ...round, yes, no: round.votes.length - yes };
-  if (round.votes.length <= liveBounds.votes) return { ...counted, isShort: false };
+  const counted = { ...round, yes, no: round.votes.length - yes, silent: round.missing.length };
+  if (round.votes.length + round.missing.length <= liveBounds.votes) return { ...counted, isShort: false };
   const refusals = round.votes.filter((vote) => !vote.yes).slice(0, liveBounds.refusals);
   const slowest = round.votes
     .filter((vote) => vote.yes)
     .sort((one, other) => other.afterMs - one.afterMs)
     .slice(0, liveBounds.slowestVotes);
-  return { ...counted, votes: [...refusals, ...slowest], isShort: true };
+  const missing = round.missing.slice(0, liveBounds.refusals);
+  return { ...counted, votes: [...refusals, ...slowest], missing, isShort: true };
 }

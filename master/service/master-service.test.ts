@@ -8,6 +8,7 @@ import { fakeNode, peer, settlePromises } from '../../tests/integration/process/
 import type { MasterUserLayer } from '../user/contract.js';
 import type { DataSetDefaults } from '../types.js';
 import type { MasterEffect, MasterInput } from './core/io.js';
+import type { LoggedRound } from './core/round-log.js';
 import type { MasterPhase } from './core/view.js';
 import { MasterService } from './master-service.js';
 
@@ -21,6 +22,7 @@ interface Scripted extends FakeNode {
   readonly emit: (...effects: MasterEffect[]) => void;
   phase: MasterPhase;
   deaf: boolean;
+  logged: readonly LoggedRound[];
 }
 
 /** The real service over a core that emits what the test says. */
@@ -64,6 +66,7 @@ function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefault
         return effects;
       },
       nextWakeMs: () => Infinity,
+      rounds: () => self.logged,
       view: () => ({
         phase: self.phase,
         epoch,
@@ -75,6 +78,7 @@ function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefault
         historyBytes: 0,
         oldestDelta: null,
       }),
+      committed: { tip: null, oldestVersion: null, after: () => [], tipAt: () => null },
     }),
     ended: () => undefined,
   });
@@ -82,7 +86,7 @@ function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefault
     next = effects;
     fakes.deliver('s', 'prices', { kind: 'leave' });
   };
-  const self: Scripted = { ...fakes, service, inputs, emit, phase: 'surveying', deaf: false };
+  const self: Scripted = { ...fakes, service, inputs, emit, phase: 'surveying', deaf: false, logged: [] };
   return self;
 }
 
@@ -91,6 +95,34 @@ function kinds(inputs: readonly MasterInput[]): string[] {
 }
 
 describe('the master service', () => {
+  it("gives its core's account of rounds in wall-clock time, with the name of each", async () => {
+    const test = scripted();
+    expect(test.service.rounds()).toEqual([]);
+    await test.service.opened;
+    const nowMs = test.node.nowMs();
+    const round = {
+      epoch,
+      version: 1,
+      phases: 'two',
+      outcome: 'committed',
+      reason: null,
+      operations: 2,
+      bytes: 9,
+    } as const;
+    const times = { startedMs: nowMs - 30, decidedMs: nowMs - 20, exposedMs: nowMs - 5 };
+    const open = { ...round, version: 2, outcome: 'open', startedMs: nowMs, decidedMs: null, exposedMs: null } as const;
+    test.logged = [
+      { ...open, number: null, votes: [], missing: [] },
+      { ...round, ...times, number: 7, votes: [], missing: [] },
+    ];
+    const wallMs = test.node.ports.clock.wallMs();
+    expect(test.service.rounds()).toMatchObject([
+      { round: '1.abababab.v2', startedAtMs: wallMs, decidedMs: null, exposedMs: null },
+      { round: '1.abababab.7', startedAtMs: wallMs - 30, decidedMs: 10, exposedMs: 25, operations: 2 },
+    ]);
+    expect(() => test.service.rounds(0)).toThrow(/limit must be a whole number of at least 1, not 0/);
+  });
+
   it('opens the user layer first, then starts the core with its tip', async () => {
     const { service, inputs } = scripted({ open: () => Promise.resolve(change.to) });
     expect(service.view().phase).toBe('opening');

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../shared/protocol/kernel/errors.js';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import type { DataSetId, Tip } from '../../shared/protocol/kernel/ids.js';
-import { noEpoch, parseVersion } from '../../shared/protocol/kernel/ids.js';
+import { epochKey, noEpoch, parseVersion, roundKey } from '../../shared/protocol/kernel/ids.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
 import type { Outcome, Rejection, Replication } from '../../shared/protocol/kernel/outcome.js';
 import type { Node } from '../../shared/runtime/node.js';
@@ -9,19 +9,23 @@ import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { Commands, Waiters } from '../../shared/runtime/node-commands.js';
 import type { Machine } from '../../shared/runtime/node-driver.js';
 import { Driver } from '../../shared/runtime/node-driver.js';
+import { Wakers, type DeltaSource } from '../../shared/runtime/delta-source.js';
 import type { EventLog, EventRecord } from '../../shared/runtime/ports.js';
 import type { DataSetDefaults, MasterDataSet, ReplicateOptions } from '../types.js';
 import type { MasterUserLayer } from '../user/contract.js';
 import type { HaltCode, MasterConfig, MasterEffect, MasterInput } from './core/io.js';
 import type { MasterRecovered } from './core/records.js';
 import { recoverMaster } from './core/records.js';
-import type { MemberView, MasterView } from './core/view.js';
+import type { LoggedRound } from './core/round-log.js';
+import type { MemberView, MasterView, RoundAccount } from './core/view.js';
 import type { MasterSettings } from './master-config.js';
 import { masterConfig } from './master-config.js';
 import { MasterEffects } from './master-effects.js';
 
 export interface MasterMachine extends Machine<MasterInput, MasterEffect> {
   view(nowMs: number): MasterView;
+  rounds(limit: number): readonly LoggedRound[];
+  readonly committed: Omit<DeltaSource, 'breaks' | 'listen'>;
 }
 
 export interface MasterServiceParts {
@@ -58,6 +62,7 @@ export class MasterService implements MasterDataSet {
   readonly #commands = new Commands<CommandResult>();
   readonly #leading = new Waiters<MasterView>();
   readonly #opened: Promise<void>;
+  readonly #committed = new Wakers();
   #core: MasterMachine | null = null;
   #phase: Phase = 'opening';
   #halted: LockstepError | null = null;
@@ -99,6 +104,9 @@ export class MasterService implements MasterDataSet {
       record: (event) => {
         this.#record(event);
       },
+      committed: () => {
+        this.#committed.wake();
+      },
     });
     this.#opened = this.#open();
     // Who registers waits for `opened`; who doesn't is told by the event.
@@ -123,8 +131,32 @@ export class MasterService implements MasterDataSet {
     return this.#core === null ? openingView : this.#core.view(this.#parts.node.nowMs());
   }
 
+  get deltas(): DeltaSource {
+    const committed = (): MasterMachine['committed'] => this.#core?.committed ?? nothingCommitted;
+    return {
+      get tip() {
+        return committed().tip;
+      },
+      get oldestVersion() {
+        return committed().oldestVersion;
+      },
+      breaks: 0,
+      after: (version, count) => committed().after(version, count),
+      tipAt: (version) => committed().tipAt(version),
+      listen: (wake) => this.#committed.listen(wake),
+    };
+  }
+
   members(): readonly MemberView[] {
     return this.view().members;
+  }
+
+  rounds(limit: number = limits.loggedRounds): readonly RoundAccount[] {
+    if (!Number.isInteger(limit) || limit < 1)
+      throw new LockstepError('bad-option', `limit must be a whole number of at least 1, not ${limit}`);
+    const { node } = this.#parts;
+    const epochMs = node.ports.clock.wallMs() - node.nowMs();
+    return (this.#core?.rounds(limit) ?? []).map((round) => roundAccount(round, epochMs));
   }
 
   async leading(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -325,6 +357,7 @@ export class MasterService implements MasterDataSet {
       commitBy: options.commitBy ?? defaults.commitBy ?? 'multicast',
       abortBy: options.abortBy ?? defaults.abortBy ?? 'multicast',
       wait: options.wait ?? 'decided',
+      operations: options.operations,
     };
   }
 
@@ -348,6 +381,13 @@ const openingView: MasterView = {
   oldestDelta: null,
 };
 
+const nothingCommitted: MasterMachine['committed'] = {
+  tip: null,
+  oldestVersion: null,
+  after: () => [],
+  tipAt: () => null,
+};
+
 function callerAborted(signal: AbortSignal | undefined): LockstepError {
   return new LockstepError('aborted-by-caller', 'the caller aborted', { cause: signal?.reason });
 }
@@ -365,6 +405,18 @@ function outcomeOf(result: CommandResult): Outcome {
 
 function refuseRejection(result: CommandResult): asserts result is Exclude<CommandResult, Rejection> {
   if (result.kind === 'rejected') throw new LockstepError(result.code, result.text);
+}
+
+/** `epochMs`: what the node's clock has to be added to for Unix time. */
+function roundAccount(round: LoggedRound, epochMs: number): RoundAccount {
+  const { epoch, number, startedMs, decidedMs, exposedMs, ...same } = round;
+  return {
+    ...same,
+    round: number === null ? `${epochKey(epoch)}.v${round.version}` : roundKey({ epoch, number }),
+    startedAtMs: epochMs + startedMs,
+    decidedMs: decidedMs === null ? null : decidedMs - startedMs,
+    exposedMs: exposedMs === null ? null : exposedMs - startedMs,
+  };
 }
 
 /** What a user layer says about itself is checked once, here: a wrong tip would poison the chain. */

@@ -269,6 +269,7 @@ export class ChangeQueue {
       version: round.version,
       prior: round.prior,
       delta: round.bytes,
+      operations: round.members.reduce((sum, member) => sum + member.operations, 0),
       timeoutMs: Math.max(1, timeoutMs),
       phases,
       voters: options.voters,

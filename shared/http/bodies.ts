@@ -1,6 +1,7 @@
 import type { Tip } from '../protocol/kernel/ids.js';
 import type { Json } from '../protocol/key-value/operations.js';
 import type { VoteTally } from '../protocol/kernel/outcome.js';
+import type { ResyncCounts } from '../protocol/kernel/resyncs.js';
 import type { SlaveState } from '../protocol/wire/messages.js';
 
 /** What travels over HTTP, as the servers send it and the `lockstep` command reads it. */
@@ -75,18 +76,32 @@ export interface ReadsBody extends EntriesBody {
   readonly missing: readonly string[];
 }
 
+/** The newest no. */
+export interface VetoBody {
+  readonly version: number;
+  readonly reason: string;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
 export interface MemberBody {
   readonly node: string;
   readonly live: boolean;
   readonly state: SlaveState | null;
   readonly tip: TipBody | null;
   readonly behind: number | null;
+  /** Since the oldest committed version that it lacks was committed; 0 when it has the tip. */
+  readonly behindMs: number | null;
   readonly heardMsAgo: number | null;
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
+  readonly lastVeto: VetoBody | null;
   readonly inDoubt: number;
+  readonly oldestInDoubtMs: number | null;
   readonly roundTripMs: number | null;
   readonly repairs: number;
   readonly snapshots: number;
+  /** How often it had to be brought up, by cause. */
+  readonly resyncs: ResyncCounts;
 }
 
 export interface RoundBody {
@@ -96,6 +111,38 @@ export interface RoundBody {
   readonly ageMs: number;
   readonly voters: readonly string[];
   readonly missing: readonly string[];
+}
+
+export interface RoundVoteBody {
+  readonly node: string;
+  readonly yes: boolean;
+  /** Empty for a yes. */
+  readonly reason: string;
+  readonly afterMs: number;
+}
+
+/** A round that was, or is: an item of `GET /v1/rounds/{dataSet}`. */
+export interface PastRoundBody {
+  readonly round: string;
+  readonly version: number;
+  readonly phases: 'one' | 'two';
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly outcome: 'open' | 'committed' | 'aborted' | 'unknown';
+  readonly reason: string | null;
+  readonly decidedMs: number | null;
+  readonly exposedMs: number | null;
+  readonly operations: number | null;
+  readonly bytes: number | null;
+  readonly votes: readonly RoundVoteBody[];
+  /** Voters that haven't answered, or hadn't when it ended. */
+  readonly missing: readonly string[];
+}
+
+export interface RoundsBody {
+  readonly dataSet: string;
+  /** Newest first. */
+  readonly rounds: readonly PastRoundBody[];
 }
 
 export interface MasterDataSetBody {
@@ -140,13 +187,39 @@ export interface SlaveDataSetBody {
   readonly master: string | null;
   readonly entries: number;
   readonly stateDigest: string | null;
+  /** Versions that it lacks, at most. */
+  readonly behind: number | null;
+  /** Since this node heard of the oldest committed version that it lacks; 0 when it lacks none. */
+  readonly behindMs: number | null;
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
+  readonly lastVeto: VetoBody | null;
   readonly inDoubt: readonly InDoubtBody[];
   /** What operators decided here in a master's place. */
   readonly resolved: readonly ResolvedBody[];
   readonly reason: string;
   readonly repairs: number;
   readonly snapshots: number;
+  readonly resyncs: ResyncCounts;
+}
+
+/** One committed change. With `prior` null the operations are the whole state: forget what you had. */
+export interface FeedRecordBody {
+  readonly epoch: number;
+  readonly version: number;
+  readonly chainId: string;
+  /** The version that it starts from. Below the one that you have, it repeats some of what you have, in order. */
+  readonly prior: number | null;
+  readonly operations: readonly ({ readonly put: readonly [string, Json] } | { readonly delete: string })[];
+}
+
+/** The last line of a feed that the server ends. */
+export interface FeedEndBody {
+  readonly error: {
+    readonly code: 'history-pruned' | 'history-switched' | 'too-slow' | 'closed' | 'internal';
+    readonly message: string;
+  };
+  /** The version of the last change that was sent, or the one that the feed began at: from where to resume. */
+  readonly since: number;
 }
 
 export type StatusBody =
@@ -163,6 +236,18 @@ export function tipBody(tip: Tip): TipBody;
 export function tipBody(tip: Tip | null): TipBody | null;
 export function tipBody(tip: Tip | null): TipBody | null {
   return tip === null ? null : { epoch: tip.epoch.number, version: tip.version, chainId: tip.chain };
+}
+
+export function vetoBody(
+  veto: { readonly version: number; readonly reason: string; readonly atMs: number } | null,
+): VetoBody | null {
+  if (veto === null) return null;
+  const { version, reason, atMs } = veto;
+  return { version, reason, at: new Date(performance.timeOrigin + atMs).toISOString() };
+}
+
+export function roundMsOrNull(durationMs: number | null): number | null {
+  return durationMs === null ? null : roundMs(durationMs);
 }
 
 /** Microseconds are enough for people and programs. */

@@ -5,8 +5,16 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fetchTrusting } from '../../cli/fetch-trusting.js';
 import { addMasterRoutes } from '../../master/http/api.js';
-import { FakeCopy, FakeOriginal, RecordingLog } from '../../tests/integration/process/http-fakes.js';
+import {
+  epoch,
+  FakeCopy,
+  FakeOriginal,
+  RecordingLog,
+  roundAccount,
+  tipAt,
+} from '../../tests/integration/process/http-fakes.js';
 import { addSlaveRoutes } from '../../slave/http/api.js';
+import { roundKey } from '../protocol/kernel/ids.js';
 import { createServer, listen } from './server.js';
 import { readTls } from './tls.js';
 import { newToken, parseTokens, readTokens, roles, type Role } from './tokens.js';
@@ -31,14 +39,19 @@ const bearer = (role: Role): Record<string, string> => ({ authorization: `Bearer
 
 describe('a server with tokens', () => {
   const master = createServer(new RecordingLog(), { tokens });
+  const original = new FakeOriginal();
+  original.rounds = [roundAccount(7, { outcome: 'open' })];
   addMasterRoutes(master, {
     node: 'm',
-    dataSets: new Map([['prices', new FakeOriginal()]]),
+    dataSets: new Map([['prices', original]]),
     whyNotLeading: () => null,
   });
   const slave = createServer(new RecordingLog(), { tokens });
   const copy = new FakeCopy({ k: 1 }, 3);
   copy.state = 'diverged';
+  const inDoubt = [{ round: { epoch, number: 4 }, to: tipAt(4), ageMs: 1, voters: 1, masterCannotTell: true }];
+  const roundInDoubt = roundKey({ epoch, number: 4 });
+  const word = '{"outcome":"commit","by":"ann","iUnderstand":true}';
   addSlaveRoutes(slave, { node: 's', dataSets: new Map([['prices', copy]]) });
   const body = { headers: { 'content-type': 'application/json' }, payload: '{"operations":[{"put":["k",1]}]}' };
 
@@ -51,9 +64,13 @@ describe('a server with tokens', () => {
     ['POST', '/v1/changes/prices', 'write', body],
     ['POST', '/v1/members/prices/a/forget', 'admin', {}],
     ['POST', '/v1/data/prices/discard', 'admin', {}],
+    ['GET', '/v1/rounds/prices', 'read', {}],
+    ['POST', '/v1/rounds/prices/7/roll-back', 'admin', {}],
+    ['POST', `/v1/in-doubt/prices/${roundInDoubt}`, 'admin', { ...body, payload: word }],
   ] as const)('%s %s needs %s', async (method, url, needed, rest) => {
-    const server = url.endsWith('discard') ? slave : master;
+    const server = url.endsWith('discard') || url.includes('in-doubt') ? slave : master;
     for (const role of roles) {
+      copy.inDoubt = inDoubt;
       const headers = { ...('headers' in rest ? rest.headers : {}), ...bearer(role) };
       const answer = await server.inject({ method, url, ...rest, headers });
       if (roles.indexOf(role) >= roles.indexOf(needed)) expect(answer.statusCode).toBe(200);

@@ -101,7 +101,8 @@ function roleOf(tokens: readonly TokenDigest[], header: string | undefined): Rol
 
 function neededRole({ method }: FastifyRequest, route: string): Role {
   if (method === 'GET' || method === 'HEAD' || route.startsWith('/v1/reads/')) return 'read';
-  return route.endsWith('/forget') || route.endsWith('/discard') ? 'admin' : 'write';
+  const isOperators = /\/(forget|discard|roll-back)$/.test(route) || route.startsWith('/v1/in-doubt/');
+  return isOperators ? 'admin' : 'write';
 }
 
 function digestOfToken(token: string): Buffer {

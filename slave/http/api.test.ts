@@ -135,6 +135,7 @@ test('ready while it serves, also when the master is away; ?current=true asks fo
 });
 
 test('status gives its account', async () => {
+  copy.lastVeto = { version: 3, reason: 'no', atMs: 1_000_000_000_000 - performance.timeOrigin };
   expect((await server.inject('/v1/status')).json()).toEqual({
     node: 's1',
     role: 'slave',
@@ -147,12 +148,16 @@ test('status gives its account', async () => {
         master: 'master',
         entries: 2,
         stateDigest: 'e'.repeat(32),
+        behind: 0,
+        behindMs: 0,
         lastVote: null,
+        lastVeto: { version: 3, reason: 'no', at: '2001-09-09T01:46:40.000Z' },
         inDoubt: [],
         resolved: [],
         reason: '',
         repairs: 0,
         snapshots: 0,
+        resyncs: { new: 1 },
       },
     ],
   });

@@ -3,12 +3,15 @@ import type { Json } from '../../shared/protocol/key-value/operations.js';
 import { roundKey, showTip } from '../../shared/protocol/kernel/ids.js';
 import {
   roundMs,
+  roundMsOrNull,
   tipBody,
+  vetoBody,
   type ReadyBody,
   type ResolvedBody,
   type SlaveDataSetBody,
   type StatusBody,
 } from '../../shared/http/bodies.js';
+import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
 import { parseResolve } from '../../shared/http/input.js';
 import { sendProblem } from '../../shared/http/problem.js';
 import { addReadRoutes, dataSetFinder, digestFor, type ReadableDataSet } from '../../shared/http/reads.js';
@@ -18,13 +21,15 @@ import type { SlaveKeyValue } from '../user/key-value-types.js';
 
 /** What the routes need of a key-value copy; the handle that `register` returns is one. */
 export type ServedCopy = Pick<SlaveKeyValue<Json>, 'tip' | 'state' | 'size' | 'entry' | 'list' | 'reached'> & {
-  readonly dataSet: Pick<SlaveKeyValue<Json>['dataSet'], 'view' | 'discard' | 'resolve'>;
+  readonly dataSet: Pick<SlaveKeyValue<Json>['dataSet'], 'view' | 'discard' | 'resolve' | 'deltas'>;
   stateDigest(): string;
 };
 
 export interface SlaveApi {
   readonly node: string;
   readonly dataSets: ReadonlyMap<string, ServedCopy>;
+  /** Default: those of `httpBounds`. */
+  readonly feedBounds?: FeedBounds;
 }
 
 /** Every route of a slave: reads, its account of itself, and the operator's word on a diverged copy. */
@@ -34,6 +39,16 @@ export function addSlaveRoutes(server: FastifyInstance, api: SlaveApi): void {
     const dataSet = find(name);
     return dataSet.ok ? { ok: true, value: readableCopy(dataSet.value) } : dataSet;
   });
+  addFeedRoute(
+    server,
+    (name) => {
+      const dataSet = find(name);
+      if (!dataSet.ok) return dataSet;
+      const { tip, isCurrent } = readableCopy(dataSet.value);
+      return { ok: true, value: { tip, isCurrent, deltas: dataSet.value.dataSet.deltas } };
+    },
+    { knowsNewest: false, bounds: api.feedBounds },
+  );
   refuseWrites(server, api);
   server.post<{ Params: { dataSet: string } }>('/v1/data/:dataSet/discard', async (request, reply) => {
     const dataSet = find(request.params.dataSet);
@@ -159,7 +174,10 @@ function dataSetBody(name: string, dataSet: ServedCopy, digest: string | null): 
     master: view.master,
     entries: dataSet.size,
     stateDigest: digest,
+    behind: view.behind,
+    behindMs: roundMsOrNull(view.behindMs),
     lastVote: view.lastVote,
+    lastVeto: vetoBody(view.lastVeto),
     inDoubt: view.inDoubt.map(({ round, to, ageMs, voters, masterCannotTell }) => ({
       round: roundKey(round),
       version: to.version,
@@ -171,5 +189,6 @@ function dataSetBody(name: string, dataSet: ServedCopy, digest: string | null): 
     reason: view.reason,
     repairs: view.repairs,
     snapshots: view.snapshots,
+    resyncs: view.resyncs,
   };
 }

@@ -1,9 +1,14 @@
 import type { FastifyInstance } from 'fastify';
-import type { MasterDataSetBody, RoundBody } from '../../shared/http/bodies.js';
+import type {
+  MasterDataSetBody,
+  MemberBody,
+  PastRoundBody,
+  RoundBody,
+  RoundVoteBody,
+} from '../../shared/http/bodies.js';
 import { createServer, listen, type ServerOptions } from '../../shared/http/server.js';
 import { addDashboard } from '../../master/http/dashboard.js';
 import { addLiveRoute } from '../../master/http/live-route.js';
-import type { LiveMember, LiveVote, RecordedRound } from '../../master/http/live-bodies.js';
 import { RecordingLog } from '../integration/process/http-fakes.js';
 
 /** A data set as a master would describe it: made up, and changed at will. */
@@ -14,8 +19,8 @@ export class StagedDataSet {
   mayCommit = true;
   entries = 4321;
   openRounds: RoundBody[] = [];
-  readonly members = new Map<string, LiveMember>();
-  rounds: RecordedRound[] = [];
+  readonly members = new Map<string, MemberBody>();
+  rounds: PastRoundBody[] = [];
 
   constructor(name: string, version: number, nodes: readonly string[]) {
     this.name = name;
@@ -39,7 +44,7 @@ export class StagedDataSet {
     };
   }
 
-  change(node: string, changes: Partial<LiveMember>): void {
+  change(node: string, changes: Partial<MemberBody>): void {
     const member = this.members.get(node);
     if (member === undefined) throw new Error(`no member ${node} on this stage`);
     this.members.set(node, { ...member, ...changes });
@@ -66,12 +71,12 @@ export class StagedDataSet {
     readonly agoMs?: number;
     readonly refusals?: Readonly<Record<string, string>>;
     readonly without?: readonly string[];
-  }): RecordedRound {
+  }): PastRoundBody {
     const { version, agoMs = 0, refusals = {}, without = [] } = options;
     const voters = [...this.members.keys()].filter((node) => !without.includes(node));
-    const votes = voters.map((node, index): LiveVote => {
-      const reason = refusals[node] ?? null;
-      return { node, yes: reason === null, reason, afterMs: voteMs(index, version) };
+    const votes = voters.map((node, index): RoundVoteBody => {
+      const reason = refusals[node] ?? '';
+      return { node, yes: reason === '', reason, afterMs: voteMs(index, version) };
     });
     votes.sort((one, other) => one.afterMs - other.afterMs);
     const isRefused = Object.keys(refusals).length > 0;
@@ -88,10 +93,11 @@ export class StagedDataSet {
       operations: 1 + (version % 4),
       bytes: 90 + ((version * 37) % 400),
       votes,
+      missing: [],
     };
   }
 
-  #member(node: string, index: number): LiveMember {
+  #member(node: string, index: number): MemberBody {
     return {
       node,
       live: true,
@@ -145,7 +151,8 @@ export class Stage implements AsyncDisposable {
     const server = createServer(new RecordingLog(), this.#options);
     addLiveRoute(server, {
       node: this.#node,
-      read: () => this.dataSets.map((dataSet) => ({ body: dataSet.body(), rounds: dataSet.rounds })),
+      read: () =>
+        this.dataSets.map((dataSet) => ({ body: dataSet.body(), rounds: (limit) => dataSet.rounds.slice(0, limit) })),
     });
     addDashboard(server);
     server.get<{ Params: { dataSet: string } }>('/v1/rounds/:dataSet', async ({ params }, reply) => {

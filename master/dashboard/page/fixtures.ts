@@ -1,4 +1,5 @@
-import type { LiveDataSet, LiveMember, LiveRound, LiveStatus } from '../../http/live-bodies.js';
+import type { MemberBody } from '../../../shared/http/bodies.js';
+import type { LiveDataSet, LiveRound, LiveStatus } from '../../http/live-bodies.js';
 import type { DataSet, Group } from './model.js';
 import { withRounds, withStatus } from './model.js';
 
@@ -6,7 +7,7 @@ import { withRounds, withStatus } from './model.js';
 export const nowMs = Date.parse('2026-11-21T12:00:00Z');
 export const masterAheadMs = 60_000;
 
-export function member(node: string, changes: Partial<LiveMember> = {}): LiveMember {
+export function member(node: string, changes: Partial<MemberBody> = {}): MemberBody {
   return {
     node,
     live: true,
@@ -22,6 +23,7 @@ export function member(node: string, changes: Partial<LiveMember> = {}): LiveMem
     roundTripMs: 0.4,
     repairs: 0,
     snapshots: 0,
+    resyncs: {},
     ...changes,
   };
 }
@@ -30,7 +32,7 @@ export function tip(version: number): { epoch: number; version: number; chainId:
   return { epoch: 3, version, chainId: String(version).padStart(32, '0') };
 }
 
-export function dataSetOf(members: readonly LiveMember[], changes: Partial<LiveDataSet> = {}): LiveDataSet {
+export function dataSetOf(members: readonly MemberBody[], changes: Partial<LiveDataSet> = {}): LiveDataSet {
   return {
     dataSet: 'prices',
     phase: 'leading',
@@ -65,8 +67,10 @@ export function round(version: number, changes: Partial<LiveRound> & { readonly 
     operations: 1,
     bytes: 100,
     votes: [],
+    missing: [],
     yes: 3,
     no: 0,
+    silent: 0,
     isShort: false,
     ...rest,
   };

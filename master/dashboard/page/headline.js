@@ -242,12 +242,14 @@ function refusedAsVoted({ tip }, members) {
  * @param {LiveRound} round
  * @returns {string}
  */
-export function refusalText({ version, votes, reason }) {
+export function refusalText({ version, votes, reason, missing, silent }) {
   const refusals = votes.filter(({ yes }) => !yes);
   const names = refusals.map(({ node }) => node).sort(byName);
-  const why = refusals.find((vote) => vote.reason !== null && vote.reason !== '')?.reason ?? reason;
+  const why = refusals.find((vote) => vote.reason !== '')?.reason ?? reason;
   if (names.length > 0) return `${listed(names)} vetoed version ${version}${why === null ? '' : `: ${why}`}`;
-  return `Version ${version} was not committed${why === null || why === '' ? '' : `: ${why}`}`;
+  const more = missing.length < silent ? ` and ${silent - missing.length} more` : '';
+  const nobody = silent === 0 ? '' : `; no vote came from ${more === '' ? listed(missing) : missing.join(', ') + more}`;
+  return `Version ${version} was not committed${why === null || why === '' ? '' : `: ${why}`}${nobody}`;
 }
 
 /**

@@ -76,8 +76,10 @@ describe('a veto', () => {
     const both = veto(13, 'b', 'too high');
     const votes = [{ node: 'c', yes: false, reason: '', afterMs: 1 }, ...both.votes];
     expect(account(dataSetOf(abc), [{ ...both, votes }]).first.text).toBe('b and c vetoed version 13: too high');
-    const late = round(13, { outcome: 'aborted', reason: 'timeout' });
-    expect(account(dataSetOf(abc), [late]).first.text).toBe('Version 13 was not committed: timeout');
+    const late = round(13, { outcome: 'aborted', reason: 'timeout', missing: ['c'], silent: 1 });
+    expect(account(dataSetOf(abc), [late]).first.text).toBe(
+      'Version 13 was not committed: timeout; no vote came from c',
+    );
   });
 });
 
@@ -142,9 +144,8 @@ describe('what else is the matter', () => {
     expect(account(behind).first).toMatchObject({ tone: 'watch', text: 'c is 3 versions behind, for 4 s' });
   });
 
-  test('a master that does not tell for how long: it is counted here', () => {
-    const body = member('c', { state: 'serving', behind: 3, tip: tip(9) });
-    delete (body as { behindMs?: unknown }).behindMs;
+  test('a master that cannot tell for how long: it is counted here', () => {
+    const body = member('c', { state: 'serving', behind: 3, behindMs: null, tip: tip(9) });
     const behind = dataSetOf([body]);
     expect(account(behind).first.tone).toBe('calm');
     expect(account(behind, [], nowMs + 3000).first.text).toBe('c is 3 versions behind, for 3 s');

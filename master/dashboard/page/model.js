@@ -3,10 +3,11 @@
  *
  * Pure: times come in, and are milliseconds of this browser's clock.
  *
- * @import { LiveDataSet, LiveDataSetHead, LiveMember, LiveRound, LiveRounds, LiveStatus } from '../../http/live-bodies.js'
+ * @import { LiveDataSet, LiveDataSetHead, LiveRound, LiveRounds, LiveStatus } from '../../http/live-bodies.js'
+ * @import { MemberBody } from '../../../shared/http/bodies.js'
  *
  * @typedef {object} Member
- * @property {LiveMember} body
+ * @property {MemberBody} body
  * @property {number} toldAtMs When the body arrived: what it says in ages counts on from here.
  * @property {number | null} behindSinceMs Since when it has been behind, as seen from here.
  * @property {number | null} inDoubtSinceMs Since when it has had rounds in doubt, as seen from here.
@@ -83,7 +84,7 @@ export const heardRecentlyMs = 2000;
  */
 export function behindMs({ body, toldAtMs, behindSinceMs }, nowMs) {
   if (body.behind === 0) return 0;
-  if (typeof body.behindMs === 'number') return body.behindMs + Math.max(0, nowMs - toldAtMs);
+  if (body.behindMs !== null) return body.behindMs + Math.max(0, nowMs - toldAtMs);
   return behindSinceMs === null ? 0 : nowMs - behindSinceMs;
 }
 
@@ -96,7 +97,7 @@ export function behindMs({ body, toldAtMs, behindSinceMs }, nowMs) {
  */
 export function inDoubtMs({ body, toldAtMs, inDoubtSinceMs }, nowMs) {
   if (body.inDoubt === 0) return 0;
-  if (typeof body.oldestInDoubtMs === 'number') return body.oldestInDoubtMs + Math.max(0, nowMs - toldAtMs);
+  if (body.oldestInDoubtMs !== null) return body.oldestInDoubtMs + Math.max(0, nowMs - toldAtMs);
   return inDoubtSinceMs === null ? 0 : nowMs - inDoubtSinceMs;
 }
 
@@ -130,7 +131,7 @@ function withTold(before, told, whole, nowMs) {
 
 /**
  * @param {Member | undefined} before
- * @param {LiveMember} body
+ * @param {MemberBody} body
  * @param {number} nowMs
  * @returns {Member}
  */

@@ -73,8 +73,8 @@ function memberFacts(group, member, nowMs) {
   if (member === undefined) return [['State', 'no longer a member']];
   const { body } = member;
   const unheardMs = silenceMs(member, nowMs);
-  const resyncs = Object.entries(body.resyncs ?? {}).filter(([, count]) => count > 0);
-  const veto = body.lastVeto ?? null;
+  const resyncs = Object.entries(body.resyncs).filter(([, count]) => count > 0);
+  const veto = body.lastVeto;
   return [
     ['Role', 'slave'],
     ['State', standingOf(member, nowMs).state],

@@ -127,7 +127,7 @@ function signOf({ outcome }) {
  * @returns {string}
  */
 export function roundText(round) {
-  const { outcome, phases, yes, no, exposedMs, reason } = round;
+  const { outcome, phases, yes, no, silent, exposedMs, reason } = round;
   const shown = exposedMs === null ? '' : `, shown by all after ${span(exposedMs)}`;
   switch (outcome) {
     case 'committed':
@@ -138,7 +138,7 @@ export function roundText(round) {
         .replace(/^Version \d+ was not committed: /, 'aborted: ')
         .replace(/^Version \d+ was not committed$/, 'aborted');
     case 'open':
-      return `open: ${yes} yes, ${no} no so far`;
+      return `open: ${yes} yes, ${no} no, waiting for ${silent}`;
     case 'unknown':
       return `outcome unknown${reason === null ? '' : `: ${reason}`}`;
   }
@@ -203,7 +203,7 @@ function tableOf({ votes, version }) {
       make('td', '', node),
       make('td', '', yes ? 'yes' : 'no'),
       make('td', '', span(afterMs)),
-      make('td', '', reason ?? ''),
+      make('td', '', reason),
     ),
   );
   const slowest = sorted.slice(-1).map(({ node }) => node);

@@ -8,6 +8,7 @@ import type { Heartbeats } from './heartbeats.js';
 import type { History } from './history.js';
 import type { Token } from './io.js';
 import type { Member, Members } from './members.js';
+import type { RoundLog } from './round-log.js';
 import type { Round } from './round.js';
 
 /** A caller that waits until the voters expose its change. */
@@ -62,6 +63,7 @@ export class Delivery {
     private readonly history: History,
     private readonly members: Members,
     private readonly heartbeats: Heartbeats,
+    private readonly log: RoundLog,
   ) {}
 
   /** When a commit is next repeated; the rounds' table of timers takes it in. */
@@ -121,6 +123,7 @@ export class Delivery {
 
   /** A yes-voter's copy is on this chain, so that the version alone tells which of its states it exposes. */
   onExposed(member: Member, version: number): void {
+    this.log.onShown(member.slot, version, this.context.nowMs);
     if (this.#unacknowledged !== null && version >= this.#unacknowledged.message.to.version)
       this.#noteAcknowledged(this.#unacknowledged, member);
   }
@@ -130,6 +133,7 @@ export class Delivery {
     const tip = member.status?.tip ?? null;
     const distance = this.history.distance(tip);
     if (distance === null) return;
+    if (tip !== null) this.log.onShown(member.slot, tip.version, this.context.nowMs);
     const pending = this.#unacknowledged;
     if (pending !== null && distance <= (this.history.distance(pending.message.to) ?? Infinity))
       this.#noteAcknowledged(pending, member);

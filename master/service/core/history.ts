@@ -12,6 +12,11 @@ interface Step {
   readonly sinceMs: number;
 }
 
+/** A state of the chain; `committedMs` is 0 when this process didn't see it committed. */
+interface Link extends ChainRecord {
+  readonly committedMs: number;
+}
+
 /**
  * The chain of committed states and the deltas between the newest of them. The deltas are bounded in bytes and in age;
  * the names of the states are kept far longer, since a name answers whether a round committed.
@@ -21,7 +26,8 @@ export class History {
   tip: Tip | null;
   bytes = 0;
   #steps: Step[] = [];
-  readonly #chain: ChainRecord[];
+  readonly #chain: Link[];
+  #startedMs = 0;
   readonly #ordinals = new Map<string, number>();
   #nextOrdinal: number;
 
@@ -31,7 +37,7 @@ export class History {
     recovered: Pick<MasterRecovered, 'tip' | 'history' | 'chain'>,
   ) {
     this.tip = recovered.tip;
-    this.#chain = [...recovered.chain];
+    this.#chain = recovered.chain.map((record) => ({ ...record, committedMs: 0 }));
     for (const record of this.#chain) this.#ordinals.set(tipKey(record.tip), record.ordinal);
     this.#nextOrdinal = (this.#chain.at(-1)?.ordinal ?? -1) + 1;
     for (const { ordinal, delta } of recovered.history) {
@@ -45,7 +51,7 @@ export class History {
     invariant(this.#steps.length === 0 && this.#chain.length === 0, 'a history begins once');
     this.#nextOrdinal = 1; // not 0: what came before is unknown, so the pruning mark lies at this tip
     const record: ChainRecord = { ordinal: this.#nextOrdinal, tip };
-    this.#chain.push(record);
+    this.#chain.push({ ...record, committedMs: 0 });
     this.#ordinals.set(tipKey(tip), this.#nextOrdinal);
     this.#nextOrdinal += 1;
     this.tip = tip;
@@ -72,7 +78,7 @@ export class History {
   /** The write of `stage` is durable: the state is committed. In the order of the stages. */
   confirm(delta: Delta, nowMs: number): void {
     const ordinal = (this.#chain.at(-1)?.ordinal ?? -1) + 1;
-    this.#chain.push({ ordinal, tip: delta.to });
+    this.#chain.push({ ordinal, tip: delta.to, committedMs: nowMs });
     this.#ordinals.set(tipKey(delta.to), ordinal);
     this.#steps.push({ ordinal, delta, sinceMs: nowMs });
     this.bytes += delta.bytes.byteLength;
@@ -99,6 +105,19 @@ export class History {
     return ordinal === undefined ? null : newest.ordinal - ordinal;
   }
 
+  /** What was on disk already is at least so old as this process. */
+  onStarted(nowMs: number): void {
+    this.#startedMs = nowMs;
+  }
+
+  /** Since the oldest committed state that a copy at `tip` lacks was committed; 0 when it lacks none, null when the chain can't say. */
+  lackedMs(tip: Tip | null, nowMs: number): number | null {
+    const distance = this.distance(tip);
+    if (distance === null || distance === 0) return distance;
+    const oldest = this.#chain[Math.max(0, this.#chain.length - distance)];
+    return oldest === undefined ? null : nowMs - Math.max(this.#startedMs, oldest.committedMs);
+  }
+
   /** A copy that this master's original doesn't contain, and that is newer than it by epoch and version. */
   isBehind(tip: Tip | null): boolean {
     if (tip === null || this.isOnChain(tip)) return false;
@@ -118,6 +137,28 @@ export class History {
     const toOrdinal = to === null ? undefined : this.#ordinals.get(tipKey(to));
     const end = toOrdinal === undefined ? this.#steps.length : toOrdinal + 1 - first.ordinal;
     return this.#steps.slice(start, Math.max(start, end)).map(({ delta }) => delta);
+  }
+
+  /** The committed changes above a version, oldest first, at most `count`; null when the bytes are gone. */
+  after(version: number, count: number): readonly Delta[] | null {
+    if (version >= versionOf(this.tip)) return [];
+    const first = this.#steps[0];
+    if (first === undefined || version < versionOf(first.delta.from)) return null;
+    const start = firstWhere(this.#steps.length, (index) => (this.#steps[index]?.delta.to.version ?? 0) > version);
+    return this.#steps.slice(start, start + count).map(({ delta }) => delta);
+  }
+
+  /** The state of this version on the chain; null when there is none, or its name is forgotten. */
+  tipAt(version: number): Tip | null {
+    const index = firstWhere(this.#chain.length, (each) => (this.#chain[each]?.tip.version ?? 0) >= version);
+    const tip = this.#chain[index]?.tip;
+    return tip?.version === version ? tip : null;
+  }
+
+  /** The version from which on changes are kept. */
+  get oldestVersion(): number | null {
+    const first = this.#steps[0];
+    return first === undefined ? (this.tip?.version ?? null) : versionOf(first.delta.from);
   }
 
   /** The newest committed changes whose bytes are kept, oldest first, at most `count`. */
@@ -150,4 +191,16 @@ export class History {
     }
     return operations;
   }
+}
+
+/** The first index for which an ascending list passes the test; `length` when none does. */
+function firstWhere(length: number, passes: (index: number) => boolean): number {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (passes(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

@@ -11,6 +11,8 @@ import { Leadership } from './leadership.js';
 import { Members } from './members.js';
 import type { MasterRecovered } from './records.js';
 import { Replications } from './replications.js';
+import type { LoggedRound } from './round-log.js';
+import { RoundLog } from './round-log.js';
 import { Rounds } from './rounds.js';
 import { Serving } from './serving.js';
 import type { MasterView } from './view.js';
@@ -30,6 +32,7 @@ export class MasterCore {
   readonly #rounds: Rounds;
   readonly #replications: Replications;
   readonly #serving: Serving;
+  readonly #roundLog = new RoundLog();
   #closing: Token | null = null;
   #isClosed = false;
   #haltSettled = false;
@@ -58,16 +61,24 @@ export class MasterCore {
       heal: this.#leadership.heal,
       acknowledged: this.#members.acknowledge((member) => this.#rounds.votesInAll(member)),
     }));
-    this.#delivery = new Delivery(context, this.#history, this.#members, this.#heartbeats);
-    this.#rounds = new Rounds(context, this.#history, this.#members, this.#delivery, {
-      onSettled: () => this.#replications.advance(),
-      onAborted: (to, versions, settle) => this.#replications.restore(to, versions, settle),
-      gateMs: () => this.#leadership.gateMs,
-    });
-    this.#replications = new Replications(context, this.#history, this.#members, this.#rounds, () =>
-      this.#heartbeats.afterData(),
+    this.#delivery = new Delivery(context, this.#history, this.#members, this.#heartbeats, this.#roundLog);
+    const listener = {
+      onSettled: (): void => this.#replications.advance(),
+      onAborted: (to: Tip | null, versions: readonly number[], settle: () => void): void =>
+        this.#replications.restore(to, versions, settle),
+      gateMs: (): number => this.#leadership.gateMs,
+    };
+    this.#rounds = new Rounds(context, this.#history, this.#members, this.#delivery, listener, this.#roundLog);
+    const onAnnounced = (): void => this.#heartbeats.afterData();
+    this.#replications = new Replications(
+      context,
+      this.#history,
+      this.#members,
+      this.#rounds,
+      onAnnounced,
+      this.#roundLog,
     );
-    this.#serving = new Serving(context, this.#history, this.#rounds, this.#leadership);
+    this.#serving = new Serving(context, this.#history, this.#members, this.#rounds, this.#leadership);
   }
 
   nextWakeMs(): number {
@@ -105,9 +116,20 @@ export class MasterCore {
     };
   }
 
+  /** The newest rounds with their votes, newest first; changes nothing. */
+  rounds(limit: number): readonly LoggedRound[] {
+    return this.#roundLog.newest(limit);
+  }
+
+  /** The committed changes, for who follows them; changes nothing. */
+  get committed(): Pick<History, 'tip' | 'oldestVersion' | 'after' | 'tipAt'> {
+    return this.#history;
+  }
+
   #handle(input: MasterInput): void {
     switch (input.kind) {
       case 'start':
+        this.#history.onStarted(this.#context.nowMs);
         return this.#leadership.start(input.tip);
       case 'received':
         return this.#onReceived(input.from, input.epoch, input.message);

@@ -1,6 +1,7 @@
-import type { NodeId, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
-import { sameIncarnation, sameTip } from '../../../shared/protocol/kernel/ids.js';
+import type { NodeId, Peer, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import { sameIncarnation, sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
+import { Resyncs } from '../../../shared/protocol/kernel/resyncs.js';
 import type { Join, LeaseAcknowledgement, Refusal, Status } from '../../../shared/protocol/wire/messages.js';
 import type { MasterContext } from './context.js';
 import type { History } from './history.js';
@@ -30,6 +31,10 @@ export interface Member {
   catchingUp: boolean;
   roundTripMs: number | null;
   lastVote: { version: number; yes: boolean; reason: string } | null;
+  lastVeto: { version: number; reason: string; atMs: number } | null;
+  /** Its oldest round in doubt, and since when it is that. */
+  oldestInDoubt: { readonly round: RoundId; readonly sinceMs: number } | null;
+  readonly resyncs: Resyncs;
 }
 
 /** Who belongs to the group, who is heard, and whose lease may still run. */
@@ -202,6 +207,9 @@ export class Members {
       catchingUp: false,
       roundTripMs: null,
       lastVote: null,
+      lastVeto: null,
+      oldestInDoubt: null,
+      resyncs: new Resyncs(),
     };
     this.#byNode.set(peer.node, member);
     return member;
@@ -215,6 +223,7 @@ export class Members {
       member.promised = false;
       member.status = null;
       member.held = null;
+      member.resyncs.onNewReign();
     }
   }
 
@@ -225,6 +234,8 @@ export class Members {
     member.heardMs = nowMs;
     member.status = status;
     member.statusMs = nowMs;
+    this.#noteInDoubt(member, status);
+    member.resyncs.onReached(status.tip);
     if (member.fenced && sameTip(status.tip, this.history.tip)) {
       member.fenced = false;
       this.context.event('member caught up', 'info', { node: member.node });
@@ -236,6 +247,13 @@ export class Members {
         member.roundTripMs =
           member.roundTripMs === null ? roundTripMs : member.roundTripMs * 0.875 + roundTripMs * 0.125;
     }
+  }
+
+  #noteInDoubt(member: Member, status: Status): void {
+    const oldest = status.prepared[0];
+    if (oldest === undefined) member.oldestInDoubt = null;
+    else if (member.oldestInDoubt === null || !sameRound(member.oldestInDoubt.round, oldest.round))
+      member.oldestInDoubt = { round: oldest.round, sinceMs: this.context.nowMs };
   }
 
   /** Told once when it is moved to catch-up, with the cause, and once when it is back. */
@@ -326,12 +344,17 @@ export class Members {
       state: member.status?.state ?? null,
       tip: member.status?.tip ?? null,
       behind: this.#behind(member.status?.tip ?? null, member.status !== null),
+      behindMs: member.status === null ? null : this.history.lackedMs(member.status.tip, nowMs),
       heardMsAgo: member.heardMs === -Infinity ? null : nowMs - member.heardMs,
       lastVote: member.lastVote,
+      lastVeto: member.lastVeto,
       inDoubt: member.status?.prepared.length ?? 0,
+      oldestInDoubtMs:
+        member.status === null || member.oldestInDoubt === null ? null : nowMs - member.oldestInDoubt.sinceMs,
       roundTripMs: member.roundTripMs,
       repairs: member.status?.repairs ?? 0,
       snapshots: member.status?.snapshots ?? 0,
+      resyncs: member.resyncs.counts,
     }));
   }
 

@@ -8,6 +8,7 @@ import type { MasterContext } from './context.js';
 import type { History } from './history.js';
 import type { Token, UserAnswer } from './io.js';
 import type { Members } from './members.js';
+import type { RoundLog, RoundRecord } from './round-log.js';
 import type { Rounds } from './rounds.js';
 
 interface Waiting {
@@ -26,6 +27,7 @@ interface Announcing {
   readonly content: Content;
   readonly write: Token;
   readonly sinceMs: number;
+  readonly record: RoundRecord;
 }
 
 /**
@@ -51,6 +53,7 @@ export class Replications {
     private readonly members: Members,
     private readonly rounds: Rounds,
     private readonly onAnnounced: () => void,
+    private readonly log: RoundLog,
   ) {}
 
   get length(): number {
@@ -268,7 +271,19 @@ export class Replications {
       durable: this.context.durable,
       decided: change,
     });
-    this.#announcing.push({ command: next.command, change, content, write, sinceMs: this.context.nowMs });
+    const record = this.log.begin(
+      {
+        epoch: this.context.epoch,
+        number: null,
+        version: change.to.version,
+        phases: 'one',
+        startedMs: this.context.nowMs,
+        operations: next.replication.operations ?? null,
+        bytes: change.bytes.byteLength,
+      },
+      [],
+    );
+    this.#announcing.push({ command: next.command, change, content, write, sinceMs: this.context.nowMs, record });
   }
 
   /** True when the write was an announcement's. */
@@ -277,6 +292,7 @@ export class Replications {
     if (first === undefined || first.write !== token) return false;
     this.#announcing.shift();
     this.history.confirm(first.change, this.context.nowMs);
+    this.log.onCommitted(first.record, this.context.nowMs);
     const { from, to } = first.change;
     this.context.send('all', { kind: 'announce', from, to, content: first.content });
     this.context.event('announced', 'debug', { version: to.version });
@@ -409,8 +425,10 @@ export class Replications {
       this.context.settle(command, outcome);
     }
     this.#waiting = [];
-    for (const { command, sinceMs } of this.#announcing)
+    for (const { command, sinceMs, record } of this.#announcing) {
+      this.log.onEnded(record, 'unknown', text, nowMs);
       this.context.settle(command, { kind: 'unknown', reason: text, durationMs: nowMs - sinceMs });
+    }
     this.#announcing = [];
     this.rounds.settleUnknown(text);
   }

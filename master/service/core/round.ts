@@ -3,6 +3,7 @@ import type { NodeRefusal, Replication, VoteTally } from '../../../shared/protoc
 import type { Content } from '../../../shared/protocol/wire/messages.js';
 import type { Token } from './io.js';
 import type { Member } from './members.js';
+import type { RoundRecord } from './round-log.js';
 
 /**
  * One two-phase attempt at the master.
@@ -32,6 +33,8 @@ export interface Round {
   /** "At least n", at its deadline: those who are silent are left out. */
   without: boolean;
   write: Token | null;
+  /** Its account, for people. */
+  readonly record: RoundRecord;
 }
 
 export function missingVoters(round: Round): Member[] {

@@ -10,6 +10,7 @@ import { isForAll, type Delivery } from './delivery.js';
 import type { History } from './history.js';
 import type { Token } from './io.js';
 import type { Member, Members } from './members.js';
+import type { RoundLog } from './round-log.js';
 import type { Round } from './round.js';
 import { missingVoters, tallyOf } from './round.js';
 
@@ -42,6 +43,7 @@ export class Rounds {
     private readonly members: Members,
     private readonly delivery: Delivery,
     private readonly listener: RoundsListener,
+    private readonly log: RoundLog,
   ) {}
 
   /** The lowest round of this epoch that is still open. */
@@ -61,7 +63,21 @@ export class Rounds {
 
   begin(command: Token, replication: Replication, change: Delta, content: Content): void {
     const voters = this.#votersFor(replication);
+    const started = {
+      epoch: this.context.epoch,
+      version: change.to.version,
+      phases: 'two' as const,
+      startedMs: this.context.nowMs,
+      operations: replication.operations ?? null,
+      bytes: change.bytes.byteLength,
+    };
     if (voters === null) {
+      this.log.onEnded(
+        this.log.begin({ ...started, number: null }, []),
+        'aborted',
+        'too few voters',
+        started.startedMs,
+      );
       this.context.settle(command, { kind: 'aborted', reason: 'too few voters', refusals: [], durationMs: 0 });
       return;
     }
@@ -85,6 +101,7 @@ export class Rounds {
       retryDelayMs: 0,
       without: false,
       write: null,
+      record: this.log.begin({ ...started, number: this.#nextNumber }, voters),
     };
     this.#nextNumber += 1;
     this.open = [...this.open, round];
@@ -117,17 +134,20 @@ export class Rounds {
       member.held = vote.to;
       this.delivery.onExposed(member, vote.exposed);
       round.yes.add(member.slot);
+      this.log.onYes(round.record, member.slot, this.context.nowMs);
       if (round.yes.size === round.voters.size) {
         this.#voteMs = this.#voteMs * 0.875 + (this.context.nowMs - round.startedMs) * 0.125;
         this.decide();
       }
       return;
     }
+    this.log.onNo(round.record, { node: member.node, reason: vote.reason }, this.context.nowMs);
     round.refusals.push({
       node: member.node,
       reason: vote.reason,
       ...(vote.refused.length > 0 && { operations: vote.refused }),
     });
+    member.lastVeto = { version: vote.to.version, reason: vote.reason, atMs: this.context.nowMs };
     this.context.event('vetoed', 'info', {
       round: round.number,
       version: vote.to.version,
@@ -175,6 +195,7 @@ export class Rounds {
     this.open = this.open.slice(1);
     this.history.confirm(round.change, this.context.nowMs);
     this.#remember(round, 'committed');
+    this.log.onCommitted(round.record, this.context.nowMs);
     this.context.event('committed', 'debug', {
       round: round.number,
       version: round.change.to.version,
@@ -201,12 +222,10 @@ export class Rounds {
     const ended = this.open.slice(index).reverse();
     this.open = this.open.slice(0, index);
     for (const each of ended) {
+      const why = each === round ? reason : 'prior aborted';
       this.#remember(each, 'aborted');
-      this.context.event('aborted', 'info', {
-        round: each.number,
-        version: each.change.to.version,
-        reason: each === round ? reason : 'prior aborted',
-      });
+      this.log.onEnded(each.record, 'aborted', why, this.context.nowMs);
+      this.context.event('aborted', 'info', { round: each.number, version: each.change.to.version, reason: why });
       this.delivery.abort(each, this.lowestOpen);
     }
     const { nowMs } = this.context;
@@ -236,6 +255,7 @@ export class Rounds {
   /** A node's disk or its reign is gone: what is open here is for the next reign to say. */
   settleUnknown(reason: string): void {
     for (const round of this.open) {
+      this.log.onEnded(round.record, 'unknown', reason, this.context.nowMs);
       this.context.settle(round.command, { kind: 'unknown', reason, durationMs: this.context.nowMs - round.startedMs });
     }
     this.open = [];
@@ -248,6 +268,7 @@ export class Rounds {
     );
     if (round === undefined) return;
     round.refusals.push({ node: member.node, reason });
+    this.log.onNo(round.record, { node: member.node, reason }, this.context.nowMs);
     this.abort(round, 'refused');
   }
 

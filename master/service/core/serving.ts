@@ -15,6 +15,7 @@ import type { MasterContext } from './context.js';
 import type { History } from './history.js';
 import type { Token, UserAnswer } from './io.js';
 import type { Leadership } from './leadership.js';
+import type { Members } from './members.js';
 import type { Rounds } from './rounds.js';
 
 /**
@@ -32,6 +33,7 @@ export class Serving {
   constructor(
     private readonly context: MasterContext,
     private readonly history: History,
+    private readonly members: Members,
     private readonly rounds: Rounds,
     private readonly leadership: Leadership,
   ) {}
@@ -44,9 +46,12 @@ export class Serving {
     if (to === null) return;
     if (!this.history.isOnChain(request.from)) {
       const onChain = (request.from?.version ?? 0) <= this.history.pruningMark && this.#isOwnReign(request);
+      this.members.of(from)?.resyncs.onTurnedInto(onChain ? 'too-old' : 'diverged', this.history.tip);
       this.context.send(from, { kind: 'too-old', request: request.request, from: request.from, onChain });
       return;
     }
+    const lacking = this.history.distance(request.from) ?? 0;
+    this.members.of(from)?.resyncs.onAsked(request.from, this.history.tip, lacking);
     const steps = this.history.steps(request.from, to);
     if (steps !== null) return this.#sendSteps(from, request, steps, `deltas ${tipKey(request.from)}`);
     if (request.from === null) return this.#offerSnapshot(from, request.request);
@@ -85,6 +90,7 @@ export class Serving {
       if (!this.context.isLeading) return;
       const bytes = answer.kind === 'done' ? (answer.bytes ?? null) : null;
       if (bytes === null) {
+        this.members.of(from)?.resyncs.onTurnedInto('too-old', this.history.tip);
         this.context.send(from, { kind: 'too-old', request: request.request, from: request.from, onChain: true });
         return;
       }

@@ -1,4 +1,5 @@
 import type { Epoch, Incarnation, NodeId, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import type { ResyncCounts } from '../../../shared/protocol/kernel/resyncs.js';
 import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
 
 export type MasterPhase = 'opening' | 'surveying' | 'claiming' | 'leading' | 'closing' | 'halted';
@@ -26,6 +27,40 @@ export interface RoundView {
   readonly missing: readonly NodeId[];
 }
 
+/** One round, or one change in one phase, as `rounds()` tells of it. */
+export interface RoundAccount {
+  /** Names it; for two phases what `resolve` and the status of a slave in doubt call it. */
+  readonly round: string;
+  readonly version: number;
+  readonly phases: 'one' | 'two';
+  /** Unix time, in milliseconds. */
+  readonly startedAtMs: number;
+  /** `unknown`: this master halted before the decision was durable; the next reign says. */
+  readonly outcome: 'open' | 'committed' | 'aborted' | 'unknown';
+  /** Why it wasn't committed; null for others. */
+  readonly reason: string | null;
+  /** From the start to the decision; null while it is open. */
+  readonly decidedMs: number | null;
+  /** From the start until all its voters showed it; null before that, when one of them left, and in one phase. */
+  readonly exposedMs: number | null;
+  /** Null when the user layer doesn't say. */
+  readonly operations: number | null;
+  readonly bytes: number;
+  /** In the order in which they came. */
+  readonly votes: readonly RoundVote[];
+  /** Voters that haven't answered, or hadn't when it ended. */
+  readonly missing: readonly NodeId[];
+}
+
+export interface RoundVote {
+  readonly node: NodeId;
+  readonly yes: boolean;
+  /** Empty for a yes. */
+  readonly reason: string;
+  /** From the start of the round. */
+  readonly afterMs: number;
+}
+
 export interface MemberView {
   readonly node: NodeId;
   readonly slot: number;
@@ -36,10 +71,21 @@ export interface MemberView {
   readonly tip: Tip | null;
   /** Versions between its tip and the committed one, null when that can't be said. */
   readonly behind: number | null;
+  /**
+   * Since the oldest committed version that it lacks was committed, milliseconds; 0 when it has the committed tip. At least so
+   * long when that was before this process. Null when that can't be said.
+   */
+  readonly behindMs: number | null;
   readonly heardMsAgo: number | null;
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
+  /** The newest no; `atMs` is monotonic. */
+  readonly lastVeto: { readonly version: number; readonly reason: string; readonly atMs: number } | null;
   readonly inDoubt: number;
+  /** Since its oldest round in doubt was first seen so here, milliseconds. */
+  readonly oldestInDoubtMs: number | null;
   readonly roundTripMs: number | null;
   readonly repairs: number;
   readonly snapshots: number;
+  /** Counted by this process, from what the member asked for. */
+  readonly resyncs: ResyncCounts;
 }

@@ -91,7 +91,12 @@ export function sameIncarnation(a: Incarnation, b: Incarnation): boolean {
 
 /** A map key for a round; also what logs and status show. */
 export function roundKey(round: RoundId): string {
-  return `${round.epoch.number}.${round.epoch.claimant.slice(0, 8)}.${round.number}`;
+  return `${epochKey(round.epoch)}.${round.number}`;
+}
+
+/** What a round's name begins with. */
+export function epochKey({ number, claimant }: Epoch): string {
+  return `${number}.${claimant.slice(0, 8)}`;
 }
 
 /** A map key for a tip. The chain id names a state by its whole history, so equal keys mean equal tips. */

@@ -20,6 +20,10 @@ export const limits = {
   voterLagVersions: 64,
   /** Outcomes repeated in heartbeats; older ones are learnt by inquiry. */
   recentDecisions: 16,
+  /** Rounds that a master keeps an account of, with their votes: 8 MiB with the largest group. */
+  loggedRounds: 500,
+  /** Committed rounds whose last voter is waited for, to say when all had shown them; older ones are left without. */
+  unexposedRounds: 64,
   /** Settled rounds that a slave remembers beyond "all below n are settled". */
   rememberedRounds: 1024,
   /** Bytes of committed changes that wait at a slave for its user layer; beyond it the slave drops them and asks again. */
@@ -80,4 +84,7 @@ export const limits = {
   bulkIdleMs: 10_000,
   /** States that a slow reader of `changes()` may lag behind before it is given the newest only. */
   changesBuffered: 1024,
+  /** Changes that a slave keeps for who follows its feed: enough to reconnect, in a memory that nobody notices. */
+  exposedDeltas: 10_000,
+  exposedDeltaBytes: 16 * 1024 * 1024,
 } as const;

@@ -74,6 +74,8 @@ export interface Replication {
   readonly abortBy: DeliveryMode;
   /** When the outcome settles: at the durable decision, or when all voters expose it. */
   readonly wait: 'decided' | 'exposed';
+  /** How many operations the change holds, for the account of rounds: only who made the bytes can say. */
+  readonly operations?: number | undefined;
 }
 
 /** Refused before anything was sent: nothing happened. */

@@ -3,9 +3,11 @@ import { sameEpoch, sameTip, showTip, tipKey, versionOf } from '../../../shared/
 import { BoundedMap } from '../../../shared/protocol/kernel/bounded.js';
 import { isIntact } from '../../../shared/protocol/kernel/digest.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
+import { Resyncs } from '../../../shared/protocol/kernel/resyncs.js';
 import { RoundMap } from '../../../shared/protocol/kernel/round-map.js';
 import type { Announce, BulkOffer, Deltas, Prepare, TooOld } from '../../../shared/protocol/wire/messages.js';
 import type { SlaveContext } from './context.js';
+import { HeardTimes } from './heard-times.js';
 import type { Token } from './io.js';
 import type { Participant } from './participant.js';
 
@@ -37,6 +39,8 @@ export class CatchUp {
   diverged: { readonly tip: Tip | null } | null = null;
   repairs = 0;
   snapshots = 0;
+  readonly resyncs = new Resyncs();
+  readonly #heard = new HeardTimes();
   /** Evidence, in this reign, that the copy is on the master's chain. */
   #onChain = false;
   #request: Request | null = null;
@@ -79,7 +83,31 @@ export class CatchUp {
     return this.target !== null && !sameTip(this.target, this.participant.tip) && !this.#isAhead(this.participant.tip);
   }
 
+  /** Versions that the copy lacks, at most: versions that ended without a commit count too. */
+  get behind(): number | null {
+    if (this.diverged !== null) return null;
+    if (this.isBehind) {
+      const lacking = versionOf(this.target) - versionOf(this.participant.tip);
+      return lacking > 0 ? lacking : null;
+    }
+    return this.context.hearsMaster() && this.target !== null ? 0 : null;
+  }
+
+  /** Since it was heard that the copy lacks something. */
+  get behindMs(): number | null {
+    const { behind } = this;
+    if (behind === null || behind === 0) return behind;
+    const { oldestMs } = this.#heard;
+    return oldestMs === null ? null : this.context.nowMs - oldestMs;
+  }
+
+  onExposed(tip: Tip): void {
+    this.#heard.onExposed(tip);
+    this.resyncs.onReached(tip);
+  }
+
   onNewReign(): void {
+    this.resyncs.onNewReign();
     this.target = null;
     this.#onChain = false;
     this.#request = null;
@@ -90,7 +118,10 @@ export class CatchUp {
   }
 
   onCommittedHeardOf(tip: Tip): void {
-    if (versionOf(tip) >= versionOf(this.target)) this.target = tip;
+    if (versionOf(tip) >= versionOf(this.target)) {
+      this.target = tip;
+      this.#heard.note(tip, this.participant.tip, this.context.nowMs);
+    }
     if (sameTip(tip, this.participant.planned)) this.#onChain = true;
   }
 
@@ -164,8 +195,10 @@ export class CatchUp {
     this.#request = null;
     this.context.timers.clear('request');
     this.context.event('delta too old', 'info', { from: showTip(answer.from), onChain: answer.onChain });
-    if (answer.onChain) this.#askForSnapshot();
-    else this.#becomeDiverged(answer.from);
+    if (answer.onChain) {
+      this.resyncs.onTurnedInto('too-old', this.target);
+      this.#askForSnapshot();
+    } else this.#becomeDiverged(answer.from);
   }
 
   onBulkOffer(from: Peer, offer: BulkOffer): void {
@@ -293,6 +326,8 @@ export class CatchUp {
     const id = this.#nextId();
     this.#request = { kind: 'gap', id };
     this.repairs += 1;
+    const { planned } = this.participant;
+    this.resyncs.onAsked(planned, this.target, versionOf(this.target) - versionOf(planned));
     // With a packet at hand, only what leads to its prior is lacking.
     const to = waiting !== undefined && sameTip(waiting.to, this.target) ? waiting.from : null;
     this.context.sendToMaster({ kind: 'delta-request', request: id, from: this.participant.planned, to, round: null });
@@ -367,6 +402,7 @@ export class CatchUp {
   #becomeDiverged(tip: Tip | null): void {
     if (this.diverged !== null) return;
     this.diverged = { tip };
+    this.resyncs.onTurnedInto('diverged', this.target);
     this.context.event('diverged', 'error', {
       tip: showTip(tip),
       master: showTip(this.target),

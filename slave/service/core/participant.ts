@@ -30,6 +30,7 @@ export class Participant {
   /** The reason of the user layer's failing commit; empty when all is well. */
   failure = '';
   lastVote: { version: number; yes: boolean; reason: string } | null = null;
+  lastVeto: { version: number; reason: string; atMs: number } | null = null;
   /** Rounds in progress, each from where the one before it ends. */
   staged: readonly Staged[] = [];
   readonly #votes: Votes;
@@ -189,6 +190,7 @@ export class Participant {
     this.lastVote = { version: to.version, yes, reason };
     if (yes) return this.#votes.send(vote);
     this.#refusals.set(round, vote);
+    this.lastVeto = { version: to.version, reason, atMs: this.context.nowMs };
     this.context.event('voted no', 'info', { round: roundKey(round), version: to.version, reason });
     this.context.sendToMaster(vote);
   }

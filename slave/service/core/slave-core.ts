@@ -100,10 +100,14 @@ export class SlaveCore {
           masterCannotTell: this.#inDoubt.masterCannotTell(round),
         })),
       resolved: this.#inDoubt.resolved,
+      behind: this.#catchUp.behind,
+      behindMs: this.#catchUp.behindMs,
       lastVote: this.#participant.lastVote,
+      lastVeto: this.#participant.lastVeto,
       reason: this.#reason(),
       repairs: this.#catchUp.repairs,
       snapshots: this.#catchUp.snapshots,
+      resyncs: this.#catchUp.resyncs.counts,
     };
   }
 
@@ -200,6 +204,7 @@ export class SlaveCore {
 
   #onExposed(tip: Tip): void {
     this.#reign.onExposed(tip);
+    this.#catchUp.onExposed(tip);
     this.#context.event('exposed', 'debug', { version: tip.version, epoch: tip.epoch.number });
   }
 

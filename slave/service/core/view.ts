@@ -1,5 +1,6 @@
 import type { Epoch, NodeId, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
 import type { OperatorDecision } from './records.js';
+import type { ResyncCounts } from '../../../shared/protocol/kernel/resyncs.js';
 import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
 
 /** The core's account of itself, for status, metrics and checkers. Computed on request; changes nothing. */
@@ -18,11 +19,18 @@ export interface SlaveView {
   readonly inDoubt: readonly InDoubtView[];
   /** What operators decided here, oldest first; kept for ever. */
   readonly resolved: readonly OperatorDecision[];
+  /** Versions between `tip` and `heardOf`, at most; null when no master is heard that could name a newer one, or off its chain. */
+  readonly behind: number | null;
+  /** Since this node heard of the oldest committed state that it lacks, milliseconds; 0 when it lacks none. Null as `behind`. */
+  readonly behindMs: number | null;
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
+  /** The newest no; `atMs` is monotonic. */
+  readonly lastVeto: { readonly version: number; readonly reason: string; readonly atMs: number } | null;
   /** Why the copy isn't served as current, for people; empty when it is. */
   readonly reason: string;
   readonly repairs: number;
   readonly snapshots: number;
+  readonly resyncs: ResyncCounts;
 }
 
 export interface InDoubtView {

@@ -1,14 +1,17 @@
-import type { ChainId, DataSetId, Digest, NodeId, Tip, Version } from '../../../shared/protocol/kernel/ids.js';
+import type { ChainId, DataSetId, Delta, Digest, NodeId, Tip, Version } from '../../../shared/protocol/kernel/ids.js';
 import { roundKey } from '../../../shared/protocol/kernel/ids.js';
 import { LockstepError } from '../../../shared/protocol/kernel/errors.js';
 import type { Entry, Json, Operation } from '../../../shared/protocol/key-value/operations.js';
 import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
 import type { EventLog, EventRecord } from '../../../shared/runtime/ports.js';
 import type { ServedOriginal } from '../../../master/http/api.js';
-import type { MasterView, MemberView } from '../../../master/service/core/view.js';
+import type { MasterView, MemberView, RoundAccount } from '../../../master/service/core/view.js';
 import type { ChangeOptions, ChangeOutcome } from '../../../master/user/key-value-types.js';
 import type { ServedCopy } from '../../../slave/http/api.js';
 import type { SlaveView } from '../../../slave/service/core/view.js';
+import { ExposedDeltas } from '../../../slave/service/exposed-deltas.js';
+import { digestOf } from '../../../shared/protocol/kernel/digest.js';
+import { encodeSegment } from '../../../shared/protocol/key-value/change-codec.js';
 
 /** Stand-ins for the key-value handles: the HTTP routes and the commands are tested without a group. */
 
@@ -53,12 +56,34 @@ export function memberView(node: string, changes: Partial<MemberView> = {}): Mem
     state: 'current',
     tip: tipAt(1),
     behind: 0,
+    behindMs: 0,
     heardMsAgo: 12.3456,
     lastVote: { version: 1, yes: true, reason: '' },
+    lastVeto: null,
     inDoubt: 0,
+    oldestInDoubtMs: null,
     roundTripMs: 0.25,
     repairs: 0,
     snapshots: 1,
+    resyncs: { new: 1 },
+    ...changes,
+  };
+}
+
+export function roundAccount(version: number, changes: Partial<RoundAccount> = {}): RoundAccount {
+  return {
+    round: `3.cccccccc.${version}`,
+    version,
+    phases: 'two',
+    startedAtMs: Date.UTC(2026, 10, 21, 12, 0, version),
+    outcome: 'committed',
+    reason: null,
+    decidedMs: 1.23456,
+    exposedMs: 2.5,
+    operations: 1,
+    bytes: 24,
+    votes: [{ node: nodeId('a'), yes: true, reason: '', afterMs: 0.51234 }],
+    missing: [],
     ...changes,
   };
 }
@@ -68,6 +93,9 @@ export class FakeOriginal implements ServedOriginal {
   readonly #entries = new Entries();
   readonly calls: { readonly operations: readonly Operation<Json>[]; readonly options: ChangeOptions }[] = [];
   readonly forgotten: string[] = [];
+  readonly rolledBack: number[] = [];
+  /** Newest first. */
+  rounds: readonly RoundAccount[] = [];
   readonly remembered = new Map<string, ChangeOutcome | 'pending'>();
   view: MasterView = {
     phase: 'leading',
@@ -90,12 +118,21 @@ export class FakeOriginal implements ServedOriginal {
     return this.#entries.map.size;
   }
   readonly dataSet = {
+    deltas: new ExposedDeltas(),
     view: (): MasterView => ({ ...this.view, tip: this.tip }),
     members: (): readonly MemberView[] => this.view.members,
     forget: async (node: string): Promise<void> => {
       if (!this.view.members.some((member) => member.node === node))
         throw new LockstepError('member-unknown', `no member ${node}`);
       this.forgotten.push(node);
+    },
+    rounds: (limit = Infinity): readonly RoundAccount[] => this.rounds.slice(0, limit),
+    rollBack: async (version: number): Promise<void> => {
+      const round = this.rounds.find((each) => each.version === version);
+      if (round === undefined)
+        throw new LockstepError('round-unknown', `no replication of version ${version} is under way`);
+      if (round.outcome !== 'open') throw new LockstepError('already-decided', `version ${version} is decided`);
+      this.rolledBack.push(version);
     },
   };
   entry(key: string): Entry<Json> | undefined {
@@ -119,6 +156,7 @@ export class FakeOriginal implements ServedOriginal {
 
   #commit(operations: readonly Operation<Json>[]): ChangeOutcome {
     this.version += 1;
+    this.dataSet.deltas.push(deltaOf(this.version, operations));
     for (const operation of operations) {
       if ('put' in operation)
         this.#entries.map.set(operation.put[0], {
@@ -130,6 +168,15 @@ export class FakeOriginal implements ServedOriginal {
     }
     return committed(this.version, operations.length);
   }
+}
+
+/** What leads to a version from the one below it. */
+export function deltaOf(version: number, operations: readonly Operation<Json>[]): Delta {
+  const keys = operations.map((operation) => ('put' in operation ? operation.put[0] : operation.delete));
+  const values = operations.map((operation) => ('put' in operation ? operation.put[1] : null));
+  const deletes = operations.flatMap((operation, position) => ('put' in operation ? [] : [position]));
+  const bytes = encodeSegment({ keys, values, deletes });
+  return { from: version === 1 ? null : tipAt(version - 1), to: tipAt(version), bytes, digest: digestOf(bytes) };
 }
 
 export function committed(version: number, operations: number): ChangeOutcome {
@@ -159,6 +206,7 @@ export class FakeCopy implements ServedCopy {
   constructor(entries: Readonly<Record<string, Json>>, version: number) {
     for (const [key, value] of Object.entries(entries)) this.#entries.map.set(key, { key, value, version });
     this.version = version;
+    this.dataSet.deltas.begin(this.tip);
   }
   get tip(): Tip | null {
     return this.version === 0 ? null : tipAt(this.version);
@@ -170,9 +218,11 @@ export class FakeCopy implements ServedCopy {
   }
   inDoubt: SlaveView['inDoubt'] = [];
   resolved: SlaveView['resolved'] = [];
+  lastVeto: SlaveView['lastVeto'] = null;
   /** Why the core doesn't let an operator decide. */
   resolveRefusal: string | null = null;
   readonly dataSet = {
+    deltas: new ExposedDeltas(),
     view: (): SlaveView => ({
       state: this.state,
       tip: this.tip,
@@ -183,10 +233,14 @@ export class FakeCopy implements ServedCopy {
       welcomed: true,
       inDoubt: this.inDoubt,
       resolved: this.resolved,
+      behind: 0,
+      behindMs: 0,
       lastVote: null,
+      lastVeto: this.lastVeto,
       reason: this.state === 'current' ? '' : 'for a test',
       repairs: 0,
       snapshots: 0,
+      resyncs: { new: 1 },
     }),
     discard: async (): Promise<void> => {
       this.discarded += 1;

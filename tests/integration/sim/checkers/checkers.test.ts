@@ -64,10 +64,14 @@ const slaveView: SlaveView = {
   welcomed: true,
   inDoubt: [],
   resolved: [],
+  behind: null,
+  behindMs: null,
   lastVote: null,
+  lastVeto: null,
   reason: '',
   repairs: 0,
   snapshots: 0,
+  resyncs: {},
 };
 
 class Bench {
