@@ -47,8 +47,8 @@ const scenes: readonly Scene[] = [
       dataSet.change('dublin', {
         live: false,
         heardMsAgo: silentSinceMs,
-        tip: tipAt(dataSet.version - 2),
-        behind: 2,
+        tip: tipAt(dataSet.version - 4),
+        behind: 4,
         behindMs: 40_500,
       });
       dataSet.change('geneva', { state: 'catching up', tip: tipAt(dataSet.version - 31), behind: 31, behindMs: 6200 });

@@ -6,7 +6,7 @@ import { crc32, deflateSync, inflateSync } from 'node:zlib';
  */
 export function smallPng(png: Buffer): Buffer {
   const { width, height, colors } = decode(png);
-  const palette = mostFrequent(colors);
+  const palette = paletteOf(colors);
   const place = new Map(palette.map((color, index) => [color, index]));
   const rows = Buffer.alloc((width + 1) * height);
   for (let y = 0; y < height; y += 1) {
@@ -83,26 +83,40 @@ function paeth(left: number, up: number, corner: number): number {
   return byUp <= byCorner ? up : corner;
 }
 
-function mostFrequent(colors: Uint32Array): readonly number[] {
+/** The most frequent colors, and of the others those that are furthest from them: a small red sign stays red. */
+function paletteOf(colors: Uint32Array): readonly number[] {
   const counts = new Map<number, number>();
   for (const color of colors) counts.set(color, (counts.get(color) ?? 0) + 1);
-  const sorted = [...counts].sort((one, other) => other[1] - one[1]);
-  return sorted.slice(0, 256).map(([color]) => color);
+  const sorted = [...counts].sort((one, other) => other[1] - one[1]).map(([color]) => color);
+  const palette = sorted.slice(0, 200);
+  const others = sorted
+    .slice(200)
+    .map((color) => ({ color, away: distance(color, palette[nearest(palette, color)] ?? 0) }));
+  while (palette.length < 256 && others.length > 0) {
+    const furthest = others.reduce((one, other) => (other.away > one.away ? other : one));
+    palette.push(furthest.color);
+    for (const other of others) other.away = Math.min(other.away, distance(other.color, furthest.color));
+  }
+  return palette;
 }
 
 function nearest(palette: readonly number[], color: number): number {
   let best = 0;
   let bestDistance = Infinity;
   for (const [index, candidate] of palette.entries()) {
-    const red = ((candidate >> 16) & 255) - ((color >> 16) & 255);
-    const green = ((candidate >> 8) & 255) - ((color >> 8) & 255);
-    const blue = (candidate & 255) - (color & 255);
-    const distance = red * red + green * green + blue * blue;
-    if (distance >= bestDistance) continue;
+    const away = distance(candidate, color);
+    if (away >= bestDistance) continue;
     best = index;
-    bestDistance = distance;
+    bestDistance = away;
   }
   return best;
+}
+
+function distance(one: number, other: number): number {
+  const red = ((one >> 16) & 255) - ((other >> 16) & 255);
+  const green = ((one >> 8) & 255) - ((other >> 8) & 255);
+  const blue = (one & 255) - (other & 255);
+  return red * red + green * green + blue * blue;
 }
 
 function chunk(kind: string, data: Buffer): Buffer {

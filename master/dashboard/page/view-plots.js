@@ -23,23 +23,29 @@ export class PlotsView {
 
   constructor() {
     this.#lag = new Plot(
-      optionsOf([
-        {
-          label: 'slowest copy',
-          stroke: () => color('--accent'),
-          fill: () => color('--accent-faint'),
-          width: 1.5,
-          points: { show: false },
-        },
-      ]),
+      optionsOf(
+        [
+          {
+            label: 'slowest copy',
+            stroke: () => color('--accent'),
+            fill: () => color('--accent-faint'),
+            width: 1.5,
+            points: { show: false },
+          },
+        ],
+        100,
+      ),
       [[], []],
       this.#lagElement,
     );
     this.#time = new Plot(
-      optionsOf([
-        { label: 'committed', ...dots('--accent', 5) },
-        { label: 'not committed', ...dots('--alarm', 7) },
-      ]),
+      optionsOf(
+        [
+          { label: 'committed', ...dots('--accent', 5) },
+          { label: 'not committed', ...dots('--alarm', 7) },
+        ],
+        1,
+      ),
       [[], [], []],
       this.#timeElement,
     );
@@ -130,9 +136,10 @@ function dots(variable, size) {
 
 /**
  * @param {uPlot.Series[]} series
+ * @param {number} leastMs The plot reaches at least so high: what is next to nothing shall look so.
  * @returns {uPlot.Options}
  */
-function optionsOf(series) {
+function optionsOf(series, leastMs) {
   /** @type {uPlot.Axis} */
   const axis = {
     stroke: () => color('--ink-soft'),
@@ -146,9 +153,9 @@ function optionsOf(series) {
     legend: { show: false },
     cursor: { show: false },
     series: [{}, ...series],
-    scales: { x: { time: true }, y: { range: (_plot, _least, most) => [0, Math.max(1, most * 1.15)] } },
+    scales: { x: { time: true }, y: { range: (_plot, _least, most) => [0, Math.max(leastMs, most * 1.15)] } },
     axes: [
-      { ...axis, space: 70, values: (_plot, seconds) => seconds.map(clockTime), grid: { show: false } },
+      { ...axis, space: 70, size: 30, values: (_plot, seconds) => seconds.map(clockTime), grid: { show: false } },
       {
         ...axis,
         size: 58,
