@@ -100,6 +100,10 @@ describe('the files of the dashboard', () => {
 });
 
 describe('GET /v1/live', () => {
+  test('a HEAD listens to nothing', async () => {
+    expect((await server.inject({ method: 'HEAD', url: '/v1/live' })).statusCode).toBe(404);
+  });
+
   test('streams over HTTP, and ends with a goodbye when the server closes', async () => {
     const url = await listen(server, { host: '127.0.0.1', port: 0 });
     const response = await fetch(`${url}/v1/live`);

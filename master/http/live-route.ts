@@ -15,7 +15,8 @@ export function addLiveRoute(
     feed.close();
     done();
   });
-  server.get('/v1/live', (_request, reply) => {
+  // No HEAD: it would listen, and hear nothing.
+  server.get('/v1/live', { exposeHeadRoute: false }, (_request, reply) => {
     const { raw } = reply;
     const listener: LiveListener = {
       get unreadBytes() {
