@@ -36,7 +36,10 @@ import {
 } from '../../shared/http/reads.js';
 import type { MasterPhase, MasterView, MemberView } from '../service/core/view.js';
 import type { ChangeOutcome, MasterKeyValue } from '../user/key-value-types.js';
-import { addRoundRoutes } from './rounds.js';
+import { addDashboard } from './dashboard.js';
+import type { LiveReading } from './live.js';
+import { addLiveRoute } from './live-route.js';
+import { addRoundRoutes, roundsBody } from './rounds.js';
 
 /** What the routes need of a key-value data set; the handle that `register` returns is one. */
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
@@ -81,6 +84,15 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
   addOpenApiRoute(server, 'master');
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
   addHealthRoutes(server, () => readyChecks(api));
+  addLiveRoute(server, { node: api.node, read: () => liveReadings(api) });
+  addDashboard(server);
+}
+
+function liveReadings(api: MasterApi): readonly LiveReading[] {
+  return [...api.dataSets].map(([name, dataSet]) => ({
+    body: dataSetBody(name, dataSet, null),
+    rounds: (limit: number) => roundsBody(name, dataSet.dataSet.rounds(limit)).rounds,
+  }));
 }
 
 function addChangeRoutes(server: FastifyInstance, api: MasterApi, find: FindDataSet<ServedOriginal>): void {
