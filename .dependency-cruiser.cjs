@@ -4,7 +4,7 @@
  * Each layer lists what it MAY import from this repository; everything else is a finding. Unit tests (`*.test.ts`) may
  * reach further, since nothing depends on them.
  */
-const own = '^(master|slave|shared|cli|scripts|tests)/';
+const own = '^(master|slave|shared|cli|scripts|tests|examples)/';
 const unitTest = '[.]test[.]ts$';
 
 const kernel = '^shared/protocol/kernel/';
@@ -78,6 +78,19 @@ module.exports = {
       from: { path: '^(master|slave)/', pathNot: unitTest },
       to: { path: '^(master|slave)/', pathNot: '^$1/' },
     },
+    layer(
+      'examples-use-the-public-entries',
+      'An example imports what a user can import: the entry points of the package, and what lies in its own folder.',
+      '^examples/([^/]+)/',
+      ['^examples/$1/', '^(master|slave|tests/integration/sim)/index[.]ts$'],
+    ),
+    {
+      name: 'nothing-imports-examples',
+      comment: 'Examples are leaves.',
+      severity: 'error',
+      from: { pathNot: '^examples/' },
+      to: { path: '^examples/' },
+    },
     {
       name: 'pure-code-needs-no-builtin',
       comment:
@@ -115,7 +128,7 @@ module.exports = {
       name: 'nothing-imports-tests',
       comment: 'Tests are leaves. Only tests and the developer scripts may import them.',
       severity: 'error',
-      from: { pathNot: ['^tests/', '^scripts/', unitTest] },
+      from: { pathNot: ['^tests/', '^scripts/', '^examples/', unitTest] },
       to: { path: `^tests/|${unitTest}` },
     },
     {

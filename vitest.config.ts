@@ -5,7 +5,7 @@ const reportFile = process.env['LOCKSTEP_TEST_REPORT'];
 
 export default defineConfig({
   test: {
-    include: ['{master,slave,shared,cli,scripts}/**/*.test.ts', 'tests/integration/**/*.test.ts'],
+    include: ['{master,slave,shared,cli,scripts,examples}/**/*.test.ts', 'tests/integration/**/*.test.ts'],
     // Where tests that start `lockstep` keep it compiled.
     globalSetup: 'tests/integration/process/compiled.ts',
     // Processes, not threads: the native store and the sockets of one test file can't disturb another's.

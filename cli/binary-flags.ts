@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import type { KeySource } from '../shared/runtime/key-files.js';
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
+import { transportModes, type TransportMode } from '../shared/protocol/stream/paths.js';
 import type { Durability } from '../shared/protocol/kernel/outcome.js';
 import { checkNetwork } from '../shared/runtime/open-networks.js';
 import type { ServerOptions } from '../shared/http/server.js';
@@ -28,6 +29,7 @@ export interface BinaryFlags {
   readonly http?: HostPort;
   readonly group: string;
   readonly interface: string;
+  readonly transport?: TransportMode;
   readonly peers?: readonly string[];
   readonly port: number;
   readonly durability: Durability;
@@ -69,7 +71,17 @@ export function withBinaryFlags(
         .default(defaultInterface)
         .argParser(interfaceAddress),
     )
-    .addOption(new Option('--peers <host:port,…>', 'unicast to these nodes instead of multicast').argParser(peerList))
+    .addOption(
+      new Option('--peers <host:port,…>', 'addresses of other nodes, at a slave that of its master').argParser(
+        peerList,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--transport <transport>',
+        'how all are reached; auto: by multicast, and by unicast to whom that does not reach; default: unicast with --peers, else auto',
+      ).choices(transportModes),
+    )
     .addOption(
       new Option('--port <port>', "UDP port of the node's own socket; 0: any free one")
         .default(0)
@@ -93,7 +105,10 @@ export function withBinaryFlags(
 /** The same text as in a key file. */
 export const keysVariable = 'LOCKSTEP_KEYS';
 
-export function keySourceOf(flags: BinaryFlags, environment: NodeJS.ProcessEnv = process.env): KeySource | undefined {
+export function keySourceOf(
+  flags: Pick<BinaryFlags, 'keys'>,
+  environment: NodeJS.ProcessEnv = process.env,
+): KeySource | undefined {
   if (flags.keys !== undefined) return { file: flags.keys };
   const text = environment[keysVariable];
   return text === undefined || text === '' ? undefined : { text, name: keysVariable };

@@ -97,6 +97,7 @@ export function addMaster(program: Command, shell: Shell): void {
               takeOver: flags.takeOver === true,
               resetGroup: flags.resetGroup === true,
               ...(flags.peers === undefined ? {} : { peers: flags.peers }),
+              ...(flags.transport === undefined ? {} : { transport: flags.transport }),
               ...(flags.adoptFrom === undefined ? {} : { adoptFrom: flags.adoptFrom }),
               defaults: { phases: flags.phases, voters: flags.voters, timeoutMs: flags.timeout },
             },

@@ -5,6 +5,7 @@ import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
 import { addDiscard } from './discard.js';
 import { endingOf, oneLine } from './exit.js';
+import { addDoctor } from './doctor.js';
 import { addExport } from './export.js';
 import { addForget } from './forget.js';
 import { addGet } from './get.js';
@@ -64,6 +65,7 @@ export function createProgram(shell: Shell): Command {
   addResolve(program, shell);
   addDiscard(program, shell);
   addToken(program, shell);
+  addDoctor(program, shell);
   addCompletion(program, shell);
   addDecode(program, shell);
   return program;

@@ -58,6 +58,7 @@ export function addSlave(program: Command, shell: Shell): void {
               insecure: flags.insecure === true,
               ...(keys === undefined ? {} : { keys }),
               ...(flags.peers === undefined ? {} : { peers: flags.peers }),
+              ...(flags.transport === undefined ? {} : { transport: flags.transport }),
               validate,
             },
             context,

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../../shared/protocol/key-value/operations.js';
-import { versionOf } from '../../shared/protocol/kernel/ids.js';
+import { showTip, versionOf } from '../../shared/protocol/kernel/ids.js';
 import {
   roundMs,
   roundMsOrNull,
@@ -10,7 +10,8 @@ import {
   type MasterDataSetBody,
   type MemberBody,
   type OutcomeBody,
-  type ReadyBody,
+  type ReadyCheckBody,
+  type NetworkBody,
   type StatusBody,
 } from '../../shared/http/bodies.js';
 import {
@@ -21,6 +22,8 @@ import {
   type ChangeInputOptions,
 } from '../../shared/http/input.js';
 import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
+import { addOpenApiRoute } from '../../shared/http/openapi/document.js';
+import { addHealthRoutes } from '../../shared/http/ready.js';
 import { sendProblem, type Problem } from '../../shared/http/problem.js';
 import {
   addReadRoutes,
@@ -36,12 +39,17 @@ import { addRoundRoutes } from './rounds.js';
 
 /** What the routes need of a key-value data set; the handle that `register` returns is one. */
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
-  readonly dataSet: Pick<MasterKeyValue<Json>['dataSet'], 'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'>;
+  readonly dataSet: Pick<
+    MasterKeyValue<Json>['dataSet'],
+    'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'
+  >;
   stateDigest(): string;
 };
 
 export interface MasterApi {
   readonly node: string;
+  /** How the node reaches the others. */
+  readonly network?: () => NetworkBody | null;
   readonly dataSets: ReadonlyMap<string, ServedOriginal>;
   /** Why the data set can't take changes, when more is known than its phase. */
   whyNotLeading(dataSet: string): string | null;
@@ -69,12 +77,9 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
   addChangeRoutes(server, api, find);
   addMemberRoutes(server, find);
   addRoundRoutes(server, find);
+  addOpenApiRoute(server, 'master');
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
-  server.get('/livez', async (_request, reply) => reply.send({ live: true }));
-  server.get('/readyz', async (_request, reply) => {
-    const body = readyBody(api);
-    return reply.code(body.ready ? 200 : 503).send(body);
-  });
+  addHealthRoutes(server, () => readyChecks(api));
 }
 
 function addChangeRoutes(server: FastifyInstance, api: MasterApi, find: FindDataSet<ServedOriginal>): void {
@@ -262,18 +267,15 @@ function readableOriginal(dataSet: ServedOriginal): ReadableDataSet {
   };
 }
 
-function readyBody(api: MasterApi): ReadyBody {
-  const reasons: string[] = [];
-  for (const [name, dataSet] of api.dataSets) {
+/** A master that leads is as current as anything can be. */
+function readyChecks(api: MasterApi): ReadyCheckBody[] {
+  return [...api.dataSets].map(([name, dataSet]) => {
     const view = dataSet.dataSet.view();
     if (view.phase !== 'leading')
-      reasons.push(`${name}: ${api.whyNotLeading(name) ?? phaseText(api.node, view.phase)}`);
-    else if (!view.mayCommit)
-      reasons.push(
-        `${name}: ${api.node} leads, and waits until its members have promised or the longest lease has passed`,
-      );
-  }
-  return { ready: reasons.length === 0, reasons };
+      return { name, ok: false, text: api.whyNotLeading(name) ?? phaseText(api.node, view.phase) };
+    const waits = `${api.node} leads, and waits until its members have promised or the longest lease has passed`;
+    return { name, ok: view.mayCommit, text: view.mayCommit ? `${api.node} leads at ${showTip(view.tip)}` : waits };
+  });
 }
 
 function statusBody(api: MasterApi, request: FastifyRequest): StatusBody {
@@ -281,6 +283,7 @@ function statusBody(api: MasterApi, request: FastifyRequest): StatusBody {
     node: api.node,
     role: 'master',
     dataSets: [...api.dataSets].map(([name, dataSet]) => dataSetBody(name, dataSet, digestFor(request, dataSet))),
+    network: api.network?.() ?? null,
   };
 }
 

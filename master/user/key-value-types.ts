@@ -1,7 +1,17 @@
 import type { Digest, NodeId, Tip } from '../../shared/protocol/kernel/ids.js';
 import type { DeliveryMode, Outcome, Phases, VoterPolicy } from '../../shared/protocol/kernel/outcome.js';
 import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
+import type { ValueSchema } from '../../shared/protocol/key-value/schema.js';
 import type { MasterDataSet } from '../types.js';
+
+export interface MasterKeyValueOptions<Value> {
+  /**
+   * A Standard Schema (zod, valibot, arktype and others) that each put of a `change` has to fit: else it rejects with
+   * `bad-operation`, naming the operation, the key, and the path and message of the issue, before anything is sent. It only
+   * judges: what is stored is what was given. An asynchronous one rejects with `bad-option`.
+   */
+  readonly schema?: ValueSchema<Value>;
+}
 
 /** How one change travels and when its promise settles. What is absent is as for the data set. */
 export interface ChangeOptions {
@@ -44,6 +54,15 @@ export type ChangeOutcome =
       readonly durationMs: number;
     }
   | Extract<Outcome, { kind: 'unknown' }>;
+
+/** What the tracing channel `lockstep:master:change` carries; Node adds `result` or `error` at the end. */
+export interface ChangeTrace {
+  readonly dataSet: string;
+  /** How many. */
+  readonly operations: number;
+  readonly result?: ChangeOutcome;
+  readonly error?: unknown;
+}
 
 /** The original of a key-value data set. Reads are synchronous, from memory, of the committed state. */
 export interface MasterKeyValue<Value> extends AsyncDisposable {

@@ -341,7 +341,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'shared/runtime/node.ts',
-        find: 'if (!this.#lingering || wasLingering) this.flush();',
+        find: 'if (!this.#gathering && (!this.#lingering || wasLingering)) this.flush();',
         replace: 'if (!this.#lingering || wasLingering || this.#unsent) this.flush();',
       },
     ],
@@ -496,6 +496,26 @@ export const mutations: readonly Mutation[] = [
       kind: 'test',
       file: 'tests/integration/traces/voters.test.ts',
       title: 'that was forgotten while it was away joins again by itself, and votes',
+    },
+  },
+  {
+    name: 'a lease lent to the process before, by its slot',
+    guarantee: 'G12',
+    edits: [{ file: reign, find: 'heartbeat.sequence <= this.#strangeHeartbeats', replace: 'heartbeat.sequence < 0' }],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/unasked.test.ts',
+      title: 'renews the lease of none by its slot who wasn’t welcomed yet when it left (G12)',
+    },
+  },
+  {
+    name: 'a lease counted from before the machine slept',
+    guarantee: 'G12',
+    edits: [{ file: reign, find: 'this.#mayEchoNothing = false;', replace: '' }],
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/unasked.test.ts',
+      title: 'renews no lease by what was heard before the machine slept (G12)',
     },
   },
   {

@@ -222,14 +222,51 @@ export interface FeedEndBody {
   readonly since: number;
 }
 
+/** How a node reaches the others, as it sees it. */
+export interface NetworkBody {
+  readonly transport: 'auto' | 'multicast' | 'unicast';
+  /** Where unicast reaches it, `host:port`. */
+  readonly address: string;
+  /** Nodes that its multicast doesn't reach: it sends to them by unicast as well. */
+  readonly unreached: readonly string[];
+  /** Masters whose multicast doesn't reach it. */
+  readonly unheard: readonly string[];
+  readonly receiveBufferBytes: number;
+  /** Datagrams that the kernel dropped at its full receive buffers; null where the system doesn't tell. */
+  readonly kernelDrops: number | null;
+  /** Its time of day, ISO 8601. */
+  readonly at: string;
+}
+
 export type StatusBody =
-  | { readonly node: string; readonly role: 'master'; readonly dataSets: readonly MasterDataSetBody[] }
-  | { readonly node: string; readonly role: 'slave'; readonly dataSets: readonly SlaveDataSetBody[] };
+  | {
+      readonly node: string;
+      readonly role: 'master';
+      readonly dataSets: readonly MasterDataSetBody[];
+      /** Null where there is no node behind the routes. */
+      readonly network: NetworkBody | null;
+    }
+  | {
+      readonly node: string;
+      readonly role: 'slave';
+      readonly dataSets: readonly SlaveDataSetBody[];
+      readonly network: NetworkBody | null;
+    };
 
 export interface ReadyBody {
   readonly ready: boolean;
   /** Why not, one line for each data set that isn't. */
   readonly reasons: readonly string[];
+  /** With `verbose`: each check, also those that pass. */
+  readonly checks?: readonly ReadyCheckBody[];
+}
+
+export interface ReadyCheckBody {
+  /** The data set. */
+  readonly name: string;
+  readonly ok: boolean;
+  /** What it is at, or why it isn't ready. */
+  readonly text: string;
 }
 
 export function tipBody(tip: Tip): TipBody;

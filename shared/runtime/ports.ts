@@ -31,6 +31,8 @@ export interface Transport {
   readonly maxDatagramBytes: number;
   /** The receive buffer as the system granted it, bytes. */
   readonly receiveBufferBytes: number;
+  /** Datagrams that the system dropped because nobody read them in time; null where it doesn't tell. */
+  kernelDrops?(): number | null;
   /** `group` reaches every node of the group (with unicast fan-out: every peer). */
   send(bytes: Uint8Array, to: Address | 'group'): void;
   /** The one receiver; the bytes are its to keep. `byGroup`: they came by multicast. */

@@ -66,6 +66,7 @@ export const exitCodes = {
   nameTaken: 15,
   storeFailed: 16,
   unreachable: 17,
+  unwell: 18,
 } as const;
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];

@@ -31,6 +31,7 @@ export class Participant {
   failure = '';
   lastVote: { version: number; yes: boolean; reason: string } | null = null;
   lastVeto: { version: number; reason: string; atMs: number } | null = null;
+  readonly votes = { yes: 0, no: 0 };
   /** Rounds in progress, each from where the one before it ends. */
   staged: readonly Staged[] = [];
   readonly #votes: Votes;
@@ -189,6 +190,7 @@ export class Participant {
     const yes = upToDate && canProcess;
     this.lastVote = { version: to.version, yes, reason };
     if (yes) return this.#votes.send(vote);
+    this.votes.no += 1;
     this.#refusals.set(round, vote);
     this.lastVeto = { version: to.version, reason, atMs: this.context.nowMs };
     this.context.event('voted no', 'info', { round: roundKey(round), version: to.version, reason });
@@ -198,7 +200,12 @@ export class Participant {
   /** What is exposed by now: a vote may have waited. */
   #voteLeaves(vote: Vote): void {
     const exposed = versionOf(this.tip);
-    this.context.sendToMaster(vote.exposed === exposed ? vote : { ...vote, exposed });
+    const newest = vote.exposed === exposed ? vote : { ...vote, exposed };
+    // With several rounds under way the prepare of the next one may have arrived already. In a small group the master reads so
+    // few votes that none need wait.
+    const gathers = this.staged.length > 1 && this.context.groupSize > limits.promptRepairMembers;
+    if (gathers) this.context.sendToMasterGathered(newest);
+    else this.context.sendToMaster(newest);
     this.listener.onVoted();
   }
 
@@ -220,6 +227,7 @@ export class Participant {
   #onRecorded(staged: Staged): void {
     this.#become(staged, 'prepared');
     if (staged.decided === null) {
+      this.votes.yes += 1;
       // G2: the prepared record is durable; only now may the yes leave.
       this.vote(staged.round, staged.change.to, { upToDate: true, canProcess: true, reason: '', refused: [] });
     } else this.#commitDecided();

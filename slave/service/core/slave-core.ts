@@ -104,6 +104,7 @@ export class SlaveCore {
       behindMs: this.#catchUp.behindMs,
       lastVote: this.#participant.lastVote,
       lastVeto: this.#participant.lastVeto,
+      votes: { ...this.#participant.votes },
       reason: this.#reason(),
       repairs: this.#catchUp.repairs,
       snapshots: this.#catchUp.snapshots,
@@ -326,6 +327,7 @@ export class SlaveCore {
     }
     if (heartbeat.tip !== null) this.#participant.onCommitted(heartbeat.tip);
     if (!this.#reign.onHeartbeat(heartbeat)) return;
+    this.#inDoubt.onHeartbeat(heartbeat);
     this.#catchUp.onHeartbeatTip(heartbeat.tip);
   }
 

@@ -103,7 +103,7 @@ export class World {
   readonly #keys: WorldKeys | null;
   readonly #nodes = new Map<string, SimMaster | SimSlave>();
   readonly #listeners = new Set<(node: string, event: EventRecord) => void>();
-  #masterAddresses: readonly Address[] = [];
+  readonly #masterAddresses: readonly Address[] = [];
   #datagrams = 0;
   #crashes = 0;
 
@@ -256,10 +256,19 @@ export class World {
   /** True when every slave is current, at the master's tip, with nothing open or in doubt anywhere. */
   get converged(): boolean {
     const view = this.leader?.service?.view();
+    if (this.#isBeingTakenOver) return false;
     if (view === undefined || !view.mayCommit || view.openRounds.length > 0 || view.queued > 0) return false;
     return this.slaves.every((slave) => {
       const copy = slave.service?.view();
       return copy !== undefined && copy.state === 'current' && copy.inDoubt.length === 0 && sameTip(copy.tip, view.tip);
+    });
+  }
+
+  /** Somebody is about to lead in the place of the one who still does: the group is at no rest. */
+  get #isBeingTakenOver(): boolean {
+    return this.masters.some((master) => {
+      const phase = master.service?.view().phase;
+      return phase === 'claiming' || (phase === 'surveying' && master.takesOver);
     });
   }
 
