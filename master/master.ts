@@ -27,7 +27,6 @@ import type { DataSetDefaults, MasterDataSet, MasterKind, MasterOptions, MasterR
 import type { MasterUserLayer } from './user/contract.js';
 
 /** A node's account of itself, and of each of its data sets. */
-/** A node's account of itself, and of each of its data sets. */
 export interface MasterStatus {
   readonly role: 'master';
   readonly name: string;
@@ -174,7 +173,6 @@ export class Master implements AsyncDisposable {
   }
 
   /** Computed on request; changes nothing. */
-  /** Computed on request; changes nothing. */
   status(): MasterStatus {
     return {
       role: 'master',
@@ -234,7 +232,6 @@ export class Master implements AsyncDisposable {
     return this.#closing;
   }
 
-  /** The same as `close`, for `await using`. */
   /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();

@@ -28,7 +28,6 @@ import type { SlaveDataSet, SlaveDataSetOptions, SlaveKind, SlaveOptions, SlaveR
 import type { SlaveUserLayer } from './user/contract.js';
 
 /** A node's account of itself, and of each of its data sets. */
-/** A node's account of itself, and of each of its data sets. */
 export interface SlaveStatus {
   readonly role: 'slave';
   readonly name: string;
@@ -168,7 +167,6 @@ export class Slave implements AsyncDisposable {
   }
 
   /** Computed on request; changes nothing. */
-  /** Computed on request; changes nothing. */
   status(): SlaveStatus {
     return {
       role: 'slave',
@@ -220,7 +218,6 @@ export class Slave implements AsyncDisposable {
     return this.#closing;
   }
 
-  /** The same as `close`, for `await using`. */
   /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();

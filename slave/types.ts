@@ -81,6 +81,7 @@ export interface SlaveDataSet extends AsyncDisposable {
    * master that comes back, may decide otherwise. Rejects with `bad-operation` while a master that may know is heard.
    */
   resolve(round: string, outcome: 'committed' | 'aborted', by: string, options?: Cancellable): Promise<void>;
+  /** Stops this data set and says goodbye for it; the copy stays on disk. */
   unregister(options?: Cancellable): Promise<void>;
 }
 
