@@ -9,6 +9,7 @@ import type {
 } from '../shared/protocol/kernel/outcome.js';
 import type { CrashPoint } from '../shared/runtime/crash-points.js';
 import type { KeySource } from '../shared/runtime/key-files.js';
+import type { DeltaSource } from '../shared/runtime/delta-source.js';
 import type { EventLog } from '../shared/runtime/ports.js';
 import type { MemberView, MasterView, RoundAccount } from './service/core/view.js';
 import type { MasterUserLayer } from './user/contract.js';
@@ -112,6 +113,8 @@ export interface MasterDataSet extends AsyncDisposable {
    * all of them. Rounds of a reign before this process aren't among them.
    */
   rounds(limit?: number): readonly RoundAccount[];
+  /** @internal What the feed reads. */
+  readonly deltas: DeltaSource;
   /** Ends replications under way with a typed outcome, and says goodbye. */
   unregister(): Promise<void>;
 }

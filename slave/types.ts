@@ -2,6 +2,7 @@ import type { Tip } from '../shared/protocol/kernel/ids.js';
 import type { Durability } from '../shared/protocol/kernel/outcome.js';
 import type { CrashPoint } from '../shared/runtime/crash-points.js';
 import type { KeySource } from '../shared/runtime/key-files.js';
+import type { DeltaSource } from '../shared/runtime/delta-source.js';
 import type { EventLog, Store } from '../shared/runtime/ports.js';
 import type { SlaveView } from './service/core/view.js';
 import type { SlaveState } from '../shared/protocol/wire/messages.js';
@@ -46,6 +47,8 @@ export interface SlaveDataSet extends AsyncDisposable {
   readonly tip: Tip | null;
   readonly state: SlaveState;
   view(): SlaveView;
+  /** @internal What the feed reads. */
+  readonly deltas: DeltaSource;
   /** Resolves when this copy exposes the version or a later one; rejects with `timed-out`. */
   reached(version: number, options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<Tip>;
   /** Every state exposed from now on, in order. A consumer that is too slow gets the newest: `skipped` counts the rest. */

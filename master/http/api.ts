@@ -20,6 +20,7 @@ import {
   parseSingleQuery,
   type ChangeInputOptions,
 } from '../../shared/http/input.js';
+import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
 import { sendProblem, type Problem } from '../../shared/http/problem.js';
 import {
   addReadRoutes,
@@ -35,7 +36,10 @@ import { addRoundRoutes } from './rounds.js';
 
 /** What the routes need of a key-value data set; the handle that `register` returns is one. */
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
-  readonly dataSet: Pick<MasterKeyValue<Json>['dataSet'], 'view' | 'forget' | 'members' | 'rounds' | 'rollBack'>;
+  readonly dataSet: Pick<
+    MasterKeyValue<Json>['dataSet'],
+    'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'
+  >;
   stateDigest(): string;
 };
 
@@ -44,6 +48,8 @@ export interface MasterApi {
   readonly dataSets: ReadonlyMap<string, ServedOriginal>;
   /** Why the data set can't take changes, when more is known than its phase. */
   whyNotLeading(dataSet: string): string | null;
+  /** Default: those of `httpBounds`. */
+  readonly feedBounds?: FeedBounds;
 }
 
 /** Every route of the master. `docs/http.md` describes them. */
@@ -53,6 +59,16 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
     const dataSet = find(name);
     return dataSet.ok ? { ok: true, value: readableOriginal(dataSet.value) } : dataSet;
   });
+  addFeedRoute(
+    server,
+    (name) => {
+      const dataSet = find(name);
+      if (!dataSet.ok) return dataSet;
+      const { tip, isCurrent } = readableOriginal(dataSet.value);
+      return { ok: true, value: { tip, isCurrent, deltas: dataSet.value.dataSet.deltas } };
+    },
+    { knowsNewest: true, bounds: api.feedBounds },
+  );
   addChangeRoutes(server, api, find);
   addMemberRoutes(server, find);
   addRoundRoutes(server, find);

@@ -24,6 +24,8 @@ export interface MasterEffectsParts {
   readonly submit: (input: MasterInput) => void;
   readonly enter: (work: () => void) => void;
   readonly record: (event: EventRecord) => void;
+  /** A change is committed, and shows. */
+  readonly committed: () => void;
 }
 
 /** Does what the master's core asks of the machine and of the user layer, and brings the answers back as inputs. */
@@ -154,11 +156,11 @@ export class MasterEffects {
       } catch (error) {
         this.#recordFailure('expose', decided, errorText(error));
       }
-      this.#submitPersisted(token, null);
+      this.#submitDecided(token);
       return;
     }
     if (layer.committed === undefined) {
-      this.#submitPersisted(token, null);
+      this.#submitDecided(token);
       return;
     }
     let answered = false;
@@ -166,7 +168,7 @@ export class MasterEffects {
       if (!end.ok) this.#recordFailure('committed', decided, end.reason);
       if (answered) return;
       answered = true;
-      this.#submitPersisted(token, null);
+      this.#submitDecided(token);
     });
   }
 
@@ -256,6 +258,11 @@ export class MasterEffects {
       if (end.ok) submit({ kind: 'transferred', token: effect.token, error: null, tip: effect.to });
       else fail(end.reason);
     });
+  }
+
+  #submitDecided(token: Token): void {
+    this.#submitPersisted(token, null);
+    this.#parts.committed();
   }
 
   #submitPersisted(token: Token, error: string | null): void {

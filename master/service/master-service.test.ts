@@ -78,6 +78,7 @@ function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefault
         historyBytes: 0,
         oldestDelta: null,
       }),
+      committed: { tip: null, oldestVersion: null, after: () => [], tipAt: () => null },
     }),
     ended: () => undefined,
   });

@@ -9,6 +9,7 @@ import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { Commands, Waiters } from '../../shared/runtime/node-commands.js';
 import type { Machine } from '../../shared/runtime/node-driver.js';
 import { Driver } from '../../shared/runtime/node-driver.js';
+import { Wakers, type DeltaSource } from '../../shared/runtime/delta-source.js';
 import type { EventLog, EventRecord } from '../../shared/runtime/ports.js';
 import type { DataSetDefaults, MasterDataSet, ReplicateOptions } from '../types.js';
 import type { MasterUserLayer } from '../user/contract.js';
@@ -24,6 +25,7 @@ import { MasterEffects } from './master-effects.js';
 export interface MasterMachine extends Machine<MasterInput, MasterEffect> {
   view(nowMs: number): MasterView;
   rounds(limit: number): readonly LoggedRound[];
+  readonly committed: Omit<DeltaSource, 'breaks' | 'listen'>;
 }
 
 export interface MasterServiceParts {
@@ -60,6 +62,7 @@ export class MasterService implements MasterDataSet {
   readonly #commands = new Commands<CommandResult>();
   readonly #leading = new Waiters<MasterView>();
   readonly #opened: Promise<void>;
+  readonly #committed = new Wakers();
   #core: MasterMachine | null = null;
   #phase: Phase = 'opening';
   #halted: LockstepError | null = null;
@@ -101,6 +104,9 @@ export class MasterService implements MasterDataSet {
       record: (event) => {
         this.#record(event);
       },
+      committed: () => {
+        this.#committed.wake();
+      },
     });
     this.#opened = this.#open();
     // Who registers waits for `opened`; who doesn't is told by the event.
@@ -123,6 +129,22 @@ export class MasterService implements MasterDataSet {
 
   view(): MasterView {
     return this.#core === null ? openingView : this.#core.view(this.#parts.node.nowMs());
+  }
+
+  get deltas(): DeltaSource {
+    const committed = (): MasterMachine['committed'] => this.#core?.committed ?? nothingCommitted;
+    return {
+      get tip() {
+        return committed().tip;
+      },
+      get oldestVersion() {
+        return committed().oldestVersion;
+      },
+      breaks: 0,
+      after: (version, count) => committed().after(version, count),
+      tipAt: (version) => committed().tipAt(version),
+      listen: (wake) => this.#committed.listen(wake),
+    };
   }
 
   members(): readonly MemberView[] {
@@ -357,6 +379,13 @@ const openingView: MasterView = {
   members: [],
   historyBytes: 0,
   oldestDelta: null,
+};
+
+const nothingCommitted: MasterMachine['committed'] = {
+  tip: null,
+  oldestVersion: null,
+  after: () => [],
+  tipAt: () => null,
 };
 
 function callerAborted(signal: AbortSignal | undefined): LockstepError {

@@ -202,6 +202,26 @@ export interface SlaveDataSetBody {
   readonly resyncs: ResyncCounts;
 }
 
+/** One committed change. With `prior` null the operations are the whole state: forget what you had. */
+export interface FeedRecordBody {
+  readonly epoch: number;
+  readonly version: number;
+  readonly chainId: string;
+  /** The version that it starts from. Below the one that you have, it repeats some of what you have, in order. */
+  readonly prior: number | null;
+  readonly operations: readonly ({ readonly put: readonly [string, Json] } | { readonly delete: string })[];
+}
+
+/** The last line of a feed that the server ends. */
+export interface FeedEndBody {
+  readonly error: {
+    readonly code: 'history-pruned' | 'history-switched' | 'too-slow' | 'closed' | 'internal';
+    readonly message: string;
+  };
+  /** The version of the last change that was sent, or the one that the feed began at: from where to resume. */
+  readonly since: number;
+}
+
 export type StatusBody =
   | { readonly node: string; readonly role: 'master'; readonly dataSets: readonly MasterDataSetBody[] }
   | { readonly node: string; readonly role: 'slave'; readonly dataSets: readonly SlaveDataSetBody[] };

@@ -37,6 +37,14 @@ export const httpBounds = {
   slowCheckMs: 1000,
   /** Connections at once; more are closed at the door. Far above what clients need, so that slow ones don't stop others. */
   connections: 2048,
+  /** Feeds open at once: each change is written to each of them. */
+  feedListeners: 256,
+  /** A feed on which nothing happens says so this often, below the usual patience of proxies. */
+  feedIdleMs: 15 * 1000,
+  /** A listener that takes nothing for so long is cut; it can resume. */
+  feedStallMs: 30 * 1000,
+  /** Lines kept for all listeners of a data set, so that each change is decoded once. */
+  feedLineBytes: 8 * 1024 * 1024,
   /** Bodies that are being received, together: four of the largest, or thousands of the usual. */
   allBodiesBytes: 4 * (limits.maxChangeBytes + 64 * 1024),
 } as const;

@@ -181,6 +181,43 @@ export function parseWaitQuery(query: unknown): Parsed<WaitQuery> {
   return parseWaitFields(isFields(query) ? query : {}, []);
 }
 
+export interface FeedQuery {
+  readonly since?: number;
+  readonly epoch?: number;
+  readonly chainId?: string;
+}
+
+/** The query of a feed; a browser that reconnects names the newest version in `Last-Event-ID`, which wins. */
+export function parseFeedQuery(query: unknown, lastEventId: unknown): Parsed<FeedQuery> {
+  const fields = isFields(query) ? query : {};
+  const known = ['since', 'epoch', 'chainId'];
+  const stranger = unknownField(fields, known);
+  if (stranger !== null) return badInput(stranger, `is no parameter here; there are ${known.join(', ')}`);
+  const since = numberText(fields, 'since', { min: 0, max: Number.MAX_SAFE_INTEGER });
+  if (!since.ok) return since;
+  const resumed = numberText({ 'Last-Event-ID': lastEventId }, 'Last-Event-ID', {
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+  });
+  if (!resumed.ok) return resumed;
+  if (resumed.value !== undefined) return { ok: true, value: { since: resumed.value } };
+  const epoch = numberText(fields, 'epoch', { min: 0, max: Number.MAX_SAFE_INTEGER });
+  if (!epoch.ok) return epoch;
+  const { chainId } = fields;
+  if (chainId !== undefined && (typeof chainId !== 'string' || !/^[0-9a-f]{32}$/.test(chainId)))
+    return badInput('chainId', 'is 32 hexadecimal digits, as a tip or a change has it');
+  if (since.value === undefined && (epoch.value !== undefined || chainId !== undefined))
+    return badInput('since', 'must be given with epoch or chainId, which say what that version is');
+  return {
+    ok: true,
+    value: {
+      ...(since.value === undefined ? {} : { since: since.value }),
+      ...(epoch.value === undefined ? {} : { epoch: epoch.value }),
+      ...(chainId === undefined ? {} : { chainId }),
+    },
+  };
+}
+
 function parseWaitFields(fields: Fields, others: readonly string[]): Parsed<WaitQuery> {
   const known = [...others, 'minVersion', 'timeoutMs'];
   const stranger = unknownField(fields, known);

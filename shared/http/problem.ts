@@ -12,6 +12,8 @@ export interface Problem {
     | 'method-not-allowed'
     | 'unsupported-media-type'
     | 'cross-origin'
+    | 'history-pruned'
+    | 'history-switched'
     | 'unauthenticated'
     | 'forbidden'
     | 'internal';

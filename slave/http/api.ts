@@ -11,6 +11,7 @@ import {
   type SlaveDataSetBody,
   type StatusBody,
 } from '../../shared/http/bodies.js';
+import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
 import { parseResolve } from '../../shared/http/input.js';
 import { sendProblem } from '../../shared/http/problem.js';
 import { addReadRoutes, dataSetFinder, digestFor, type ReadableDataSet } from '../../shared/http/reads.js';
@@ -20,13 +21,15 @@ import type { SlaveKeyValue } from '../user/key-value-types.js';
 
 /** What the routes need of a key-value copy; the handle that `register` returns is one. */
 export type ServedCopy = Pick<SlaveKeyValue<Json>, 'tip' | 'state' | 'size' | 'entry' | 'list' | 'reached'> & {
-  readonly dataSet: Pick<SlaveKeyValue<Json>['dataSet'], 'view' | 'discard' | 'resolve'>;
+  readonly dataSet: Pick<SlaveKeyValue<Json>['dataSet'], 'view' | 'discard' | 'resolve' | 'deltas'>;
   stateDigest(): string;
 };
 
 export interface SlaveApi {
   readonly node: string;
   readonly dataSets: ReadonlyMap<string, ServedCopy>;
+  /** Default: those of `httpBounds`. */
+  readonly feedBounds?: FeedBounds;
 }
 
 /** Every route of a slave: reads, its account of itself, and the operator's word on a diverged copy. */
@@ -36,6 +39,16 @@ export function addSlaveRoutes(server: FastifyInstance, api: SlaveApi): void {
     const dataSet = find(name);
     return dataSet.ok ? { ok: true, value: readableCopy(dataSet.value) } : dataSet;
   });
+  addFeedRoute(
+    server,
+    (name) => {
+      const dataSet = find(name);
+      if (!dataSet.ok) return dataSet;
+      const { tip, isCurrent } = readableCopy(dataSet.value);
+      return { ok: true, value: { tip, isCurrent, deltas: dataSet.value.dataSet.deltas } };
+    },
+    { knowsNewest: false, bounds: api.feedBounds },
+  );
   refuseWrites(server, api);
   server.post<{ Params: { dataSet: string } }>('/v1/data/:dataSet/discard', async (request, reply) => {
     const dataSet = find(request.params.dataSet);

@@ -36,9 +36,9 @@ export interface SlaveEffectsParts {
   readonly record: (event: EventRecord) => void;
   /** Deltas that wait in the core, bytes. */
   readonly backlogBytes: () => number;
-  /** What this copy exposes now, and from now on. */
+  /** What this copy exposes now, and from now on; `by` is null when a snapshot brought it. */
   readonly tip: () => Tip | null;
-  readonly exposed: (tip: Tip) => void;
+  readonly exposed: (tip: Tip, by: Delta | null) => void;
 }
 
 /** A stream of deltas waits while the core holds more than this: a fast sender must not fill a slow slave (G10). */
@@ -176,7 +176,7 @@ export class SlaveEffects {
     } catch (error) {
       return { kind: 'failed', reason: `expose threw: ${errorText(error)}` };
     }
-    this.#parts.exposed(change.to);
+    this.#parts.exposed(change.to, change);
     return { kind: 'done' };
   }
 
@@ -189,7 +189,7 @@ export class SlaveEffects {
         this.#answer(effect.token, failure(end));
         return;
       }
-      this.#parts.exposed(effect.change.to);
+      this.#parts.exposed(effect.change.to, effect.change);
       this.#follow(effect.operations, effect.durable);
       this.#answer(effect.token, { kind: 'done' });
     });
@@ -246,7 +246,7 @@ export class SlaveEffects {
       await layer.install(effect.to, chunks);
     };
     this.#calls.run({ name: 'install', limitMs: null, call }, (end) => {
-      if (end.ok) this.#parts.exposed(effect.to);
+      if (end.ok) this.#parts.exposed(effect.to, null);
       ended(end.ok ? null : end.reason);
     });
   }

@@ -17,6 +17,7 @@ import type { SlaveConfig, SlaveEffect, SlaveInput } from './core/io.js';
 import type { SlaveRecovered } from './core/records.js';
 import { recoverSlave } from './core/records.js';
 import type { SlaveView } from './core/view.js';
+import { ExposedDeltas } from './exposed-deltas.js';
 import { ExposedChanges } from './exposed-changes.js';
 import type { KeepAside } from './slave-effects.js';
 import { SlaveEffects } from './slave-effects.js';
@@ -70,6 +71,7 @@ export class SlaveService implements SlaveDataSet {
   readonly #commands = new Commands<CommandResult>();
   readonly #reached = new Waiters<Tip>();
   readonly #changes = new ExposedChanges();
+  readonly deltas = new ExposedDeltas();
   readonly #opened: Promise<void>;
   #core: SlaveMachine | null = null;
   #phase: Phase = 'opening';
@@ -244,6 +246,7 @@ export class SlaveService implements SlaveDataSet {
     }
     this.#phase = 'running';
     this.#exposed = end.value;
+    this.deltas.begin(end.value);
     const core = this.#parts.makeCore(this.#config(), recoverSlave(this.#parts.node.ports.store, this.#parts.dataSet));
     this.#core = core;
     this.#driver.start(core, { kind: 'start', tip: end.value });
@@ -283,8 +286,10 @@ export class SlaveService implements SlaveDataSet {
       },
       backlogBytes: () => this.#core?.backlogBytes ?? 0,
       tip: () => this.#exposed,
-      exposed: (tip) => {
+      exposed: (tip, delta) => {
         this.#exposed = tip;
+        if (delta === null) this.deltas.begin(tip);
+        else this.deltas.push(delta);
         this.#changes.push(tip);
         this.#reached.offer(tip);
       },

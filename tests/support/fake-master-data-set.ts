@@ -6,6 +6,7 @@ import type { AbortReason, NodeRefusal, Outcome } from '../../shared/protocol/ke
 import type { MasterView } from '../../master/service/core/view.js';
 import type { MasterDataSet, ReplicateOptions } from '../../master/types.js';
 import type { MasterUserLayer } from '../../master/user/contract.js';
+import type { DeltaSource } from '../../shared/runtime/delta-source.js';
 import type { FakeStore } from './fake-store.js';
 
 export const epoch: Epoch = { number: 1, claimant: 'c'.repeat(32) };
@@ -25,6 +26,14 @@ interface Round {
 export class FakeMasterDataSet implements MasterDataSet {
   readonly name = 'prices';
   tip: Tip | null = null;
+  readonly deltas: DeltaSource = {
+    tip: null,
+    oldestVersion: null,
+    breaks: 0,
+    after: () => [],
+    tipAt: () => null,
+    listen: () => () => undefined,
+  };
   /** Rounds in flight, oldest first. */
   readonly open: Round[] = [];
   /** All that was ever asked for, in order. */

@@ -139,6 +139,28 @@ export class History {
     return this.#steps.slice(start, Math.max(start, end)).map(({ delta }) => delta);
   }
 
+  /** The committed changes above a version, oldest first, at most `count`; null when the bytes are gone. */
+  after(version: number, count: number): readonly Delta[] | null {
+    if (version >= versionOf(this.tip)) return [];
+    const first = this.#steps[0];
+    if (first === undefined || version < versionOf(first.delta.from)) return null;
+    const start = firstWhere(this.#steps.length, (index) => (this.#steps[index]?.delta.to.version ?? 0) > version);
+    return this.#steps.slice(start, start + count).map(({ delta }) => delta);
+  }
+
+  /** The state of this version on the chain; null when there is none, or its name is forgotten. */
+  tipAt(version: number): Tip | null {
+    const index = firstWhere(this.#chain.length, (each) => (this.#chain[each]?.tip.version ?? 0) >= version);
+    const tip = this.#chain[index]?.tip;
+    return tip?.version === version ? tip : null;
+  }
+
+  /** The version from which on changes are kept. */
+  get oldestVersion(): number | null {
+    const first = this.#steps[0];
+    return first === undefined ? (this.tip?.version ?? null) : versionOf(first.delta.from);
+  }
+
   /** The newest committed changes whose bytes are kept, oldest first, at most `count`. */
   newestSteps(count: number): readonly Delta[] {
     return this.#steps.slice(-count).map(({ delta }) => delta);
@@ -169,4 +191,16 @@ export class History {
     }
     return operations;
   }
+}
+
+/** The first index for which an ascending list passes the test; `length` when none does. */
+function firstWhere(length: number, passes: (index: number) => boolean): number {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (passes(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

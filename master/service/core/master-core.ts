@@ -121,6 +121,11 @@ export class MasterCore {
     return this.#roundLog.newest(limit);
   }
 
+  /** The committed changes, for who follows them; changes nothing. */
+  get committed(): Pick<History, 'tip' | 'oldestVersion' | 'after' | 'tipAt'> {
+    return this.#history;
+  }
+
   #handle(input: MasterInput): void {
     switch (input.kind) {
       case 'start':

@@ -84,4 +84,7 @@ export const limits = {
   bulkIdleMs: 10_000,
   /** States that a slow reader of `changes()` may lag behind before it is given the newest only. */
   changesBuffered: 1024,
+  /** Changes that a slave keeps for who follows its feed: enough to reconnect, in a memory that nobody notices. */
+  exposedDeltas: 10_000,
+  exposedDeltaBytes: 16 * 1024 * 1024,
 } as const;

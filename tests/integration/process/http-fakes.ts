@@ -1,4 +1,4 @@
-import type { ChainId, DataSetId, Digest, NodeId, Tip, Version } from '../../../shared/protocol/kernel/ids.js';
+import type { ChainId, DataSetId, Delta, Digest, NodeId, Tip, Version } from '../../../shared/protocol/kernel/ids.js';
 import { roundKey } from '../../../shared/protocol/kernel/ids.js';
 import { LockstepError } from '../../../shared/protocol/kernel/errors.js';
 import type { Entry, Json, Operation } from '../../../shared/protocol/key-value/operations.js';
@@ -9,6 +9,9 @@ import type { MasterView, MemberView, RoundAccount } from '../../../master/servi
 import type { ChangeOptions, ChangeOutcome } from '../../../master/user/key-value-types.js';
 import type { ServedCopy } from '../../../slave/http/api.js';
 import type { SlaveView } from '../../../slave/service/core/view.js';
+import { ExposedDeltas } from '../../../slave/service/exposed-deltas.js';
+import { digestOf } from '../../../shared/protocol/kernel/digest.js';
+import { encodeSegment } from '../../../shared/protocol/key-value/change-codec.js';
 
 /** Stand-ins for the key-value handles: the HTTP routes and the commands are tested without a group. */
 
@@ -115,6 +118,7 @@ export class FakeOriginal implements ServedOriginal {
     return this.#entries.map.size;
   }
   readonly dataSet = {
+    deltas: new ExposedDeltas(),
     view: (): MasterView => ({ ...this.view, tip: this.tip }),
     members: (): readonly MemberView[] => this.view.members,
     forget: async (node: string): Promise<void> => {
@@ -152,6 +156,7 @@ export class FakeOriginal implements ServedOriginal {
 
   #commit(operations: readonly Operation<Json>[]): ChangeOutcome {
     this.version += 1;
+    this.dataSet.deltas.push(deltaOf(this.version, operations));
     for (const operation of operations) {
       if ('put' in operation)
         this.#entries.map.set(operation.put[0], {
@@ -163,6 +168,15 @@ export class FakeOriginal implements ServedOriginal {
     }
     return committed(this.version, operations.length);
   }
+}
+
+/** What leads to a version from the one below it. */
+export function deltaOf(version: number, operations: readonly Operation<Json>[]): Delta {
+  const keys = operations.map((operation) => ('put' in operation ? operation.put[0] : operation.delete));
+  const values = operations.map((operation) => ('put' in operation ? operation.put[1] : null));
+  const deletes = operations.flatMap((operation, position) => ('put' in operation ? [] : [position]));
+  const bytes = encodeSegment({ keys, values, deletes });
+  return { from: version === 1 ? null : tipAt(version - 1), to: tipAt(version), bytes, digest: digestOf(bytes) };
 }
 
 export function committed(version: number, operations: number): ChangeOutcome {
@@ -192,6 +206,7 @@ export class FakeCopy implements ServedCopy {
   constructor(entries: Readonly<Record<string, Json>>, version: number) {
     for (const [key, value] of Object.entries(entries)) this.#entries.map.set(key, { key, value, version });
     this.version = version;
+    this.dataSet.deltas.begin(this.tip);
   }
   get tip(): Tip | null {
     return this.version === 0 ? null : tipAt(this.version);
@@ -207,6 +222,7 @@ export class FakeCopy implements ServedCopy {
   /** Why the core doesn't let an operator decide. */
   resolveRefusal: string | null = null;
   readonly dataSet = {
+    deltas: new ExposedDeltas(),
     view: (): SlaveView => ({
       state: this.state,
       tip: this.tip,
