@@ -1,7 +1,15 @@
 import { errorCodes, errorText, LockstepError, type ErrorCode } from '../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../shared/protocol/key-value/operations.js';
 import type { ChangeInputOptions } from '../shared/http/input.js';
-import type { EntryBody, OutcomeBody, ResolvedBody, StatusBody, TipBody } from '../shared/http/bodies.js';
+import type {
+  EntryBody,
+  OutcomeBody,
+  PageBody,
+  ResolvedBody,
+  RoundsBody,
+  StatusBody,
+  TipBody,
+} from '../shared/http/bodies.js';
 
 export interface ChangeRequest {
   readonly dataSet: string;
@@ -95,6 +103,60 @@ export class Client {
     return (await this.#ok('POST', `/v1/data/${encodeURIComponent(dataSet)}/discard`)) as { was: TipBody | null };
   }
 
+  /** One page, at one version. */
+  async page(dataSet: string, options: { readonly limit: number; readonly after?: string }): Promise<PageBody> {
+    const after = options.after === undefined ? '' : `&after=${encodeURIComponent(options.after)}`;
+    return (await this.#ok(
+      'GET',
+      `/v1/data/${encodeURIComponent(dataSet)}?limit=${options.limit}${after}`,
+    )) as PageBody;
+  }
+
+  /** The newest rounds, newest first. */
+  async rounds(dataSet: string, limit: number): Promise<RoundsBody> {
+    return (await this.#ok('GET', `/v1/rounds/${encodeURIComponent(dataSet)}?limit=${limit}`)) as RoundsBody;
+  }
+
+  async rollBack(dataSet: string, version: number): Promise<void> {
+    await this.#ok('POST', `/v1/rounds/${encodeURIComponent(dataSet)}/${version}/roll-back`);
+  }
+
+  /**
+   * The lines of an answer that may never end, as they come. Rejects with `unreachable` when the connection is cut, or
+   * when nothing came for `idleMs`; ends when the node ends it, or when the signal aborts.
+   */
+  async *lines(
+    path: string,
+    { signal, idleMs }: { readonly signal: AbortSignal; readonly idleMs: number },
+  ): AsyncGenerator<string> {
+    const idle = new AbortController();
+    let timer = setTimeout(() => idle.abort(), idleMs);
+    const headers = { accept: 'application/x-ndjson', ...this.#authorization() };
+    try {
+      const response = await this.#fetch(`${this.url}${path}`, {
+        headers,
+        signal: AbortSignal.any([signal, idle.signal]),
+      });
+      if (response.status !== 200)
+        throw this.#errorOf({ status: response.status, body: parseJson(await response.text()) });
+      const decoder = new TextDecoder();
+      let rest = '';
+      for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+        clearTimeout(timer);
+        timer = setTimeout(() => idle.abort(), idleMs);
+        const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+        rest = lines.pop() ?? '';
+        yield* lines;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof LockstepError) throw error;
+      throw this.#failure('GET', error, idleMs);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   async forget(dataSet: string, node: string): Promise<void> {
     await this.#ok('POST', `/v1/members/${encodeURIComponent(dataSet)}/${encodeURIComponent(node)}/forget`);
   }
@@ -141,8 +203,7 @@ export class Client {
     path: string,
     options: { readonly body?: unknown; readonly timeoutMs?: number; readonly idempotencyKey?: string } = {},
   ): Promise<Answer> {
-    const headers: Record<string, string> = { accept: 'application/json' };
-    if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
+    const headers: Record<string, string> = { accept: 'application/json', ...this.#authorization() };
     if (options.body !== undefined) headers['content-type'] = 'application/json';
     if (options.idempotencyKey !== undefined) headers['idempotency-key'] = options.idempotencyKey;
     const timeoutMs = options.timeoutMs ?? requestMs;
@@ -155,28 +216,36 @@ export class Client {
       });
       return { status: response.status, body: parseJson(await response.text()) };
     } catch (error) {
-      const cause = causeCode(error);
-      if (neverConnected.has(cause)) {
-        throw new LockstepError(
-          'unreachable',
-          `nobody answers at ${this.url} (${cause}); start a node there, or name one with --to URL`,
-          { cause: error },
-        );
-      }
-      if (rootCause(error) === 'bad port') {
-        throw new LockstepError(
-          'bad-option',
-          `--to ${this.url} has a port that HTTP clients refuse to use; give the node another one with --http`,
-          { cause: error },
-        );
-      }
-      const why =
-        error instanceof DOMException && error.name === 'TimeoutError'
-          ? `gave no answer within ${timeoutMs} ms`
-          : `cut the connection (${cause === '' ? rootCause(error) : cause})`;
-      // A read that got no answer changed nothing; a change may have.
-      throw new LockstepError(method === 'GET' ? 'unreachable' : 'timed-out', `${this.url} ${why}`, { cause: error });
+      throw this.#failure(method, error, timeoutMs);
     }
+  }
+
+  #authorization(): Record<string, string> {
+    return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
+  }
+
+  #failure(method: string, error: unknown, timeoutMs: number): LockstepError {
+    const cause = causeCode(error);
+    if (neverConnected.has(cause)) {
+      return new LockstepError(
+        'unreachable',
+        `nobody answers at ${this.url} (${cause}); start a node there, or name one with --to URL`,
+        { cause: error },
+      );
+    }
+    if (rootCause(error) === 'bad port') {
+      return new LockstepError(
+        'bad-option',
+        `--to ${this.url} has a port that HTTP clients refuse to use; give the node another one with --http`,
+        { cause: error },
+      );
+    }
+    const why =
+      error instanceof DOMException && ['TimeoutError', 'AbortError'].includes(error.name)
+        ? `gave no answer within ${timeoutMs} ms`
+        : `cut the connection (${cause === '' ? rootCause(error) : cause})`;
+    // A read that got no answer changed nothing; a change may have.
+    return new LockstepError(method === 'GET' ? 'unreachable' : 'timed-out', `${this.url} ${why}`, { cause: error });
   }
 
   #errorOf(answer: Answer): LockstepError {
@@ -195,6 +264,7 @@ export class Client {
         `${this.url} wants a token that it knows; give --token-file, or set LOCKSTEP_TOKEN`,
       );
     if (code === 'forbidden') return new LockstepError('bad-option', message);
+    if (answer.status === 410) return new LockstepError('history-pruned', message);
     return new LockstepError(knownCode(code) ?? (answer.status === 404 ? 'bad-input' : 'unreachable'), message);
   }
 }

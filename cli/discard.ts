@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { exitCodes } from '../shared/protocol/kernel/errors.js';
 import { clientOf, dataSetOf, ending, withNodeFlags, type NodeFlags } from './common.js';
 import type { Shell } from './shell.js';
-import { versionText } from './status.js';
+import { versionText } from './status-text.js';
 
 export function addDiscard(program: Command, shell: Shell): void {
   withNodeFlags(

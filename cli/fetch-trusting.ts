@@ -1,4 +1,5 @@
 import { request } from 'node:https';
+import { Readable } from 'node:stream';
 
 /** A `fetch` that checks servers with these certificates: the built-in one has no option for it. */
 export function fetchTrusting(ca: Buffer): typeof fetch {
@@ -19,12 +20,13 @@ export function fetchTrusting(ca: Buffer): typeof fetch {
         url,
         { method: init.method ?? 'GET', headers, ca, signal: signal ?? undefined },
         (answer) => {
-          const parts: Buffer[] = [];
-          answer.on('data', (part: Buffer) => parts.push(part));
-          answer.on('error', fail);
-          answer.on('end', () => {
-            resolve(new Response(Buffer.concat(parts), { status: answer.statusCode ?? 500 }));
-          });
+          const { statusCode = 500 } = answer;
+          const answered = Object.entries(answer.headers).flatMap(([name, value]): [string, string][] =>
+            value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
+          );
+          // As it comes: a feed never ends by itself.
+          const body = Readable.toWeb(answer) as ReadableStream<Uint8Array>;
+          resolve(new Response(statusCode === 204 ? null : body, { status: statusCode, headers: answered }));
         },
       );
       asked.on('error', fail);

@@ -118,6 +118,22 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
+/** A version; 0: before the first one. */
+export function versionNumber(text: string): number {
+  const value = /^v?\d{1,15}$/.test(text) ? Number(text.replace('v', '')) : NaN;
+  if (!(value >= 0)) throw new InvalidArgumentError('Give a version, a whole number such as 42.');
+  return value;
+}
+
+export type RoundArgument = { readonly version: number } | { readonly name: string };
+
+/** `42` or `v42`; or `3.1f0c9a77.17`, as status and history name rounds. */
+export function roundArgument(text: string): RoundArgument {
+  if (/^\d+\.[0-9a-f]+\.v?\d+$/.test(text)) return { name: text };
+  if (/^v?[1-9]\d{0,14}$/.test(text)) return { version: versionNumber(text) };
+  throw new InvalidArgumentError('Give a version, such as 42, or the name of a round, such as 3.1f0c9a77.17.');
+}
+
 /** Where a node serves HTTP: `http://127.0.0.1:7400`, or just `127.0.0.1:7400`. */
 export function nodeUrl(text: string): URL {
   const withScheme = text.includes('://') ? text : `http://${text}`;

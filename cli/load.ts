@@ -8,6 +8,7 @@ import type { Client } from './client.js';
 import { changeOptions, clientOf, dataSetOf, ending, withChangeFlags, type ChangeFlags } from './common.js';
 import { wholeNumber } from './flags.js';
 import { durationText, exitOfOutcome, outcomeText, votesText } from './outcome-text.js';
+import { Progress } from './progress.js';
 import { batchesOf, parseRecords, putOf, type LoadedRecord, type RecordFormat } from './records.js';
 import type { Shell } from './shell.js';
 
@@ -62,7 +63,7 @@ async function send(shell: Shell, flags: LoadFlags, records: readonly LoadedReco
     flags.atomic === true ? [atomicBatch(records)] : batchesOf(records, { records: flags.batch, bytes: maxBatchBytes });
   const client = clientOf(flags, shell);
   const dataSet = await dataSetOf(flags, client);
-  const progress = new Progress(shell, records.length);
+  const progress = new Progress(shell);
   let done = 0;
   let last: Extract<OutcomeBody, { outcome: 'committed' }> | null = null;
   for (const batch of batches) {
@@ -77,7 +78,7 @@ async function send(shell: Shell, flags: LoadFlags, records: readonly LoadedReco
     }
     last = outcome;
     done += batch.length;
-    progress.show(done);
+    progress.show(`${done} of ${records.length} records · ${Math.floor((100 * done) / records.length)} %`);
   }
   progress.clear();
   if (last === null) return exitCodes.ok;
@@ -191,24 +192,4 @@ async function readInput(file: string, shell: Shell): Promise<Uint8Array> {
 
 function tooLarge(file: string): LockstepError {
   return new LockstepError('bad-input', `${file}: is larger than ${maxFileBytes} bytes; split it; nothing was applied`);
-}
-
-/** A line that is written over itself, for people only. */
-class Progress {
-  readonly #shell: Shell;
-  readonly #total: number;
-
-  constructor(shell: Shell, total: number) {
-    this.#shell = shell;
-    this.#total = total;
-  }
-
-  show(done: number): void {
-    if (this.#shell.isInteractive)
-      this.#shell.err(`\r ${done} of ${this.#total} records · ${Math.floor((100 * done) / this.#total)} %\u001b[K`);
-  }
-
-  clear(): void {
-    if (this.#shell.isInteractive) this.#shell.err('\r\u001b[K');
-  }
 }

@@ -3,7 +3,7 @@ import { exitCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { MasterDataSetBody, MemberBody } from '../shared/http/bodies.js';
 import { clientOf, ending, withNodeFlags, type NodeFlags } from './common.js';
 import type { Shell } from './shell.js';
-import { memberState, selectDataSet, versionText } from './status.js';
+import { memberState, selectDataSet, versionText } from './status-text.js';
 import { nothing, tableText } from './table.js';
 
 const head = ['node', 'state', 'version', 'heard', 'round trip', 'repairs', 'snapshots', 'last no'];

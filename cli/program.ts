@@ -1,9 +1,13 @@
 import { Command } from 'commander';
+import { addCompletion } from './completion.js';
 import { addDelete } from './delete.js';
+import { addDiff } from './diff.js';
 import { addDiscard } from './discard.js';
 import { endingOf, oneLine } from './exit.js';
+import { addExport } from './export.js';
 import { addForget } from './forget.js';
 import { addGet } from './get.js';
+import { addHistory } from './history.js';
 import { addKey } from './key-rotate.js';
 import { addKeygen } from './keygen.js';
 import { addLoad } from './load.js';
@@ -11,10 +15,12 @@ import { addMaster } from './master.js';
 import { addMembers } from './members.js';
 import { addPut } from './put.js';
 import { addResolve } from './resolve.js';
+import { addRollBack } from './roll-back.js';
 import type { Shell } from './shell.js';
 import { addSlave } from './slave.js';
 import { addStatus } from './status.js';
 import { addToken } from './token.js';
+import { addWatch } from './watch.js';
 
 /** The `lockstep` command with all that it can do. */
 export function createProgram(shell: Shell): Command {
@@ -44,14 +50,20 @@ export function createProgram(shell: Shell): Command {
   addGet(program, shell);
   addDelete(program, shell);
   addLoad(program, shell);
+  addExport(program, shell);
   addStatus(program, shell);
+  addWatch(program, shell);
+  addHistory(program, shell);
+  addDiff(program, shell);
   addMembers(program, shell);
   addForget(program, shell);
+  addRollBack(program, shell);
   addKeygen(program, shell);
   addKey(program, shell);
   addResolve(program, shell);
   addDiscard(program, shell);
   addToken(program, shell);
+  addCompletion(program, shell);
   return program;
 }
 

@@ -20,7 +20,7 @@ export interface RecordOptions {
   readonly textOnly?: boolean;
 }
 
-const usualKeyFields = ['key', 'id', 'sku'];
+export const usualKeyFields = ['key', 'id', 'sku'];
 
 /** Every record of a file, or `bad-input` with the line number: one wrong line and nothing of the file is taken. */
 export function parseRecords(bytes: Uint8Array, options: RecordOptions): readonly LoadedRecord[] {
@@ -132,7 +132,7 @@ function csvRows(bytes: Uint8Array): readonly { readonly record: readonly string
 }
 
 /** Only what reads back as the same text: `007` and `1e3` stay texts. */
-function cellValue(cell: string): Json {
+export function cellValue(cell: string): Json {
   if (cell === 'true' || cell === 'false') return cell === 'true';
   const number = Number(cell);
   return cell !== '' && Number.isFinite(number) && String(number) === cell ? number : cell;

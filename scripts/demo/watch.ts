@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { versionText } from '../../cli/status.js';
+import { versionText } from '../../cli/status-text.js';
 import type { EntryBody, MasterDataSetBody, SlaveDataSetBody, StatusBody } from '../../shared/http/bodies.js';
 import type { Json } from '../../shared/protocol/key-value/operations.js';
 import type { DemoNode } from './processes.js';

@@ -29,6 +29,7 @@ export const errorCodes = [
   'cloned-store',
   'bad-input',
   'unreachable',
+  'history-pruned',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];
@@ -55,6 +56,7 @@ export const exitCodes = {
   aborted: 3,
   unknown: 4,
   notFound: 5,
+  different: 6,
   addressInUse: 10,
   storeUnusable: 11,
   storeFormat: 12,
