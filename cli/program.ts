@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { addCompletion } from './completion.js';
+import { addDecode } from './decode.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
 import { addDiscard } from './discard.js';
@@ -64,6 +65,7 @@ export function createProgram(shell: Shell): Command {
   addDiscard(program, shell);
   addToken(program, shell);
   addCompletion(program, shell);
+  addDecode(program, shell);
   return program;
 }
 

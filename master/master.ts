@@ -69,7 +69,7 @@ export class Master implements AsyncDisposable {
     const { secured } = foundation;
     const sealing = secured === undefined || secured === null ? {} : { seal: secured.seal };
     const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes, ...sealing });
-    this.#node = new Node(self, ports, endpointUnderTest(endpoint, ports.crashPoint));
+    this.#node = new Node(self, { ...ports, log: this.#events }, endpointUnderTest(endpoint, ports.crashPoint));
   }
 
   /**

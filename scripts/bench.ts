@@ -16,44 +16,36 @@ import {
   measureThroughput,
   repeats,
 } from './bench/measure.js';
-import { compare, isMet, peersText } from './bench/peers/compare.js';
-import { etcd } from './bench/peers/etcd.js';
-import { jetStream } from './bench/peers/jetstream.js';
-import { lockstep } from './bench/peers/lockstep.js';
-import type { Peer } from './bench/peers/peer.js';
-import { redis } from './bench/peers/redis.js';
-import { figuresOf, figuresText, machine, memoryText, missedTargets, type Results } from './bench/report.js';
+import { measurePeers } from './bench/peers/run.js';
+import { figuresOf, figuresText, holds, machine, memoryText, missedTargets, type Results } from './bench/report.js';
 import { workload } from './bench/tasks.js';
 
 /**
- * `npm run bench [-- throughput|latency|raw|memory|peers] [--seconds N] [--updates N] [--json] [--profile FOLDER]`. Exit code 0
- * when it measured, whatever the figures; with `--strict` 3 when one misses its target.
+ * `npm run bench [-- PART…] [--quick] [--seconds N] … [--json] [--profile FOLDER]`: everything, or the parts that are named. Exit
+ * code 0 when it measured, whatever the figures; with `--strict` 3 when one misses its target.
  */
-const parts = ['throughput', 'latency', 'raw', 'memory', 'security'] as const;
+const groupParts = ['throughput', 'latency', 'memory'] as const;
+const parts = [...groupParts, 'raw', 'security', 'fan-out', 'catch-up', 'mass-start', 'peers'] as const;
 type Part = (typeof parts)[number];
-/** Only when asked for: they take minutes. */
-const largeParts = ['fan-out', 'catch-up', 'mass-start'] as const;
-type LargePart = (typeof largeParts)[number];
-/** Only when asked for: it takes minutes, and other products. */
-const peersPart = 'peers';
 
 interface Flags {
   readonly seconds: number;
   readonly updates: number;
   readonly slaves?: readonly number[];
   readonly keys: number;
+  readonly quick?: true;
   readonly json?: true;
   readonly strict?: true;
   readonly profile?: string;
 }
 
 const exitOfMissedTarget = 3;
+const quick = { seconds: 0.3, updates: 60_000, keys: 20_000 } as const;
 
 const command = new Command('bench')
   .description('Measures one master and three slaves, each a process of its own, on loopback multicast, in memory.')
-  .addArgument(
-    new Argument('[part]', 'what to measure; all of it when left out').choices([...parts, ...largeParts, peersPart]),
-  )
+  .addArgument(new Argument('[parts...]', 'what to measure; all of it when left out').choices(parts))
+  .option('--quick', 'shows that everything runs, in short: the figures mean little')
   .addOption(new Option('--seconds <n>', 'of each repeat').default(3).argParser(within(0.1, 60)))
   .addOption(new Option('--updates <n>', 'of the memory run').default(3_000_000).argParser(within(10_000, 100_000_000)))
   .addOption(
@@ -69,16 +61,16 @@ const command = new Command('bench')
   .parse();
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
-const chosen = [...parts, ...largeParts].find((part) => part === command.args[0]);
 try {
-  const flags = command.opts<Flags>();
-  process.exit(command.args[0] === peersPart ? await runPeers(flags) : await run(chosen ?? parts, flags));
+  process.exit(await run(command.args.length === 0 ? parts : parts.filter((part) => command.args.includes(part))));
 } catch (error) {
   process.stderr.write(`bench: ${errorText(error)}\n`);
   process.exit(1);
 }
 
-async function run(chosenPart: Part | LargePart | readonly Part[], flags: Flags): Promise<number> {
+async function run(chosen: readonly Part[]): Promise<number> {
+  const given = command.opts<Flags>();
+  const flags = given.quick === true ? { ...given, ...quick } : given;
   const say = (text: string): void => {
     if (flags.json !== true) process.stdout.write(`${text}\n`);
   };
@@ -90,56 +82,44 @@ async function run(chosenPart: Part | LargePart | readonly Part[], flags: Flags)
     `values of ${workload.valueBytes} B, ${workload.keys.toLocaleString('en')} keys, batches of ${batch.toLocaleString('en')} from ${callers} callers, ${repeats} repeats of ${flags.seconds} s\n`,
   );
   let results: Results = {};
-  for (const part of [chosenPart].flat()) results = { ...results, ...(await measure(part, options, flags)) };
+  for (const part of chosen) results = { ...results, ...(await measure(part, options, flags)) };
   const figures = figuresOf(results);
-  if (flags.json === true)
-    process.stdout.write(`${JSON.stringify({ machine: machine(), workload, figures, results })}\n`);
-  else {
+  if (flags.json === true) {
+    const rows = figures.map((figure) => ({ ...figure, holds: holds(figure) }));
+    process.stdout.write(`${JSON.stringify({ machine: machine(), workload, figures: rows, results })}\n`);
+  } else {
     say(figuresText(figures));
+    for (const { name, version } of results.peers?.versions ?? []) say(`${name}: ${version}`);
     if (results.memory !== undefined) say(`\n${memoryText(results.memory)}`);
   }
   return flags.strict === true && missedTargets(figures).length > 0 ? exitOfMissedTarget : 0;
 }
 
-/** The same work on other products, as far as they are installed, in turns with Lockstep. */
-async function runPeers(flags: Flags): Promise<number> {
-  const installed: { readonly peer: Peer; readonly version: string }[] = [];
-  for (const peer of [redis, etcd, jetStream]) {
-    const version = await peer.version();
-    if (version === null) progress(`${peer.name} is not installed: apt-get install ${peer.packageName}`);
-    else installed.push({ peer, version });
-  }
-  const own = lockstep({ compiled: await compileForBench() });
-  const products = [own, ...installed.map(({ peer }) => peer)];
-  const figures = await compare({ products, seconds: flags.seconds, repeats, say: progress });
-  const versions = installed.map(({ peer, version }) => ({ name: peer.name, version }));
-  if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify({ machine: machine(), workload, versions, figures })}\n`);
-  } else {
-    const { cpu, cores, memoryGiB, node } = machine();
-    const named = versions.map(({ name, version }) => `${name} (${version})`).join(', ');
-    process.stdout.write(`${cores} × ${cpu}, ${memoryGiB} GiB, Node ${node}; ${named}\n\n${peersText(figures)}\n`);
-  }
-  return flags.strict === true && !figures.every(isMet) ? exitOfMissedTarget : 0;
-}
-
 /** Each part on processes of its own, so that none inherits what another left. */
 async function measure(
-  part: Part | LargePart,
+  part: Part,
   options: BenchOptions,
-  { seconds, updates, slaves, keys }: Flags,
+  { seconds, updates, slaves, keys, quick: short }: Flags,
 ): Promise<Results> {
+  progress(part);
+  if (part === 'peers') return { peers: await measurePeers(options, { seconds, keys, say: progress }) };
   if (part === 'mass-start') {
     const massStart: MassStart[] = [];
-    for (const size of slaves ?? [100, 1000]) massStart.push(await measureMassStart(size));
+    for (const size of slaves ?? (short === true ? [100] : [100, 1000])) massStart.push(await measureMassStart(size));
     return { massStart };
   }
   if (part === 'catch-up') {
-    const many = slaves?.at(-1) ?? 100;
+    const many = slaves?.at(-1) ?? (short === true ? 10 : 100);
     return { catchUp: await measureCatchUp(options, { keys, slaves: many, seconds, say: progress }) };
   }
   if (part === 'fan-out')
-    return { fanOut: await measureFanOut(options, { seconds, groups: slaves ?? [1, 3, 30, 100], say: progress }) };
+    return {
+      fanOut: await measureFanOut(options, {
+        seconds,
+        groups: slaves ?? (short === true ? [1, 3] : [1, 3, 30, 100]),
+        say: progress,
+      }),
+    };
   if (part === 'raw') {
     const raw = await RawGroup.start(options);
     const result = await measureRaw(raw, seconds);
@@ -162,7 +142,7 @@ async function measure(
 }
 
 async function measureGroup(
-  part: Exclude<Part, 'raw' | 'security'>,
+  part: (typeof groupParts)[number],
   bench: BenchGroup,
   { seconds, updates }: { readonly seconds: number; readonly updates: number },
 ): Promise<Results> {

@@ -71,7 +71,7 @@ export class Slave implements AsyncDisposable {
     const { secured } = foundation;
     const sealing = secured === undefined || secured === null ? {} : { seal: secured.seal };
     const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes, ...sealing });
-    this.#node = new Node(self, ports, endpointUnderTest(endpoint, ports.crashPoint));
+    this.#node = new Node(self, { ...ports, log: this.#events }, endpointUnderTest(endpoint, ports.crashPoint));
   }
 
   /**

@@ -66,7 +66,7 @@ export async function measureCatchUp(
 }
 
 /** A master with its state, and a slave that votes. */
-async function withOneCopy(
+export async function withOneCopy(
   options: BenchOptions,
   keys: number,
   settings: { readonly historyBytes?: number } = {},
@@ -84,7 +84,7 @@ async function liveWhile(group: LargeGroup, keys: number, work: () => Promise<un
   return group.master.ask('endLive', null);
 }
 
-async function join(group: LargeGroup, keys: number, slaves: number): Promise<CatchUpRun> {
+export async function join(group: LargeGroup, keys: number, slaves: number): Promise<CatchUpRun> {
   const before = (await group.accounts()).reduce((sum, { snapshots }) => sum + snapshots, 0);
   const started = group.spawn(shares(slaves).length);
   const [first] = started;
@@ -108,7 +108,7 @@ async function join(group: LargeGroup, keys: number, slaves: number): Promise<Ca
 // ── figures ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Of one entry, as it counts here: the key and the value. */
-const entryBytes = workload.valueBytes + 'key-00000000'.length;
+export const entryBytes = workload.valueBytes + 'key-00000000'.length;
 const mebibyte = 1024 ** 2;
 
 export function catchUpFigures({ idle, one, manyBySnapshot, manyByDeltas }: CatchUpResult): readonly Figure[] {

@@ -24,8 +24,12 @@ export const callers = 8;
 export const batch = 1000;
 const unlimited = Number.MAX_SAFE_INTEGER;
 
-/** Until the code is compiled that runs most, whichever comes first. */
+/** Until the code is compiled that runs most, whichever comes first; of a short run a few times its length. */
 const warmUp = { seconds: 10, singles: 15_000, updates: 500_000 } as const;
+
+function warmUpSeconds(seconds: number): number {
+  return Math.min(warmUp.seconds, 4 * seconds);
+}
 
 export interface ThroughputResult {
   readonly updatesPerSecond: readonly number[];
@@ -37,7 +41,7 @@ export interface ThroughputResult {
  * counts that isn't in every copy.
  */
 export async function measureThroughput(bench: BenchGroup, seconds: number): Promise<ThroughputResult> {
-  await putAndExpose(bench, { seconds: warmUp.seconds, updates: warmUp.updates });
+  await putAndExpose(bench, { seconds: warmUpSeconds(seconds), updates: warmUp.updates });
   const updatesPerSecond: number[] = [];
   let aborted = 0;
   for (let repeat = 0; repeat < repeats; repeat += 1) {
@@ -60,7 +64,7 @@ const securityRepeats = 5;
 
 export async function measureSecurity(plain: BenchGroup, keyed: BenchGroup, seconds: number): Promise<SecurityResult> {
   const groups = [plain, keyed] as const;
-  for (const group of groups) await putAndExpose(group, { seconds: warmUp.seconds, updates: warmUp.updates });
+  for (const group of groups) await putAndExpose(group, { seconds: warmUpSeconds(seconds), updates: warmUp.updates });
   const rates: [number[], number[]] = [[], []];
   let aborted = 0;
   for (let repeat = 0; repeat < securityRepeats; repeat += 1) {
@@ -90,7 +94,7 @@ export async function measureLatency(bench: BenchGroup, seconds: number): Promis
     exposedP99Us: [] as number[],
   };
   let updates = 0;
-  await bench.master.ask('single', { seconds: warmUp.seconds, wait: 'decided', most: warmUp.singles });
+  await bench.master.ask('single', { seconds: warmUpSeconds(seconds), wait: 'decided', most: warmUp.singles });
   for (let repeat = 0; repeat < repeats; repeat += 1) {
     const decided = await bench.master.ask('single', { seconds, wait: 'decided' });
     result.decidedP50Us.push(decided.p50Us);

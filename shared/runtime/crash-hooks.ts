@@ -2,6 +2,7 @@ import { invariant } from '../protocol/kernel/invariant.js';
 import type { StoreOperation } from '../protocol/kernel/store.js';
 import { applyOperations } from '../protocol/kernel/store.js';
 import type { MessageKind } from '../protocol/wire/messages.js';
+import type { PathEvent, PathView } from '../protocol/stream/paths.js';
 import type { CrashPoint, CrashRole } from './crash-points.js';
 import type { OutgoingPacket, PacketEndpoint } from './node.js';
 import type { Store } from './ports.js';
@@ -27,6 +28,14 @@ class CrashingEndpoint implements PacketEndpoint {
 
   get counters(): object {
     return this.#endpoint.counters;
+  }
+
+  get paths(): PathView {
+    return this.#endpoint.paths ?? { mode: 'multicast', unreached: [], unheard: [] };
+  }
+
+  takeEvents(): readonly PathEvent[] {
+    return this.#endpoint.takeEvents?.() ?? [];
   }
 
   send(packet: OutgoingPacket, nowMs: number): void {

@@ -2,18 +2,14 @@ import type { RootDatabase } from 'lmdb';
 import { Packr } from 'msgpackr';
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
 import type { StoreKey, StoreTransaction, StoreValue } from '../protocol/kernel/store.js';
+import type { Journal } from './journal.js';
+import type { PackedOperation } from './journal-records.js';
 import type { Store, WriteOptions } from './ports.js';
 import { decodeKey, encodeKey, rangeUnder } from './store-keys.js';
 import { StoreOverlay } from './store-overlay.js';
 
 /** As `openDatabase` opens it: keys and values are bytes. */
 export type BinaryDatabase = RootDatabase<Buffer, Buffer>;
-
-interface PackedOperation {
-  readonly key: Buffer;
-  /** Null: removed. */
-  readonly packed: Uint8Array | null;
-}
 
 interface QueuedWrite {
   readonly operations: readonly PackedOperation[];
@@ -23,6 +19,10 @@ interface QueuedWrite {
   readonly done: (error: Error | null) => void;
 }
 
+const generationKey: StoreKey = ['meta', 'journal'];
+/** Records of one transaction: the thread that hands them over does nothing else meanwhile. */
+const movedAtOnce = 2000;
+
 const packr = new Packr({ useRecords: false, moreTypes: false });
 
 /** Byte arrays inside the value are views of `packed`, which nobody else holds. */
@@ -31,15 +31,22 @@ function unpack(packed: Uint8Array): StoreValue {
 }
 
 /**
- * The store on disk. One transaction is under way at a time; writes that come meanwhile wait, and all that wait share the
- * next transaction and its one fsync, in the order of their calls. What isn't to be durable stays in memory, over what
- * is on the disk, and takes its turn in the same order.
+ * The store on disk. What is durable is first in the journal, and lies in memory over the database until the database has it,
+ * which happens in the background, many writes at a time. One write to the journal is under way at a time; those that come
+ * meanwhile wait, and all that wait share the next one and its flush of the disk, in the order of their calls. What isn't to be
+ * durable stays in memory, over everything, and takes its turn in the same order.
  */
 export class LmdbStore implements Store {
   readonly #database: BinaryDatabase;
+  readonly #journal: Journal;
   readonly #folder: string;
   readonly #release: () => Promise<void>;
-  readonly #overlay = new StoreOverlay();
+  readonly #volatile = new StoreOverlay();
+  /** In the journal, and not yet on its way to the database. */
+  #journaled = new StoreOverlay();
+  /** On its way there. */
+  #moving: StoreOverlay | null = null;
+  #movement: Promise<void> | null = null;
   #queue: QueuedWrite[] = [];
   #running: Promise<void> | null = null;
   #failure: LockstepError | null = null;
@@ -48,11 +55,13 @@ export class LmdbStore implements Store {
 
   constructor(options: {
     readonly database: BinaryDatabase;
+    readonly journal: Journal;
     readonly folder: string;
     /** The last thing before the database is closed. */
     readonly release: () => Promise<void>;
   }) {
     this.#database = options.database;
+    this.#journal = options.journal;
     this.#folder = options.folder;
     this.#release = options.release;
   }
@@ -60,8 +69,10 @@ export class LmdbStore implements Store {
   get(key: StoreKey): StoreValue | undefined {
     this.#assertOpen();
     const encoded = encodeKey(key);
-    const layered = this.#overlay.isEmpty ? undefined : this.#overlay.get(encoded);
-    if (layered !== undefined) return layered === null ? undefined : unpack(Uint8Array.from(layered));
+    for (const layer of this.#layers) {
+      const layered = layer.isEmpty ? undefined : layer.get(encoded);
+      if (layered !== undefined) return layered === null ? undefined : unpack(Uint8Array.from(layered));
+    }
     const packed = this.#database.get(encoded);
     return packed === undefined ? undefined : unpack(asPlain(packed));
   }
@@ -70,7 +81,7 @@ export class LmdbStore implements Store {
   *range(prefix: StoreKey): Iterable<{ readonly key: StoreKey; readonly value: StoreValue }> {
     this.#assertOpen();
     const { start, end } = rangeUnder(prefix);
-    const layered = this.#overlay.isEmpty ? [] : this.#overlay.between(start, end);
+    const layered = merged(this.#layers, start, end);
     let next = 0;
     for (const { key, value } of this.#database.getRange({ start, end })) {
       for (let entry = layered[next]; entry !== undefined && Buffer.compare(entry[0], key) < 0; entry = layered[next]) {
@@ -108,15 +119,34 @@ export class LmdbStore implements Store {
     return this.#closing;
   }
 
+  /** Resolves when the database has everything that is durable. Rejects when the store has failed, or fails at that. */
+  async settle(): Promise<void> {
+    for (let busy = this.#running ?? this.#movement; busy !== null; busy = this.#running ?? this.#movement) await busy;
+    if (this.#failure === null && !this.#journaled.isEmpty) {
+      this.#move();
+      await this.#movement;
+    }
+    if (this.#failure !== null) throw this.#failure;
+  }
+
   async #shut(): Promise<void> {
-    while (this.#running !== null) await this.#running;
     try {
-      if (this.#failure === null) await this.#release();
+      await this.settle().catch(() => undefined);
+      if (this.#failure === null) {
+        await this.#journal.remove();
+        await this.#release();
+      }
     } finally {
       this.#closed = true;
-      this.#overlay.clear();
+      for (const layer of this.#layers) layer.clear();
+      await this.#journal.close();
       await this.#database.close();
     }
+  }
+
+  /** What is newer first. */
+  get #layers(): readonly StoreOverlay[] {
+    return this.#moving === null ? [this.#volatile, this.#journaled] : [this.#volatile, this.#journaled, this.#moving];
   }
 
   async #run(): Promise<void> {
@@ -136,38 +166,92 @@ export class LmdbStore implements Store {
     if (this.#failure !== null) return;
     const durable = group.filter((write) => write.durable && write.operations.length > 0);
     if (durable.length > 0) {
+      if (this.#journal.isOverfull) await this.#movement;
       try {
-        await this.#writeDurably(durable);
+        // G2, G3, G4: resolves when the disk has all of it.
+        await this.#journal.append(durable.flatMap(({ operations }) => operations));
       } catch (error) {
-        this.#failure = await failureOf(error, this.#folder);
-        return;
+        this.#failure ??= await failureOf(error, this.#folder);
       }
-      // So that reads from inside `done` see it.
-      this.#database.resetReadTxn();
+      if (this.#failure !== null) return;
     }
     for (const write of group) {
       for (const { key, packed } of write.operations) {
-        if (write.durable) this.#overlay.drop(key);
-        else this.#overlay.set(key, packed === null ? null : Uint8Array.from(packed));
+        if (write.durable) this.#volatile.drop(key);
+        (write.durable ? this.#journaled : this.#volatile).set(key, packed === null ? null : Uint8Array.from(packed));
       }
     }
+    if (this.#journal.isFull && this.#movement === null) this.#move();
   }
 
-  /** Resolves after fsync: with `overlappingSync` off, the commit comes after it (G2, G3, G4). One transaction for all. */
-  async #writeDurably(writes: readonly QueuedWrite[]): Promise<void> {
-    await this.#database.batch(() => {
-      for (const { operations } of writes) {
-        for (const { key, packed } of operations) {
-          // The batch's promise tells how all of them ended.
-          void (packed === null ? this.#database.remove(key) : this.#database.put(key, asBuffer(packed)));
-        }
-      }
-    });
+  #move(): void {
+    const generation = this.#journal.generation;
+    this.#journal.turn();
+    this.#moving = this.#journaled;
+    this.#journaled = new StoreOverlay();
+    this.#movement = this.#moveAll(this.#moving, generation)
+      .catch(async (error: unknown) => {
+        this.#failure ??= await failureOf(error, this.#folder);
+      })
+      .finally(() => {
+        this.#movement = null;
+      });
+  }
+
+  /** Several transactions, since the order doesn't matter: the journal is read again until the last one says that all is here. */
+  async #moveAll(layer: StoreOverlay, generation: number): Promise<void> {
+    let rest = [...layer.records()];
+    while (rest.length > movedAtOnce) {
+      await writeRecords(this.#database, rest.slice(0, movedAtOnce));
+      rest = rest.slice(movedAtOnce);
+    }
+    await writeRecords(this.#database, rest, generation);
+    // So that reads from here on see them, and the layer above isn't needed.
+    this.#database.resetReadTxn();
+    this.#moving = null;
   }
 
   #assertOpen(): void {
     if (this.#closed) throw closedError(this.#folder);
   }
+}
+
+/**
+ * One transaction, durable when it resolves: with `overlappingSync` off, the commit comes after the flush. With a `generation`
+ * the database also says that it has all that the journal holds up to that one.
+ */
+export async function writeRecords(
+  database: BinaryDatabase,
+  records: readonly PackedOperation[],
+  generation?: number,
+): Promise<void> {
+  await database.batch(() => {
+    for (const { key, packed } of records) {
+      // The batch's promise tells how all of them ended.
+      void (packed === null ? database.remove(asBuffer(key)) : database.put(asBuffer(key), asBuffer(packed)));
+    }
+    if (generation !== undefined) void database.put(encodeKey(generationKey), packr.pack(generation));
+  });
+}
+
+/** Up to which generation the database has the journal; 0 before there was any. */
+export function generationIn(database: BinaryDatabase): number {
+  const packed = database.get(encodeKey(generationKey));
+  return packed === undefined ? 0 : Number(packr.unpack(packed));
+}
+
+/** What lies over the database, in key order; of two layers that have a key, the first counts. */
+function merged(
+  layers: readonly StoreOverlay[],
+  start: Uint8Array,
+  end: Uint8Array,
+): readonly (readonly [key: Buffer, packed: Uint8Array | null])[] {
+  const found = layers.filter((layer) => !layer.isEmpty).map((layer) => layer.between(start, end));
+  const [first = [], ...older] = found;
+  if (older.every((each) => each.length === 0)) return first;
+  const all = new Map<string, readonly [key: Buffer, packed: Uint8Array | null]>();
+  for (const entry of found.reverse().flat()) all.set(entry[0].toString('latin1'), entry);
+  return [...all.values()].sort(([a], [b]) => Buffer.compare(a, b));
 }
 
 function layeredRecord(key: Buffer, packed: Uint8Array): { readonly key: StoreKey; readonly value: StoreValue } {

@@ -3,7 +3,9 @@ import type { Epoch, Peer } from '../protocol/kernel/ids.js';
 import { invariant } from '../protocol/kernel/invariant.js';
 import type { Random } from '../protocol/kernel/random.js';
 import type { Envelope, Message } from '../protocol/wire/messages.js';
+import type { PathEvent, PathView } from '../protocol/stream/paths.js';
 import type { CrashPoint } from './crash-points.js';
+import { pathRecord } from './path-events.js';
 import type { Address, Bulk, Clock, EventLog, Store, Transport } from './ports.js';
 
 /** What a node runs on: the real adapters, or the simulator's twins. */
@@ -25,10 +27,14 @@ export interface PacketEndpoint {
   takeDatagrams(nowMs: number): readonly { readonly to: Address | 'group'; readonly bytes: Uint8Array }[];
   /** They have been handed to the transport: that takes long when they are many. */
   datagramsLeft?(nowMs: number): void;
-  receive(bytes: Uint8Array, from: Address, nowMs: number): readonly Envelope[];
+  receive(bytes: Uint8Array, from: Address, nowMs: number, byGroup: boolean): readonly Envelope[];
   tick(nowMs: number): void;
   nextWakeMs(): number;
   readonly counters: object;
+  /** How all are reached. */
+  readonly paths?: PathView;
+  /** What has become of multicast since this was asked last. */
+  takeEvents?(): readonly PathEvent[];
   /** Where a peer was last heard from. */
   addressOf(peer: Peer): Address | null;
 }
@@ -83,9 +89,9 @@ export class Node {
     this.self = self;
     this.ports = ports;
     this.#endpoint = endpoint;
-    ports.transport.onReceive((bytes, from) => {
+    ports.transport.onReceive((bytes, from, byGroup) => {
       this.enter((nowMs) => {
-        this.#receive(bytes, from, nowMs);
+        this.#receive(bytes, from, nowMs, byGroup);
       });
     });
   }
@@ -101,6 +107,10 @@ export class Node {
 
   get counters(): object {
     return this.#endpoint.counters;
+  }
+
+  get paths(): PathView | null {
+    return this.#endpoint.paths ?? null;
   }
 
   nowMs(): number {
@@ -212,10 +222,11 @@ export class Node {
     this.#arm();
   }
 
-  #receive(bytes: Uint8Array, from: Address, nowMs: number): void {
-    const envelopes = this.#endpoint.receive(bytes, from, nowMs);
+  #receive(bytes: Uint8Array, from: Address, nowMs: number, byGroup: boolean): void {
+    const envelopes = this.#endpoint.receive(bytes, from, nowMs, byGroup);
     // Receiving may make the endpoint send: repairs of fragments, acknowledgements.
     this.#unsent = true;
+    this.#tellEvents();
     for (const envelope of envelopes) {
       const participant = this.#participants.get(envelope.dataSet);
       if (participant === undefined) {
@@ -227,10 +238,17 @@ export class Node {
     }
   }
 
+  #tellEvents(): void {
+    const events = this.#endpoint.takeEvents?.();
+    if (events !== undefined && events.length > 0)
+      for (const event of events) this.ports.log.record(pathRecord(event));
+  }
+
   #tick(nowMs: number): void {
     if (this.#endpoint.nextWakeMs() <= nowMs) {
       this.#endpoint.tick(nowMs);
       this.#unsent = true;
+      this.#tellEvents();
     }
     for (const [participant, wakeMs] of [...this.#wakes]) {
       if (wakeMs > nowMs || !this.#wakes.has(participant)) continue;

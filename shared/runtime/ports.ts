@@ -32,8 +32,8 @@ export interface Transport {
   readonly receiveBufferBytes: number;
   /** `group` reaches every node of the group (with unicast fan-out: every peer). */
   send(bytes: Uint8Array, to: Address | 'group'): void;
-  /** The one receiver; the bytes are its to keep. */
-  onReceive(receiver: (bytes: Uint8Array, from: Address) => void): void;
+  /** The one receiver; the bytes are its to keep. `byGroup`: they came by multicast. */
+  onReceive(receiver: (bytes: Uint8Array, from: Address, byGroup: boolean) => void): void;
   close(): Promise<void>;
 }
 

@@ -7,7 +7,8 @@ import { errorText, LockstepError } from '../protocol/kernel/errors.js';
 import type { Incarnation, NodeId } from '../protocol/kernel/ids.js';
 import type { Random } from '../protocol/kernel/random.js';
 import type { StoreKey } from '../protocol/kernel/store.js';
-import { LmdbStore, type BinaryDatabase } from './lmdb-store.js';
+import { Journal, readJournal, removeJournal } from './journal.js';
+import { generationIn, LmdbStore, writeRecords, type BinaryDatabase } from './lmdb-store.js';
 import { identityKey, raiseIncarnation, whyForeign } from './node-identity.js';
 import type { Store } from './ports.js';
 import { isAlive, parseHolder, thisProcess } from './store-holder.js';
@@ -19,6 +20,8 @@ export interface OpenStoreOptions {
   readonly node: NodeId;
   readonly role: 'master' | 'slave';
   readonly random: Random;
+  /** What the journal takes before the database does, bytes. Default `journalBytes`. */
+  readonly journalBytes?: number;
 }
 
 export interface OpenedStore {
@@ -58,13 +61,18 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenedStore>
   try {
     const isNew = assertOurs(database, options);
     await takeHold(database, folder, isNew);
+    await recoverJournal(database, folder);
   } catch (error) {
     await database.close();
     throw error instanceof LockstepError ? error : unusable(folder, error);
   }
-  const store = new LmdbStore({ database, folder, release });
+  const journal = new Journal(folder, generationIn(database) + 1, options.journalBytes);
+  const store = new LmdbStore({ database, journal, folder, release });
   try {
-    return { store, incarnation: await raiseIncarnation(store, options) };
+    const incarnation = await raiseIncarnation(store, options);
+    // Whose store it is stands in the database itself: that is looked at before the journal may be touched.
+    await store.settle();
+    return { store, incarnation };
   } catch (error) {
     await store.close();
     throw error;
@@ -132,6 +140,22 @@ async function takeHold(database: BinaryDatabase, folder: string, isNew: boolean
     void database.remove(encodeKey([...turnKey, turn - rememberedTurns]));
   });
   if (!isMine) throw inUse(folder, 'a process that started at the same moment');
+}
+
+/** Takes over what a process that died had written to its journal and not yet to the database. */
+async function recoverJournal(database: BinaryDatabase, folder: string): Promise<void> {
+  const { records, damage } = await readJournal(folder, generationIn(database));
+  if (damage !== null) {
+    const message = `the journal of the store ${folder} is damaged (${damage}): durable writes are lost; restore the folder, or give an empty one; nothing was touched`;
+    throw new LockstepError('store-unusable', message);
+  }
+  const last = records.at(-1);
+  if (last !== undefined) {
+    const operations = records.flatMap((record) => record.operations);
+    await writeRecords(database, operations, last.generation);
+    database.resetReadTxn();
+  }
+  await removeJournal(folder);
 }
 
 function lastTurn(database: BinaryDatabase): number {

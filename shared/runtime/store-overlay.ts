@@ -2,8 +2,8 @@
 type Layered = Uint8Array | null;
 
 /**
- * Records that this process wrote without durability: they lie over what is on the disk and go with the process. Keys are
- * the bytes of `store-keys` as text of one character each, so that they compare as the bytes do.
+ * Records in memory that lie over what the database has. Keys are the bytes of `store-keys` as text of one character each, so
+ * that they compare as the bytes do.
  */
 export class StoreOverlay {
   readonly #records = new Map<string, Layered>();
@@ -13,7 +13,7 @@ export class StoreOverlay {
     return this.#records.size === 0;
   }
 
-  /** Undefined: what is on the disk counts. */
+  /** Undefined: what lies below counts. */
   get(key: Uint8Array): Layered | undefined {
     return this.#records.get(textOf(key));
   }
@@ -24,9 +24,14 @@ export class StoreOverlay {
     this.#records.set(text, packed);
   }
 
-  /** A durable write of the same record has come later. */
+  /** A write of the same record to a layer below has come later. */
   drop(key: Uint8Array): void {
     if (this.#records.size > 0 && this.#records.delete(textOf(key))) this.#sorted = null;
+  }
+
+  /** In no order. */
+  *records(): Iterable<{ readonly key: Buffer; readonly packed: Layered }> {
+    for (const [text, packed] of this.#records) yield { key: Buffer.from(text, 'latin1'), packed };
   }
 
   clear(): void {

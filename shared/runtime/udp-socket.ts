@@ -102,7 +102,7 @@ export function reportReceiveBuffer(log: EventLog, requestedBytes: number, grant
   log.record({ name: 'receive-buffer-clamped', level: 'warn', fields: { requestedBytes, grantedBytes, remedy } });
 }
 
-export type Receiver = (bytes: Uint8Array, from: Address) => void;
+export type Receiver = (bytes: Uint8Array, from: Address, byGroup: boolean) => void;
 
 /** Sending, receiving and counting, the same for both kinds of transport. */
 export class UdpPort {
@@ -140,7 +140,10 @@ export class UdpPort {
     this.#addresses = new AddressCache({ family: options.family, bound: rememberedAddresses });
     this.#heard = options.heard ?? null;
     for (const socket of this.#sockets) {
-      socket.on('message', this.#onMessage);
+      const byGroup = socket === options.shared;
+      socket.on('message', (bytes, remote) => {
+        this.#onMessage(bytes, remote, byGroup);
+      });
       // ICMP's "nobody listens there" arrives here on some systems: what a datagram's sender has to live with.
       socket.on('error', () => {
         this.#receiveErrors += 1;
@@ -205,12 +208,12 @@ export class UdpPort {
     if (error !== null) this.#sendErrors += 1;
   };
 
-  readonly #onMessage = (bytes: Uint8Array, remote: RemoteInfo): void => {
+  readonly #onMessage = (bytes: Uint8Array, remote: RemoteInfo, byGroup: boolean): void => {
     // A multicast comes back to its sender; the port's contract is "to the others".
     if (remote.port === this.own.port && remote.address === this.own.host) return;
     this.#received += 1;
     const from = this.#addresses.format(remote.address, remote.port);
     this.#heard?.(from);
-    this.#receiver?.(bytes, from);
+    this.#receiver?.(bytes, from, byGroup);
   };
 }

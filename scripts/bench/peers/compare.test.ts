@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { compare, isMet, peersText } from './compare.js';
+import { figuresText, missedTargets } from '../report.js';
+import { compare } from './compare.js';
 import type { Load, Peer, Storage } from './peer.js';
 
 interface Told {
@@ -61,15 +62,18 @@ describe('products side by side', () => {
       product('Redis', { rate: 100, p50Us: 100, p99Us: 100 }, ['memory', 'disk'], []),
     ];
     const figures = await compare({ products, seconds: 1, repeats: 1, say: () => undefined });
-    const batches = figures.find(({ product: name, work }) => name === 'Redis' && work.includes('batches of 1,000'));
-    expect(batches).toMatchObject({ ratio: 3, target: { kind: 'at least', ratio: 2 } });
-    expect(batches !== undefined && isMet(batches)).toBe(true);
-    const slow = figures.find(({ product: name, unit }) => name === 'Redis' && unit === 'µs p99');
-    expect(slow).toMatchObject({ ratio: 3, target: { kind: 'at most', ratio: 1.25 } });
-    expect(slow !== undefined && isMet(slow)).toBe(false);
-    const text = peersText(figures);
-    expect(text).toMatch(/Redis.*3\.00.*✓ at least 2/);
-    expect(text).toMatch(/Redis.*3\.00.*✗ at most 1\.25/);
+    const after = (name: string): (typeof figures)[number] | undefined =>
+      figures[figures.findIndex((figure) => figure.name === name) + 1];
+    const batches = after('in memory, batches of 1,000: Redis');
+    expect(batches).toMatchObject({ spread: { median: 3 }, target: { kind: 'at least', value: 2 } });
+    const slow = after('in memory, one update at a time, p99: Redis');
+    expect(slow).toMatchObject({ spread: { median: 3 }, target: { kind: 'at most', value: 1.25 } });
+    const missed = missedTargets(figures);
+    expect(missed).toContain(slow);
+    expect(missed).not.toContain(batches);
+    const text = figuresText(figures);
+    expect(text).toMatch(/÷ Redis.*3\.00.*✓ at least 2/);
+    expect(text).toMatch(/÷ Redis.*3\.00.*✗ at most 1\.25/);
   });
 
   test('that fail are ended with those that were started, and the reason comes out', async () => {

@@ -1,8 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { tableText } from '../../../cli/table.js';
-import { spreadOf, type Spread } from '../measure.js';
+import { spreadOf, type Figure, type Spread } from '../measure.js';
 import type { Peer, PeerGroup, Storage } from './peer.js';
 
 interface Work {
@@ -59,16 +58,6 @@ const works: readonly Work[] = [
   },
 ];
 
-export interface PeerFigure {
-  readonly work: string;
-  readonly product: string;
-  readonly unit: 'updates/s' | 'µs p50' | 'µs p99';
-  readonly spread: Spread;
-  /** Lockstep's median ÷ the product's, measured in turn in the same run; null for Lockstep itself. */
-  readonly ratio: number | null;
-  readonly target: { readonly kind: 'at least' | 'at most'; readonly ratio: number } | null;
-}
-
 export interface ComparedOptions {
   /** Lockstep first. */
   readonly products: readonly Peer[];
@@ -78,8 +67,8 @@ export interface ComparedOptions {
 }
 
 /** Products take turns within each repeat, so that a slow minute of the machine slows all of them. */
-export async function compare(options: ComparedOptions): Promise<readonly PeerFigure[]> {
-  const figures: PeerFigure[] = [];
+export async function compare(options: ComparedOptions): Promise<readonly Figure[]> {
+  const figures: Figure[] = [];
   for (const storage of ['memory', 'disk'] as const) {
     const folder = mkdtempSync(join(tmpdir(), 'lockstep-peers-'));
     const groups = new Map<string, PeerGroup>();
@@ -104,7 +93,7 @@ async function measureWork(
   work: Work,
   groups: ReadonlyMap<string, PeerGroup>,
   { seconds, repeats, say }: ComparedOptions,
-): Promise<readonly PeerFigure[]> {
+): Promise<readonly Figure[]> {
   say(work.name);
   const samples = new Map([...groups.keys()].map((name) => [name, { p50: [] as number[], p99: [] as number[] }]));
   for (let repeat = 0; repeat <= repeats; repeat += 1) {
@@ -117,14 +106,34 @@ async function measureWork(
       sample.p99.push(measured.p99);
     }
   }
-  const units = work.kind === 'throughput' ? (['updates/s'] as const) : (['µs p50', 'µs p99'] as const);
-  return units.flatMap((unit) => {
-    const of = (name: string): Spread => spreadOf(samples.get(name)?.[unit === 'µs p99' ? 'p99' : 'p50'] ?? []);
-    const [own] = groups.keys();
-    return [...groups.keys()].map((product) =>
-      figure(work, { unit, product, spread: of(product), own: of(own ?? '') }),
-    );
+  const [own] = groups.keys();
+  const of = (name: string | undefined, which: 'p50' | 'p99'): Spread =>
+    spreadOf(samples.get(name ?? '')?.[which] ?? []);
+  const whiches = work.kind === 'throughput' ? (['p50'] as const) : (['p50', 'p99'] as const);
+  return whiches.flatMap((which) => {
+    const suffix = work.kind === 'throughput' ? '' : `, ${which}`;
+    return [...groups.keys()].flatMap((product) => [
+      {
+        name: `${work.name}${suffix}: ${product}`,
+        unit: work.kind === 'throughput' ? ('updates/s' as const) : ('µs' as const),
+        spread: of(product, which),
+      },
+      ...(product === own
+        ? []
+        : [ratioFigure(product, of(own, which).median / of(product, which).median, targetOf(work, product))]),
+    ]);
   });
+}
+
+/** Lockstep's median ÷ the product's, measured in turns in the same run. */
+export function ratioFigure(product: string, ratio: number, target: Figure['target']): Figure {
+  const spread = spreadOf([ratio]);
+  return { name: `… Lockstep ÷ ${product}`, unit: 'ratio', spread, ...(target === undefined ? {} : { target }) };
+}
+
+function targetOf(work: Work, product: string): Figure['target'] {
+  const value = work.targets[product];
+  return value === undefined ? undefined : { kind: work.kind === 'throughput' ? 'at least' : 'at most', value };
 }
 
 async function measureOnce(work: Work, group: PeerGroup, seconds: number): Promise<{ p50: number; p99: number }> {
@@ -134,42 +143,4 @@ async function measureOnce(work: Work, group: PeerGroup, seconds: number): Promi
   }
   const { p50Us, p99Us } = await group.latency(seconds);
   return { p50: p50Us, p99: p99Us };
-}
-
-function figure(
-  work: Work,
-  measured: { unit: PeerFigure['unit']; product: string; spread: Spread; own: Spread },
-): PeerFigure {
-  const { unit, product, spread, own } = measured;
-  const wanted = work.targets[product];
-  return {
-    work: work.name,
-    product,
-    unit,
-    spread,
-    ratio: spread === own || product === 'Lockstep' ? null : own.median / spread.median,
-    target: wanted === undefined ? null : { kind: work.kind === 'throughput' ? 'at least' : 'at most', ratio: wanted },
-  };
-}
-
-export function isMet({ ratio, target }: PeerFigure): boolean {
-  if (target === null || ratio === null) return true;
-  return target.kind === 'at least' ? ratio >= target.ratio : ratio <= target.ratio;
-}
-
-export function peersText(figures: readonly PeerFigure[]): string {
-  const shown = (value: number): string => Math.round(value).toLocaleString('en');
-  let last = '';
-  const rows = figures.map((each) => {
-    const title = each.work === last ? '' : each.work;
-    last = each.work;
-    const verdict =
-      each.target === null || each.ratio === null
-        ? ''
-        : `${isMet(each) ? '✓' : '✗'} ${each.target.kind} ${each.target.ratio}`;
-    const { min, median, max } = each.spread;
-    const ratio = each.ratio === null ? '' : each.ratio.toFixed(2);
-    return [title, each.product, shown(min), shown(median), shown(max), each.unit, ratio, verdict];
-  });
-  return tableText(['', '', 'min', 'median', 'max', '', 'Lockstep ÷', ''], rows);
 }

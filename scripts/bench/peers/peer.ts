@@ -35,7 +35,11 @@ export async function rateOf(load: Load, request: (caller: number) => Promise<nu
   const endMs = startedMs + load.seconds * 1000;
   let updates = 0;
   const caller = async (index: number): Promise<void> => {
-    while (performance.now() < endMs) updates += await request(index);
+    while (performance.now() < endMs) {
+      // Not `updates += await …`, which adds to what the sum was before the others' requests ended.
+      const done = await request(index);
+      updates += done;
+    }
   };
   await Promise.all(Array.from({ length: load.callers }, (_, index) => caller(index)));
   return updates / ((performance.now() - startedMs) / 1000);

@@ -9,11 +9,16 @@ const attemptMs = 3000;
 /** Of what a program says, the end is kept to explain why it stopped. */
 const keptCharacters = 2000;
 
+/** One listener for all of them: some comparisons start dozens. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** A server of somebody else's, started on loopback and ended with the bench. */
 export class Program {
   readonly #child: ChildProcess;
   readonly #name: string;
-  readonly #onExit = (): void => void this.#child.kill('SIGKILL');
   #said = '';
 
   constructor(name: string, args: readonly string[]) {
@@ -26,7 +31,11 @@ export class Program {
     }
     // Told by `ready`, which finds the program gone.
     this.#child.on('error', (error) => (this.#said += error.message));
-    process.once('exit', this.#onExit);
+    running.add(this.#child);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   /** Resolves when `test` does so with true; throws when the program ends before that, or never gets there. */
@@ -41,7 +50,7 @@ export class Program {
   }
 
   async end(): Promise<void> {
-    process.off('exit', this.#onExit);
+    running.delete(this.#child);
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');

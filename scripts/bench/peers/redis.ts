@@ -3,7 +3,6 @@ import { mkdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { timeEach } from '../serve.js';
-import { workload } from '../tasks.js';
 import { rateOf, type Load, type Peer, type PeerGroup, type Storage } from './peer.js';
 import { freePorts, Program, versionOf } from './program.js';
 import { keyOf, valueOf } from '../values.js';
@@ -37,7 +36,7 @@ export const redis: Peer = {
   },
 };
 
-function startServer(port: number, storage: Storage, folder: string, more: readonly string[] = []): Program {
+export function startServer(port: number, storage: Storage, folder: string, more: readonly string[] = []): Program {
   const own = join(folder, String(port));
   mkdirSync(own, { recursive: true });
   const durability = storage === 'disk' ? ['--appendonly', 'yes', '--appendfsync', 'always'] : ['--appendonly', 'no'];
@@ -47,7 +46,7 @@ function startServer(port: number, storage: Storage, folder: string, more: reado
 }
 
 /** The whole answer to one command, for setting up. */
-async function ask(port: number, command: string): Promise<string> {
+export async function ask(port: number, command: string): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   try {
     await once(socket, 'connect');
@@ -102,9 +101,10 @@ class RedisGroup implements PeerGroup {
 }
 
 /** As little client as there can be, so that what is measured is the server: commands out, lines of replies counted. */
-class RedisConnection {
+export class RedisConnection {
   readonly #socket: Socket;
   #missing = 0;
+  #copies = replicas;
   #last = '';
   #done: (() => void) | null = null;
   #fail: ((error: Error) => void) | null = null;
@@ -122,14 +122,19 @@ class RedisConnection {
     return new RedisConnection(socket);
   }
 
-  /** Resolves when three replicas have acknowledged. */
-  put(turns: readonly number[]): Promise<void> {
-    const commands = turns.map((turn) => {
-      const key = keyOf(turn);
-      return `*3\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n$${workload.valueBytes}\r\n${valueOf(turn)}\r\n`;
-    });
-    this.#missing = turns.length + 1;
-    this.#socket.write(`${commands.join('')}*3\r\n$4\r\nWAIT\r\n$1\r\n${replicas}\r\n$5\r\n${waitMs}\r\n`);
+  /** Resolves when so many replicas have acknowledged. */
+  put(turns: readonly number[], copies = replicas): Promise<void> {
+    return this.send(
+      turns.map((turn) => setCommand(keyOf(turn), valueOf(turn))),
+      copies,
+    );
+  }
+
+  send(commands: readonly string[], copies: number): Promise<void> {
+    this.#missing = commands.length + 1;
+    this.#copies = copies;
+    const digits = String(copies).length;
+    this.#socket.write(`${commands.join('')}*3\r\n$4\r\nWAIT\r\n$${digits}\r\n${copies}\r\n$5\r\n${waitMs}\r\n`);
     return new Promise((resolve, reject) => {
       this.#done = resolve;
       this.#fail = reject;
@@ -149,7 +154,11 @@ class RedisConnection {
     if (wrong !== undefined) this.#fail?.(new Error(`Redis answered ${wrong}`));
     if (this.#missing > 0) return;
     const acknowledged = lines.at(-1);
-    if (acknowledged === `:${replicas}`) this.#done?.();
-    else this.#fail?.(new Error(`${acknowledged ?? 'nobody'} instead of ${replicas} replicas acknowledged`));
+    if (acknowledged === `:${this.#copies}`) this.#done?.();
+    else this.#fail?.(new Error(`${acknowledged ?? 'nobody'} instead of ${this.#copies} replicas acknowledged`));
   }
+}
+
+export function setCommand(key: string, value: string): string {
+  return `*3\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n$${value.length}\r\n${value}\r\n`;
 }

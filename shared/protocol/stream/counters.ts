@@ -4,6 +4,8 @@ import { rejectReasons, type RejectReason } from '../wire/reject.js';
 export interface EndpointCounters {
   datagramsSent: number;
   bytesSent: number;
+  /** Of the datagrams sent: copies by unicast of what multicast doesn't bring to everybody. */
+  groupCopiesSent: number;
   messagesSent: number;
   /** Fragments sent for the first time. */
   fragmentsSent: number;
@@ -44,6 +46,7 @@ export function noCounts(): EndpointCounters {
   return {
     datagramsSent: 0,
     bytesSent: 0,
+    groupCopiesSent: 0,
     messagesSent: 0,
     fragmentsSent: 0,
     fragmentsResent: 0,

@@ -1,5 +1,5 @@
 import { LockstepError } from '../kernel/errors.js';
-import type { Epoch, Peer } from '../kernel/ids.js';
+import { noEpoch, type Epoch, type Peer } from '../kernel/ids.js';
 import type { Body } from '../wire/body.js';
 import { decodeBody, encodeBody, isSession } from '../wire/codec.js';
 import { decodeFrames, fragmentCount, splitSignature, type FragmentFrame, type Frame } from '../wire/datagram.js';
@@ -7,12 +7,13 @@ import { isFromSender, maxFragments } from '../wire/header.js';
 import type { Envelope, Message } from '../wire/messages.js';
 import { messageOrdinals, transportOrdinals } from '../wire/registry.js';
 import { ChecksumSeal, type PacketSeal, type SignedContext } from '../wire/seal.js';
-import { encodeFragmentRequest, type FragmentRequest } from '../wire/transport.js';
+import { encodeFragmentRequest, encodePath, pathDataSet, type FragmentRequest, type PathMessage } from '../wire/transport.js';
 import { wireLimits } from '../wire/wire-limits.js';
 import { noCounts, type EndpointCounters } from './counters.js';
 import { PacedQueue } from './paced-queue.js';
 import { Pacer } from './pacer.js';
 import { Packer, type EncodedMessage } from './packer.js';
+import { GroupPaths, type OutgoingPath, type PathEvent, type PathView } from './paths.js';
 import { peerKey, PeerTable } from './peers.js';
 import { Reassembler } from './reassembler.js';
 import { ResendBuffer, type SentMessage } from './resend-buffer.js';
@@ -42,6 +43,8 @@ export class Endpoint {
   readonly #paced = new PacedQueue();
   readonly #resends: ResendBuffer;
   readonly #reassembler: Reassembler;
+  readonly #paths: GroupPaths;
+  readonly #onAnswer: EndpointOptions['onPath'];
   /** Whole small messages by destination, to be packed when the datagrams are taken. */
   #small = new Map<'group' | Address, EncodedMessage[]>();
   #smallSinceMs = Infinity;
@@ -68,6 +71,8 @@ export class Endpoint {
     this.#pacer = new Pacer(this.#limits, this.#peers.smallestWindow(0));
     this.#resends = new ResendBuffer(this.#limits);
     this.#reassembler = new Reassembler(this.#limits, this.counters);
+    this.#paths = new GroupPaths(options.paths ?? { mode: 'multicast' }, options.self.incarnation.storeId);
+    this.#onAnswer = options.onPath;
   }
 
   /**
@@ -89,6 +94,7 @@ export class Endpoint {
     const ordinal = messageOrdinals[message.kind];
     const { body, isSigned } = signed;
     this.#enqueue(to, { dataSet, epoch, ordinal, body, isSigned, overtakes: isSession(message) }, nowMs);
+    if (to === 'group') this.#sendPaths(this.#paths.saying(nowMs), nowMs);
   }
 
   /** All datagrams that may leave now. The rest comes when `nextWakeMs` says. */
@@ -111,8 +117,11 @@ export class Endpoint {
     this.#leaving = [];
   }
 
-  /** What came for the cores in this datagram; nothing when it was refused, which the counters tell. Never throws. */
-  receive(bytes: Uint8Array, from: Address, nowMs: number): Envelope[] {
+  /**
+   * What came for the cores in this datagram; nothing when it was refused, which the counters tell. Never throws.
+   * `byGroup`: it came by multicast.
+   */
+  receive(bytes: Uint8Array, from: Address, nowMs: number, byGroup = false): Envelope[] {
     this.counters.datagramsReceived += 1;
     this.counters.bytesReceived += bytes.length;
     if (isFromSender(bytes, this.#packer.header)) {
@@ -133,7 +142,8 @@ export class Endpoint {
     const key = peerKey(sender);
     const frames = opened.isOlder ? this.#ofOlder(decoded.frames) : decoded.frames;
     if (frames.length === 0) return [];
-    if (!this.#peers.learn(sender, key, from, nowMs)) this.counters.oldIncarnation += 1;
+    if (this.#peers.learn(sender, key, from, nowMs)) this.#paths.heard(key, sender, { from, byGroup }, nowMs);
+    else this.counters.oldIncarnation += 1;
     const envelopes: Envelope[] = [];
     const { origin } = opened;
     for (const frame of frames) {
@@ -141,9 +151,11 @@ export class Endpoint {
         const { dataSet, epoch, message, signed } = frame;
         if (!this.#mayAct({ dataSet, epoch, message, signed, origin })) continue;
         envelopes.push({ from: sender, dataSet, epoch, message });
-        this.#noteMessage(key, message, nowMs);
+        this.#noteMessage({ sender, key, from, byGroup }, message, nowMs);
       } else if (frame.kind === 'fragment') {
-        this.#onFragment({ sender, key, sequence, frame, origin, envelopes }, nowMs);
+        this.#onFragment({ sender, key, from, byGroup, sequence, frame, origin, envelopes }, nowMs);
+      } else if (frame.kind === 'path') {
+        this.#onPath({ sender, key, from, byGroup }, frame.message, nowMs);
       } else {
         this.#onFragmentRequest(key, from, frame.request, nowMs);
       }
@@ -178,6 +190,7 @@ export class Endpoint {
     }
     this.#answerRequests(nowMs);
     this.#resends.expire(nowMs);
+    if (nowMs >= this.#paths.nextMs) this.#sendPaths(this.#paths.tick(nowMs), nowMs);
   }
 
   #answerRequests(nowMs: number): void {
@@ -194,12 +207,28 @@ export class Endpoint {
       this.#paced.isEmpty ? Infinity : this.#pacedAtMs,
       this.#reassembler.nextMs(),
       this.#resends.nextMs(),
+      this.#paths.nextMs,
     );
   }
 
   /** Where the peer was last heard from; null when it wasn't. */
   addressOf(peer: Peer): Address | null {
     return this.#peers.addressOf(peer);
+  }
+
+  /** Whom multicast reaches and whom it doesn't, as far as that is known. */
+  get paths(): PathView {
+    return this.#paths.view;
+  }
+
+  /** What has become of multicast since this was asked last; for the log. */
+  takeEvents(): readonly PathEvent[] {
+    return this.#paths.takeEvents();
+  }
+
+  /** Asks by multicast or by unicast how this node is heard there: `onPath` of the options hears the answers. */
+  probe(to: 'group' | Address, number: number, nowMs: number): void {
+    this.#sendPaths([{ to, message: { kind: 'path-probe', number } }], nowMs);
   }
 
   /** What the endpoint holds now, bytes: for gauges, and for the tests of its bounds. */
@@ -272,7 +301,7 @@ export class Endpoint {
     for (const [to, messages] of this.#small) {
       for (const bytes of this.#packer.pack(messages)) {
         if (to === 'group') this.#pacer.charge(bytes.length, nowMs);
-        this.#put(datagrams, to, bytes);
+        this.#put(datagrams, to, bytes, nowMs);
       }
     }
     this.#small = new Map();
@@ -288,7 +317,7 @@ export class Endpoint {
         this.#pacedAtMs = this.#pacer.readyAtMs(room, nowMs);
         return;
       }
-      this.#put(datagrams, next.to, this.#packer.fragment(next.message, next.index));
+      this.#put(datagrams, next.to, this.#packer.fragment(next.message, next.index), nowMs);
       this.#paced.shift();
       if (next.sent === null) continue;
       next.sent.lastSentMs = nowMs;
@@ -305,10 +334,36 @@ export class Endpoint {
     this.#pacedAtMs = Infinity;
   }
 
-  #put(datagrams: Datagram[], to: 'group' | Address, bytes: Uint8Array): void {
+  #put(datagrams: Datagram[], to: 'group' | Address, bytes: Uint8Array, nowMs: number): void {
     datagrams.push({ to, bytes });
     this.counters.datagramsSent += 1;
     this.counters.bytesSent += bytes.length;
+    if (to !== 'group') return;
+    for (const address of this.#paths.copies) this.#putCopy(datagrams, address, bytes);
+    for (const address of this.#paths.takeUnknown(nowMs)) this.#putCopy(datagrams, address, bytes);
+  }
+
+  /** The same datagram, sequence and all: who gets it both ways takes it once, or as a double. */
+  #putCopy(datagrams: Datagram[], to: Address, bytes: Uint8Array): void {
+    datagrams.push({ to, bytes });
+    this.counters.datagramsSent += 1;
+    this.counters.groupCopiesSent += 1;
+    this.counters.bytesSent += bytes.length;
+  }
+
+  #sendPaths(paths: readonly OutgoingPath[], nowMs: number): void {
+    for (const { to, message } of paths) {
+      const ordinal = transportOrdinals[message.kind];
+      const body = encodePath(message);
+      const frame = { dataSet: pathDataSet, epoch: noEpoch, ordinal, body, isSigned: false, overtakes: true };
+      this.#enqueue(to, frame, nowMs);
+    }
+  }
+
+  #onPath(came: Came, message: PathMessage, nowMs: number): void {
+    const { sender, key, from, byGroup } = came;
+    this.#onAnswer?.({ from: sender, address: from, byGroup, message });
+    this.#sendPaths(this.#paths.path(key, sender, { from, byGroup, message }, nowMs), nowMs);
   }
 
   /** A cloned store shows by a join of fewer starts, which gets a refusal and changes nothing. All else is a recording. */
@@ -325,9 +380,7 @@ export class Endpoint {
   }
 
   #onFragment(
-    came: {
-      sender: Peer;
-      key: string;
+    came: Came & {
       sequence: number;
       frame: FragmentFrame;
       origin: Uint8Array;
@@ -348,7 +401,7 @@ export class Endpoint {
     const { dataSet, epoch } = whole;
     if (!this.#mayAct({ dataSet, epoch, message, signed, origin: came.origin })) return;
     came.envelopes.push({ from: came.sender, dataSet, epoch, message });
-    this.#noteMessage(came.key, message, nowMs);
+    this.#noteMessage(came, message, nowMs);
   }
 
   #onFragmentRequest(key: string, from: Address, request: FragmentRequest, nowMs: number): void {
@@ -366,10 +419,19 @@ export class Endpoint {
     if (newlyLost > 0) this.#pacer.noteLost(key, newlyLost, nowMs);
   }
 
-  #noteMessage(key: string, message: Message, nowMs: number): void {
+  #noteMessage({ key, sender, from, byGroup }: Came, message: Message, nowMs: number): void {
     this.counters.messagesReceived += 1;
+    this.#paths.message(key, sender, { from, byGroup, message }, nowMs);
     if (message.kind === 'status') this.#peers.noteWindow(key, message.windowBytes, nowMs);
   }
+}
+
+/** From whom a frame came, and by which way. */
+interface Came {
+  readonly sender: Peer;
+  readonly key: string;
+  readonly from: Address;
+  readonly byGroup: boolean;
 }
 
 function orderKeyOf(to: 'group' | Address, dataSet: string): string {

@@ -1,6 +1,8 @@
 import type { Epoch, Peer } from '../kernel/ids.js';
 import type { Message } from '../wire/messages.js';
+import type { PathOptions } from './paths.js';
 import type { PacketSeal } from '../wire/seal.js';
+import type { PathMessage } from '../wire/transport.js';
 import type { StreamLimits } from './stream-limits.js';
 
 /** `host:port`, with brackets around an IPv6 host: the same text as the transport port's `Address`. */
@@ -16,6 +18,17 @@ export interface EndpointOptions {
   readonly seal?: PacketSeal;
   /** Other bounds than the defaults of `streamLimits`. */
   readonly limits?: Partial<StreamLimits>;
+  /** How all are reached; default: by multicast alone. */
+  readonly paths?: PathOptions;
+  /** Hears what other endpoints ask and tell about the ways between them; for tools that look at a network. */
+  readonly onPath?: (heard: PathHeard) => void;
+}
+
+export interface PathHeard {
+  readonly from: Peer;
+  readonly address: Address;
+  readonly byGroup: boolean;
+  readonly message: PathMessage;
 }
 
 /** A message on its way out: to everybody, or to one peer that has been heard from. */

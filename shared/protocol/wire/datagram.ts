@@ -3,10 +3,10 @@ import { decodeBody } from './codec.js';
 import { asBuffer } from './fields.js';
 import { readFrameHeader, readHeader, type DatagramHeader, type FrameHeader } from './header.js';
 import type { Message, MessageKind } from './messages.js';
-import { kindOfOrdinal, transportOrdinals } from './registry.js';
+import { kindOfOrdinal, pathKindOfOrdinal, transportOrdinals } from './registry.js';
 import type { RejectReason } from './reject.js';
 import { signatureBytes } from './seal.js';
-import { decodeFragmentRequest, type FragmentRequest } from './transport.js';
+import { decodeFragmentRequest, decodePath, type FragmentRequest, type PathMessage } from './transport.js';
 import { wireLimits } from './wire-limits.js';
 
 /** A message that came whole. */
@@ -46,7 +46,13 @@ export interface FragmentRequestFrame {
   readonly request: FragmentRequest;
 }
 
-export type Frame = MessageFrame | FragmentFrame | FragmentRequestFrame;
+/** Of the endpoints among themselves: how they hear each other. */
+export interface PathFrame {
+  readonly kind: 'path';
+  readonly message: PathMessage;
+}
+
+export type Frame = MessageFrame | FragmentFrame | FragmentRequestFrame | PathFrame;
 
 export type DecodedDatagram =
   | { readonly ok: true; readonly sender: Peer; readonly sequence: number; readonly frames: readonly Frame[] }
@@ -90,7 +96,7 @@ function decodeFrame(datagram: Buffer, header: FrameHeader): Frame | RejectReaso
     return request === null ? 'bad-body' : { kind: 'fragment-request', request };
   }
   const messageKind = kindOfOrdinal(header.ordinal);
-  if (messageKind === undefined) return 'unknown-kind';
+  if (messageKind === undefined) return decodePathFrame(header, body);
   if (!whole) return decodeFragment(header, messageKind, body);
   const { dataSet, epoch } = header;
   const signed = header.isSigned ? splitSignature(body) : null;
@@ -98,6 +104,14 @@ function decodeFrame(datagram: Buffer, header: FrameHeader): Frame | RejectReaso
   const message = decodeBody(messageKind, signed?.body ?? body);
   if (message === null) return 'bad-body';
   return { kind: 'message', dataSet, epoch, message, signed };
+}
+
+function decodePathFrame(header: FrameHeader, body: Uint8Array): PathFrame | RejectReason {
+  const kind = pathKindOfOrdinal(header.ordinal);
+  if (kind === undefined) return 'unknown-kind';
+  if (header.fragmentCount !== 1) return 'bad-frame';
+  const message = decodePath(kind, body);
+  return message === null ? 'bad-body' : { kind: 'path', message };
 }
 
 /** Null when there is no room for a signature. */

@@ -30,7 +30,20 @@ export const messageOrdinals = {
 } as const satisfies Record<MessageKind, number>;
 
 /** Frames that the endpoints exchange among themselves; no core ever sees one. */
-export const transportOrdinals = { 'fragment-request': 1 } as const;
+export const transportOrdinals = {
+  'fragment-request': 1,
+  'path-probe': 2,
+  'path-answer': 3,
+  'path-mark': 4,
+  'path-report': 5,
+} as const;
+
+const pathKinds = ['path-probe', 'path-answer', 'path-mark', 'path-report'] as const;
+
+/** Undefined for a number that names none of the frames about paths. */
+export function pathKindOfOrdinal(ordinal: number): (typeof pathKinds)[number] | undefined {
+  return pathKinds.find((kind) => transportOrdinals[kind] === ordinal);
+}
 
 export const retiredOrdinals: readonly number[] = [];
 

@@ -2,26 +2,32 @@
  * A process of its own that writes to a store until it is killed, or until the disk refuses. Its output says what it was
  * told to be durable: `done N` after the first N transactions are, `failed CODE` when one wasn't.
  *
- * Arguments: the folder, and the bytes of one value.
+ * Arguments: the folder, the bytes of one value, and the bytes of a full journal.
  */
-import { writeSync } from 'node:fs';
 import type { NodeId } from '../../../shared/protocol/kernel/ids.js';
 import { LockstepError } from '../../../shared/protocol/kernel/errors.js';
 import { seededRandom } from '../../../shared/protocol/kernel/random.js';
 import { openStore } from '../../../shared/runtime/store-open.js';
 
-const standardOutput = 1;
 /** Under way at once: some wait, and share a transaction. */
 const window = 8;
 
+/** Waits when nobody reads: to a pipe it is written at once. */
 function say(line: string): void {
-  writeSync(standardOutput, `${line}\n`);
+  process.stdout.write(`${line}\n`);
 }
 
-const [folder, valueBytes] = process.argv.slice(2);
-if (folder === undefined || valueBytes === undefined) throw new Error('usage: store-writer FOLDER BYTES');
+const [folder, valueBytes, journalBytes] = process.argv.slice(2);
+if (folder === undefined || valueBytes === undefined || journalBytes === undefined)
+  throw new Error('usage: store-writer FOLDER BYTES JOURNAL-BYTES');
 
-const { store } = await openStore({ folder, node: 's1' as NodeId, role: 'slave', random: seededRandom(1) });
+const { store } = await openStore({
+  folder,
+  node: 's1' as NodeId,
+  role: 'slave',
+  random: seededRandom(1),
+  journalBytes: Number(journalBytes),
+});
 const padding = new Uint8Array(Number(valueBytes)).fill(7);
 let next = [...store.range(['left'])].length;
 let failures = 0;

@@ -204,7 +204,7 @@ export function fakeNode(name: string): FakeNode {
   const endpoint = new FakeEndpoint();
   const events: EventRecord[] = [];
   let sent = 0;
-  let receiver: (bytes: Uint8Array, from: string) => void = () => undefined;
+  let receiver: (bytes: Uint8Array, from: string, byGroup: boolean) => void = () => undefined;
   const transport: Transport = {
     address: '127.0.0.1:7000',
     maxDatagramBytes: 1400,
@@ -222,7 +222,7 @@ export function fakeNode(name: string): FakeNode {
   const node = new Node(peer(name), ports, endpoint);
   const deliver = (from: string, dataSet: string, message: Message): void => {
     endpoint.arrive({ from: peer(from), dataSet, epoch: noEpoch, message });
-    receiver(new Uint8Array(1), '127.0.0.1:7001');
+    receiver(new Uint8Array(1), '127.0.0.1:7001', false);
   };
   return { node, clock, store, bulk, endpoint, events, datagrams: () => sent, deliver };
 }

@@ -71,6 +71,8 @@ const laterFaults = [
   'old-master',
   /** Sound packets of another version of the protocol. */
   'foreign-version',
+  /** Multicast from one node doesn't reach another, or nobody; unicast does. */
+  'multicast-unreached',
 ] as const;
 
 export type FaultKind = (typeof firstFaults)[number] | (typeof laterFaults)[number] | 'take-over';

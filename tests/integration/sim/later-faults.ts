@@ -66,6 +66,10 @@ export class LaterFaults {
       case 'foreign-version':
         this.#onNetwork(kind, forMs);
         return;
+      case 'multicast-unreached':
+        // Long enough for nodes to notice, mostly.
+        this.#muteGroup(this.#options.someNode().name, forMs + 3000 * random.next());
+        return;
       case 'long-pause':
         // From 10 ms to 10 min, and each order of magnitude as often.
         this.#pause(kind, this.#options.someNode(), 10 * 60_000 ** random.next());
@@ -145,6 +149,15 @@ export class LaterFaults {
       default:
         return;
     }
+  }
+
+  #muteGroup(from: string, forMs: number): void {
+    const { network, nodes } = this.#world;
+    const deaf = this.#random.chance(0.4) ? nodes : nodes.filter(() => this.#random.chance(0.5));
+    for (const { name } of deaf) network.muteGroup(from, name);
+    this.#options.later(forMs, () => {
+      for (const { name } of deaf) network.unmuteGroup(from, name);
+    });
   }
 
   /** Two nodes hear each other, and don't, and do. */

@@ -63,11 +63,13 @@ interface Endpoint {
   readonly host: string;
   readonly address: Address;
   readonly process: SimProcess;
-  receiver: ((bytes: Uint8Array, from: Address) => void) | null;
+  receiver: ((bytes: Uint8Array, from: Address, byGroup: boolean) => void) | null;
   open: boolean;
   /** Datagrams held while the process is paused; the socket buffer overflows beyond. */
   buffered: number;
 }
+
+const fixedPort = 7402;
 
 /** A socket buffer of 208 KiB holds about this many. */
 const pausedDatagrams = 184;
@@ -83,6 +85,10 @@ export class SimNetwork {
   readonly #hosts = new Map<string, string>();
   /** By which fault two hosts are cut. */
   readonly #cut = new Map<string, FaultKind>();
+  /** Between which two hosts multicast doesn't pass. */
+  readonly #muted = new Map<string, FaultKind>();
+  /** Nodes whose every process has the same port: others are told of it. */
+  readonly #fixedPorts = new Set<string>();
   readonly #receiverLoss = new Map<string, number>();
   /** Which fault made the network what it is. */
   readonly #by = new Map<keyof NetworkFaults, FaultKind>();
@@ -93,6 +99,7 @@ export class SimNetwork {
   #nextPort = 40_000;
 
   readonly #isHeardBy: (sender: string, receiver: string) => boolean;
+  readonly #isStar: boolean;
 
   constructor(options: {
     readonly timeline: Timeline;
@@ -103,6 +110,7 @@ export class SimNetwork {
     readonly isMaster?: (node: string) => boolean;
   }) {
     const { isStar = false, isMaster = () => true } = options;
+    this.#isStar = isStar;
     this.#isHeardBy = isStar ? (sender, receiver) => isMaster(sender) || isMaster(receiver) : () => true;
     this.#timeline = options.timeline;
     this.#random = options.random;
@@ -126,6 +134,15 @@ export class SimNetwork {
   /** Nothing from `from` reaches `to` any more; the other way still works. */
   cut(from: string, to: string, by: FaultKind = 'one-way-cut'): void {
     this.#cut.set(`${from}>${to}`, by);
+  }
+
+  /** What `from` says by multicast doesn't reach `to`; all else does. */
+  muteGroup(from: string, to: string, by: FaultKind = 'multicast-unreached'): void {
+    this.#muted.set(`${from}>${to}`, by);
+  }
+
+  unmuteGroup(from: string, to: string): void {
+    this.#muted.delete(`${from}>${to}`);
   }
 
   /** Cuts two groups of nodes from each other, both ways. */
@@ -163,6 +180,7 @@ export class SimNetwork {
   heal(): void {
     this.#faults = calmNetwork;
     this.#cut.clear();
+    this.#muted.clear();
     this.#receiverLoss.clear();
     this.#filters.clear();
   }
@@ -185,12 +203,18 @@ export class SimNetwork {
     return this.#nextPort;
   }
 
+  /** From now on each process of this node has this address, as with `--port`. */
+  fixAddress(node: string): Address {
+    this.#fixedPorts.add(node);
+    return `${this.hostOf(node)}:${fixedPort}`;
+  }
+
   attach(process: SimProcess): Transport {
     const host = this.hostOf(process.node);
     const endpoint: Endpoint = {
       node: process.node,
       host,
-      address: `${host}:${this.takePort()}`,
+      address: this.#fixedPorts.has(process.node) ? `${host}:${fixedPort}` : `${host}:${this.takePort()}`,
       process,
       receiver: null,
       open: true,
@@ -284,6 +308,14 @@ export class SimNetwork {
       this.#observer?.struck(cutBy);
       return 'cut';
     }
+    const mutedBy =
+      this.#muted.size === 0 || packet.to !== 'group'
+        ? undefined
+        : this.#muted.get(`${packet.fromNode}>${packet.toNode}`);
+    if (mutedBy !== undefined) {
+      this.#observer?.struck(mutedBy);
+      return 'no multicast';
+    }
     const pathDead = packet.to === 'group' ? 'multicastDead' : 'unicastDead';
     if (this.#faults[pathDead]) {
       this.#struck(pathDead);
@@ -342,7 +374,7 @@ export class SimNetwork {
         if (!endpoint.open || receiver === null) return;
         this.#observer?.delivering(packet);
         // A copy: what came in a datagram is its receiver's own.
-        receiver(Buffer.from(packet.bytes), packet.from);
+        receiver(Buffer.from(packet.bytes), packet.from, packet.to === 'group' && !this.#isStar);
         this.#observer?.delivered(packet);
       });
     });

@@ -5,6 +5,7 @@ import type { Durability } from '../../../shared/protocol/kernel/outcome.js';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
 import { KeyedSeal } from '../../../shared/protocol/secure/keyed-seal.js';
 import type { GroupKeys } from '../../../shared/protocol/secure/keys.js';
+import type { PathOptions } from '../../../shared/protocol/stream/paths.js';
 import { Endpoint } from '../../../shared/protocol/stream/endpoint.js';
 import { ChecksumSeal } from '../../../shared/protocol/wire/seal.js';
 import type { NodePorts, PacketEndpoint } from '../../../shared/runtime/node.js';
@@ -76,6 +77,8 @@ export interface SimNodeParts extends NodeSurroundings {
   readonly disk: SimDisk;
   readonly random: Random;
   readonly clockFault: ClockFault;
+  /** How it reaches all. */
+  readonly paths: PathOptions;
 }
 
 /** One machine of the world, with at most one process on it, and a disk that outlives the process. */
@@ -202,7 +205,8 @@ abstract class SimNode<Service> {
     const { maxDatagramBytes, receiveBufferBytes } = transport;
     this.#seal = this.#keyedSeal(self, ports);
     const seal = this.#seal ?? new ChecksumSeal(self);
-    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes, seal });
+    const windowBytes = receiveBufferBytes;
+    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes, seal, paths: this.parts.paths });
     const node = new Node(
       self,
       ports,
@@ -239,14 +243,15 @@ abstract class SimNode<Service> {
         if (alive()) endpoint.send(packet, nowMs);
       },
       takeDatagrams: (nowMs) => endpoint.takeDatagrams(nowMs),
-      receive: (bytes, from, nowMs) => {
-        const envelopes = endpoint.receive(bytes, from, nowMs);
+      receive: (bytes, from, nowMs, byGroup) => {
+        const envelopes = endpoint.receive(bytes, from, nowMs, byGroup);
         observe({ kind: 'receiving', node, role, corrupt: this.#packet?.corrupt ?? false, envelopes });
         return envelopes;
       },
       tick: (nowMs) => {
         endpoint.tick(nowMs);
       },
+      takeEvents: () => endpoint.takeEvents?.() ?? [],
       nextWakeMs: () => endpoint.nextWakeMs(),
       addressOf: (peer) => endpoint.addressOf(peer),
     };

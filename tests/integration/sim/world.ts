@@ -5,7 +5,8 @@ import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { Durability } from '../../../shared/protocol/kernel/outcome.js';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
 import { seededRandom } from '../../../shared/protocol/kernel/random.js';
-import type { EventRecord } from '../../../shared/runtime/ports.js';
+import type { PathOptions } from '../../../shared/protocol/stream/paths.js';
+import type { Address, EventRecord } from '../../../shared/runtime/ports.js';
 import type { DataSetDefaults } from '../../../master/types.js';
 import type { MasterUserLayer } from '../../../master/user/contract.js';
 import type { SlaveUserLayer } from '../../../slave/user/contract.js';
@@ -39,6 +40,8 @@ export interface WorldOptions {
   readonly keys?: boolean;
   /** Clocks run at different rates, within the error that the protocol allows. Default true. */
   readonly clockErrors?: boolean;
+  /** Masters keep their address, and slaves know it, as with --port and --peers. Default false. */
+  readonly peers?: boolean;
   /** A slave's callbacks may take this long. */
   readonly callbackMs?: number;
   readonly keepTrace?: boolean;
@@ -98,6 +101,7 @@ export class World {
   readonly #keys: WorldKeys | null;
   readonly #nodes = new Map<string, SimMaster | SimSlave>();
   readonly #listeners = new Set<(node: string, event: EventRecord) => void>();
+  #masterAddresses: readonly Address[] = [];
   #datagrams = 0;
   #crashes = 0;
 
@@ -128,6 +132,7 @@ export class World {
     this.#watchNetwork();
     const masterNames = options.takeOver === true ? ['master', 'second'] : ['master'];
     this.masters = masterNames.map((name, index) => this.#addMaster(name, index > 0));
+    if (options.peers === true) this.#masterAddresses = masterNames.map((name) => this.network.fixAddress(name));
     this.slaves = Array.from({ length: options.slaves }, (_, index) => this.#addSlave(`s${index + 1}`));
     this.#sampleViews();
   }
@@ -373,6 +378,7 @@ export class World {
       nodeId: nodeNamed(nodeId),
       disk,
       random,
+      paths: this.#paths(),
       clockFault: this.#clockFault(random),
       timeline: this.timeline,
       network: this.network,
@@ -388,6 +394,12 @@ export class World {
         for (const listener of this.#listeners) listener(node, event);
       },
     };
+  }
+
+  /** Masters come first, so that slaves know where they are. */
+  #paths(): PathOptions {
+    if (this.#options.slaves > starGroup) return { mode: 'unicast' };
+    return { mode: 'auto', peers: this.#masterAddresses };
   }
 
   #clockFault(random: Random): ClockFault {

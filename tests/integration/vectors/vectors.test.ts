@@ -4,11 +4,12 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Packer, type EncodedMessage } from '../../../shared/protocol/stream/packer.js';
 import { encodeBody } from '../../../shared/protocol/wire/codec.js';
+import { noEpoch } from '../../../shared/protocol/kernel/ids.js';
 import { decodeDatagram, fragmentCount, type Frame } from '../../../shared/protocol/wire/datagram.js';
 import { sealDatagram, wireVersion } from '../../../shared/protocol/wire/header.js';
 import type { Message } from '../../../shared/protocol/wire/messages.js';
 import { messageKinds, messageOrdinals, transportOrdinals } from '../../../shared/protocol/wire/registry.js';
-import { encodeFragmentRequest } from '../../../shared/protocol/wire/transport.js';
+import { encodeFragmentRequest, encodePath, pathDataSet, type PathMessage } from '../../../shared/protocol/wire/transport.js';
 import { dataSet, delta, epoch, receiver, samples, sender } from './samples.js';
 import { ChecksumSeal } from '../../../shared/protocol/wire/seal.js';
 
@@ -49,6 +50,21 @@ function requestDatagram(): Buffer {
   return datagram;
 }
 
+const paths: Readonly<Record<string, PathMessage>> = {
+  'path-probe': { kind: 'path-probe', number: 70_000 },
+  'path-answer': { kind: 'path-answer', number: 70_000, byGroup: true },
+  'path-mark': { kind: 'path-mark' },
+  'path-report': { kind: 'path-report', hears: false },
+};
+
+function pathDatagram(message: PathMessage): Buffer {
+  const packer = new Packer(new ChecksumSeal(receiver), 1400);
+  const context = packer.context(pathDataSet, noEpoch);
+  const [datagram] = packer.pack([{ id: 0, ordinal: transportOrdinals[message.kind], context, body: encodePath(message), fragmentCount: 1 }]);
+  if (datagram === undefined) throw new Error('nothing was packed');
+  return datagram;
+}
+
 const packed: readonly Message[] = ['vote-yes', 'status', 'leave'].map((name) => samples[name] ?? { kind: 'leave' });
 
 const built: Readonly<Record<string, Buffer>> = {
@@ -57,6 +73,7 @@ const built: Readonly<Record<string, Buffer>> = {
   'datagram-fragment-0': fragmentDatagram(0),
   'datagram-fragment-2': fragmentDatagram(2),
   'datagram-fragment-request': requestDatagram(),
+  ...Object.fromEntries(Object.entries(paths).map(([name, message]) => [`datagram-${name}`, pathDatagram(message)])),
 };
 
 function pathOf(name: string): string {
@@ -103,6 +120,10 @@ describe('golden vectors', () => {
 
   test.each(Object.entries(samples))('%s decodes to its message', (name, message) => {
     expect(plain(framesOf(golden(name)))).toEqual([plain({ kind: 'message', dataSet, epoch, message, signed: null })]);
+  });
+
+  test.each(Object.entries(paths))('%s decodes to its message', (name, message) => {
+    expect(framesOf(golden(`datagram-${name}`))).toEqual([{ kind: 'path', message }]);
   });
 
   test('a packed datagram holds its messages in order', () => {

@@ -14,7 +14,7 @@ export function contentsOf(
   const kinds: MessageKind[] = [];
   const begun: MessageKind[] = [];
   for (const frame of decoded.frames) {
-    if (frame.kind === 'fragment-request') continue;
+    if (frame.kind === 'fragment-request' || frame.kind === 'path') continue;
     const kind = frame.kind === 'message' ? frame.message.kind : frame.messageKind;
     kinds.push(kind);
     if (frame.kind === 'message' || frame.index === 0) begun.push(kind);

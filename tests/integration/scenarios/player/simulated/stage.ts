@@ -147,6 +147,7 @@ export class SimulatedStage implements Stage {
         disk: new SimDisk(as, { timeline, random: this.#random.fork() }),
         random: this.#random.fork(),
         clockFault: { offsetMs: 0, wallOffsetMs: 0, rate: 1 },
+        paths: { mode: 'auto' },
         // Not to the world's checkers: to them one name is one node.
         observe: (observation) => {
           this.#tally.observe(as, observation);

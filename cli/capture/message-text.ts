@@ -1,0 +1,99 @@
+import { roundKey, showTip, versionOf, type RoundId, type Tip } from '../../shared/protocol/kernel/ids.js';
+import { unreachable } from '../../shared/protocol/kernel/invariant.js';
+import type { Content, Message, PreparedRef, Prepare } from '../../shared/protocol/wire/messages.js';
+
+/** A message in a few words, for one line of a terminal. Epoch and data set stand before it. */
+export function messageText(message: Message, epochNumber: number): string {
+  switch (message.kind) {
+    case 'survey':
+    case 'leave':
+      return message.kind;
+    case 'report':
+      return `report of a ${message.role} at ${showTip(message.tip)}, promised to e${message.promised.number}, hears ${message.hears?.node ?? 'no master'}${prepared(message.prepared)}`;
+    case 'claim':
+      return `claim at ${showTip(message.tip)}`;
+    case 'promise':
+      return `promise ${message.granted ? 'granted' : 'refused'}, bound to e${message.promised.number}, at ${showTip(message.tip)}${prepared(message.prepared)}`;
+    case 'join':
+      return `join at ${showTip(message.tip)}, promised to e${message.promised.number}${prepared(message.prepared)}`;
+    case 'welcome':
+      return `welcome to slot ${message.slot}, lease ${message.leaseMs} ms`;
+    case 'refusal':
+      return `refusal (${message.reason}): ${message.text}`;
+    case 'status':
+      return `status ${message.sequence % 2 ** 32} ${message.state} at ${showTip(message.tip)}${prepared(message.prepared)}`;
+    case 'heartbeat': {
+      const open = message.openRounds.map(({ number, to }) => `${number} (v${to.version})`);
+      return `heartbeat ${message.sequence} at ${showTip(message.tip)}${open.length === 0 ? '' : `, open rounds ${open.join(' ')}`}, next in ${Math.round(message.nextInMs)} ms`;
+    }
+    case 'announce':
+      return `announce ${stepText(message.from, message.to)} ${contentText(message.content)}`;
+    case 'prepare':
+      return prepareText(message, epochNumber);
+    case 'vote':
+      return `vote ${message.upToDate && message.canProcess ? 'yes' : 'no'} on ${roundText(message.round)} v${message.to.version}${message.reason === '' ? '' : `: ${message.reason}`}`;
+    case 'commit':
+    case 'abort':
+      return `${message.kind} ${roundText(message.round)} v${message.to.version}`;
+    case 'inquiry':
+      return `inquiry ${roundText(message.round)} ${stepText(message.from, message.to)}`;
+    case 'resolution':
+      return `resolution ${roundText(message.round)} v${message.to.version}: ${message.outcome}`;
+    case 'delta-request':
+      return `delta-request ${message.request} ${versionText(message.from)} → ${message.to === null ? 'newest' : `v${message.to.version}`}${message.round === null ? '' : ` of ${roundText(message.round)}`}`;
+    case 'deltas': {
+      const [first] = message.steps;
+      const last = message.steps.at(-1);
+      const range = first === undefined || last === undefined ? 'nothing' : stepText(first.from, last.to);
+      return `deltas for ${message.request}: ${range} in ${message.steps.length}`;
+    }
+    case 'too-old':
+      return `too-old for ${message.request}: ${versionText(message.from)} ${message.onChain ? 'is older than the history' : "isn't on the chain"}`;
+    case 'bulk-offer':
+      return `bulk-offer for ${message.request}: ${message.mode} ${stepText(message.from, message.to)} at TCP port ${message.port}`;
+    case 'snapshot-request':
+      return `snapshot-request ${message.request}`;
+    default:
+      return unreachable(message);
+  }
+}
+
+function prepareText(message: Prepare, epochNumber: number): string {
+  const { round, from, to, content, committed } = message;
+  const says = versionOf(committed) === versionOf(from) ? '' : `, v${versionOf(committed)} is committed`;
+  return `prepare round e${epochNumber}.${round} ${stepText(from, to)} ${contentText(content)}${says}`;
+}
+
+/** The round as people read it; `--json` has the whole name, which `lockstep resolve` takes. */
+function roundText(round: RoundId): string {
+  return `round e${round.epoch.number}.${round.number}`;
+}
+
+function stepText(from: Tip | null, to: Tip): string {
+  return `${versionText(from)} → v${to.version}`;
+}
+
+function versionText(tip: Tip | null): string {
+  return tip === null ? 'nothing' : `v${tip.version}`;
+}
+
+function contentText(content: Content): string {
+  switch (content.kind) {
+    case 'version':
+      return '(version only)';
+    case 'state':
+      return `(state, ${content.state.bytes.length} bytes)`;
+    case 'change':
+      return `(change, ${content.change.bytes.length} bytes)`;
+    case 'chain':
+      return `(chain of ${content.changes.length}, ${content.changes.reduce((sum, { bytes }) => sum + bytes.length, 0)} bytes)`;
+    default:
+      return unreachable(content);
+  }
+}
+
+function prepared(refs: readonly PreparedRef[]): string {
+  return refs.length === 0
+    ? ''
+    : `, prepared ${refs.map(({ round, to }) => `${roundKey(round)} (v${to.version})`).join(' ')}`;
+}
