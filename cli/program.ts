@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
+import { addConfig, configureRoles } from './config.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
 import { addDiscard } from './discard.js';
@@ -47,6 +48,7 @@ export function createProgram(shell: Shell): Command {
     });
   addMaster(program, shell);
   addSlave(program, shell);
+  configureRoles(program);
   addPut(program, shell);
   addGet(program, shell);
   addDelete(program, shell);
@@ -64,6 +66,7 @@ export function createProgram(shell: Shell): Command {
   addResolve(program, shell);
   addDiscard(program, shell);
   addToken(program, shell);
+  addConfig(program, shell, { master: addMaster, slave: addSlave });
   addCompletion(program, shell);
   addDecode(program, shell);
   return program;
