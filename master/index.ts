@@ -1,6 +1,8 @@
 /** `lockstep/master`: what a host imports to own an original. */
 export { Master } from './master.js';
 export type { MasterStatus } from './master.js';
+export { registerMetrics } from './metrics/register.js';
+export type { MasterMetricsOptions } from './metrics/register.js';
 export { keyValue } from './user/key-value.js';
 export type {
   DataSetDefaults,

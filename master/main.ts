@@ -1,12 +1,14 @@
+import { Registry } from 'prom-client';
 import { exitCodes, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { Json } from '../shared/protocol/key-value/operations.js';
 import { crashPointOf, crashPointVariable } from '../shared/runtime/crash-points.js';
 import { watchHalts, type Halt } from '../shared/binary/halts.js';
 import { addressLine, closeAll, reloadKeysWhenTold, type BinaryContext } from '../shared/binary/serve.js';
 import { checkStoreContents, recordStoreContents } from '../shared/binary/store-contents.js';
+import { addMetricsRoute } from '../shared/http/metrics.js';
 import { createServer, listen, refuseUntilOpen, type ServerOptions } from '../shared/http/server.js';
 import { addMasterRoutes, type ServedOriginal } from './http/api.js';
-import { keyValue, Master } from './index.js';
+import { keyValue, Master, registerMetrics } from './index.js';
 import type { DataSetDefaults, MasterOptions } from './types.js';
 
 export interface MasterSettings extends Omit<MasterOptions, 'log' | 'crashPoint'> {
@@ -43,10 +45,13 @@ export async function runMaster(settings: MasterSettings, context: BinaryContext
   let isOpen = false;
   refuseUntilOpen(server, () => isOpen);
   addMasterRoutes(server, { node: settings.name, dataSets, whyNotLeading: (dataSet) => refusals.get(dataSet) ?? null });
+  const registry = new Registry();
+  addMetricsRoute(server, registry);
   const url = await listen(server, settings.http);
   let master: Master | null = null;
   try {
     master = await Master.open({ ...settings, log: halts.log, crashPoint });
+    registerMetrics(master, { registry });
     await recordStoreContents(settings.store, settings.dataSets);
     for (const name of settings.dataSets)
       dataSets.set(name, await master.register(name, keyValue<Json>(), settings.defaults));

@@ -1,6 +1,7 @@
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { DataSetId, Incarnation, NodeId } from '../shared/protocol/kernel/ids.js';
 import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
+import type { Outcome } from '../shared/protocol/kernel/outcome.js';
 import { limits } from '../shared/protocol/kernel/limits.js';
 import { Endpoint } from '../shared/protocol/stream/endpoint.js';
 import { endpointUnderTest, layerUnderTest } from '../shared/runtime/crash-hooks.js';
@@ -34,6 +35,9 @@ export interface MasterStatus {
   readonly receiveBufferBytes: number;
 }
 
+/** @internal */
+export type OutcomeListener = (dataSet: string, outcome: Outcome) => void;
+
 /** What a master runs on when its ports are made elsewhere: by the simulator, or by a test. */
 export interface MasterFoundation {
   readonly name: NodeId;
@@ -57,6 +61,7 @@ export class Master implements AsyncDisposable {
   readonly #node: Node;
   readonly #events: EventHub;
   readonly #services = new Map<string, MasterService>();
+  readonly #outcomeListeners = new Set<OutcomeListener>();
   #closing: Promise<void> | null = null;
 
   private constructor(foundation: MasterFoundation) {
@@ -163,6 +168,14 @@ export class Master implements AsyncDisposable {
     return this.#events.on(event, listener);
   }
 
+  /** @internal Calls back with the outcome of each replication, in the turn in which it is told; must not throw. */
+  onOutcome(listener: OutcomeListener): () => void {
+    this.#outcomeListeners.add(listener);
+    return () => {
+      this.#outcomeListeners.delete(listener);
+    };
+  }
+
   /**
    * Reads the keys again from where they came from, or from elsewhere, and uses them from the next datagram on. Rejects
    * with `bad-option` when they can't be used (those before stay in use), or when this master was opened without keys.
@@ -222,6 +235,9 @@ export class Master implements AsyncDisposable {
       makeCore: (config, recovered) => new MasterCore(config, recovered),
       ended: () => {
         this.#services.delete(dataSet);
+      },
+      settled: (outcome) => {
+        for (const listener of this.#outcomeListeners) listener(dataSet, outcome);
       },
     });
     if (!service.over) this.#services.set(dataSet, service);

@@ -1,6 +1,8 @@
 /** `lockstep/slave`: what a host imports to hold a copy. */
 export { Slave } from './slave.js';
 export type { SlaveStatus } from './slave.js';
+export { registerMetrics } from './metrics/register.js';
+export type { MetricsOptions } from '../shared/metrics/register.js';
 export { keyValue } from './user/key-value.js';
 export type {
   ExposedChange,

@@ -1,12 +1,14 @@
+import { Registry } from 'prom-client';
 import { exitCodes, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../shared/protocol/key-value/operations.js';
 import { watchHalts } from '../shared/binary/halts.js';
 import { addressLine, closeAll, reloadKeysWhenTold, type BinaryContext } from '../shared/binary/serve.js';
 import { checkStoreContents, recordStoreContents } from '../shared/binary/store-contents.js';
 import { crashPointOf, crashPointVariable } from '../shared/runtime/crash-points.js';
+import { addMetricsRoute } from '../shared/http/metrics.js';
 import { createServer, listen, refuseUntilOpen, type ServerOptions } from '../shared/http/server.js';
 import { addSlaveRoutes, type ServedCopy } from './http/api.js';
-import { keyValue, Slave } from './index.js';
+import { keyValue, Slave, registerMetrics } from './index.js';
 import type { SlaveOptions } from './types.js';
 
 /** Judges one operation of a change: `true` accepts, a text refuses and says why. */
@@ -50,11 +52,14 @@ export async function runSlave(settings: SlaveSettings, context: BinaryContext):
   let isOpen = false;
   refuseUntilOpen(server, () => isOpen);
   addSlaveRoutes(server, { node: settings.name, dataSets });
+  const registry = new Registry();
+  addMetricsRoute(server, registry);
   const url = await listen(server, settings.http);
   let slave: Slave | null = null;
   let silence: NodeJS.Timeout | null = null;
   try {
     slave = await Slave.open({ ...settings, log: halts.log, crashPoint });
+    registerMetrics(slave, { registry });
     await recordStoreContents(settings.store, settings.dataSets);
     for (const name of settings.dataSets)
       dataSets.set(name, await slave.register(name, keyValue<Json>(validatorFor(name, settings.validate))));

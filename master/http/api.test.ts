@@ -12,9 +12,11 @@ import {
   refused,
   tipAt,
 } from '../../tests/integration/process/http-fakes.js';
+import { documented, type Documented } from '../../tests/support/documented.js';
 import { addMasterRoutes } from './api.js';
 
 let server: FastifyInstance;
+let held: Documented;
 let original: FakeOriginal;
 let log: RecordingLog;
 
@@ -22,11 +24,13 @@ beforeEach(() => {
   original = new FakeOriginal();
   log = new RecordingLog();
   server = createServer(log);
+  held = documented(server, 'master');
   addMasterRoutes(server, { node: 'master', dataSets: new Map([['prices', original]]), whyNotLeading: () => null });
 });
 
 afterEach(async () => {
   await server.close();
+  expect(held.problems, 'answers that the OpenAPI document does not describe').toEqual([]);
 });
 
 const json = { 'content-type': 'application/json' };

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../../shared/protocol/key-value/operations.js';
-import { versionOf } from '../../shared/protocol/kernel/ids.js';
+import { showTip, versionOf } from '../../shared/protocol/kernel/ids.js';
 import {
   roundMs,
   roundMsOrNull,
@@ -10,7 +10,7 @@ import {
   type MasterDataSetBody,
   type MemberBody,
   type OutcomeBody,
-  type ReadyBody,
+  type ReadyCheckBody,
   type StatusBody,
 } from '../../shared/http/bodies.js';
 import {
@@ -21,6 +21,8 @@ import {
   type ChangeInputOptions,
 } from '../../shared/http/input.js';
 import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
+import { addOpenApiRoute } from '../../shared/http/openapi/document.js';
+import { addHealthRoutes } from '../../shared/http/ready.js';
 import { sendProblem, type Problem } from '../../shared/http/problem.js';
 import {
   addReadRoutes,
@@ -72,12 +74,9 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
   addChangeRoutes(server, api, find);
   addMemberRoutes(server, find);
   addRoundRoutes(server, find);
+  addOpenApiRoute(server, 'master');
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
-  server.get('/livez', async (_request, reply) => reply.send({ live: true }));
-  server.get('/readyz', async (_request, reply) => {
-    const body = readyBody(api);
-    return reply.code(body.ready ? 200 : 503).send(body);
-  });
+  addHealthRoutes(server, () => readyChecks(api));
 }
 
 function addChangeRoutes(server: FastifyInstance, api: MasterApi, find: FindDataSet<ServedOriginal>): void {
@@ -265,18 +264,15 @@ function readableOriginal(dataSet: ServedOriginal): ReadableDataSet {
   };
 }
 
-function readyBody(api: MasterApi): ReadyBody {
-  const reasons: string[] = [];
-  for (const [name, dataSet] of api.dataSets) {
+/** A master that leads is as current as anything can be. */
+function readyChecks(api: MasterApi): ReadyCheckBody[] {
+  return [...api.dataSets].map(([name, dataSet]) => {
     const view = dataSet.dataSet.view();
     if (view.phase !== 'leading')
-      reasons.push(`${name}: ${api.whyNotLeading(name) ?? phaseText(api.node, view.phase)}`);
-    else if (!view.mayCommit)
-      reasons.push(
-        `${name}: ${api.node} leads, and waits until its members have promised or the longest lease has passed`,
-      );
-  }
-  return { ready: reasons.length === 0, reasons };
+      return { name, ok: false, text: api.whyNotLeading(name) ?? phaseText(api.node, view.phase) };
+    const waits = `${api.node} leads, and waits until its members have promised or the longest lease has passed`;
+    return { name, ok: view.mayCommit, text: view.mayCommit ? `${api.node} leads at ${showTip(view.tip)}` : waits };
+  });
 }
 
 function statusBody(api: MasterApi, request: FastifyRequest): StatusBody {

@@ -38,6 +38,8 @@ export interface MasterServiceParts {
   readonly makeCore: (config: MasterConfig, recovered: MasterRecovered) => MasterMachine;
   /** The data set is over: its name is free again. */
   readonly ended: () => void;
+  /** A replication ended. */
+  readonly settled?: (outcome: Outcome) => void;
 }
 
 type CommandResult = Extract<MasterEffect, { kind: 'settle' }>['result'];
@@ -300,6 +302,7 @@ export class MasterService implements MasterDataSet {
     switch (effect.kind) {
       case 'settle':
         this.#commands.settle(effect.command, effect.result);
+        if (effect.result.kind !== 'done' && effect.result.kind !== 'rejected') this.#parts.settled?.(effect.result);
         this.#toldOutcome = true;
         this.#parts.node.linger(() => {
           this.#effects.releaseCommit();

@@ -230,6 +230,16 @@ export interface ReadyBody {
   readonly ready: boolean;
   /** Why not, one line for each data set that isn't. */
   readonly reasons: readonly string[];
+  /** With `verbose`: each check, also those that pass. */
+  readonly checks?: readonly ReadyCheckBody[];
+}
+
+export interface ReadyCheckBody {
+  /** The data set. */
+  readonly name: string;
+  readonly ok: boolean;
+  /** What it is at, or why it isn't ready. */
+  readonly text: string;
 }
 
 export function tipBody(tip: Tip): TipBody;

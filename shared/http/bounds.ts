@@ -25,6 +25,8 @@ export const httpBounds = {
   defaultReadTimeoutMs: 2000,
   /** Status names the digest of larger copies only when asked for it: it hashes every entry in one turn. */
   promptDigestEntries: 50_000,
+  /** Requests that wait until the node is ready: each looks at it again and again. */
+  readyWaiters: 64,
   /** Rounds of one answer; each may bring thousands of votes. */
   rounds: limits.loggedRounds,
   defaultRounds: 100,

@@ -181,6 +181,35 @@ export function parseWaitQuery(query: unknown): Parsed<WaitQuery> {
   return parseWaitFields(isFields(query) ? query : {}, []);
 }
 
+export interface ReadyQuery {
+  readonly current: boolean;
+  readonly verbose: boolean;
+  /** 0: answer at once. */
+  readonly timeoutMs: number;
+}
+
+const durationUnitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
+
+/** The query of `/readyz`: `?verbose`, `?current&timeout=5s`. */
+export function parseReadyQuery(query: unknown): Parsed<ReadyQuery> {
+  const fields = isFields(query) ? query : {};
+  const known = ['current', 'verbose', 'timeout'];
+  const stranger = unknownField(fields, known);
+  if (stranger !== null) return badInput(stranger, `is no parameter here; there are ${known.join(', ')}`);
+  for (const name of ['current', 'verbose'] as const) {
+    const value = fields[name];
+    if (value !== undefined && value !== '' && value !== 'true' && value !== 'false')
+      return badInput(name, 'is given alone, or as true or false');
+  }
+  const isOn = (name: string): boolean => fields[name] === '' || fields[name] === 'true';
+  const { timeout } = fields;
+  const [, digits = '', unit = ''] = typeof timeout === 'string' ? (/^(\d{1,6})(ms|s|m)$/.exec(timeout) ?? []) : [];
+  const timeoutMs = timeout === undefined ? 0 : Number(digits) * (durationUnitsMs[unit] ?? Infinity);
+  if (!(timeoutMs <= httpBounds.readTimeoutMs))
+    return badInput('timeout', `is a duration of at most ${httpBounds.readTimeoutMs / 1000} s, such as 5s or 500ms`);
+  return { ok: true, value: { current: isOn('current'), verbose: isOn('verbose'), timeoutMs } };
+}
+
 export interface FeedQuery {
   readonly since?: number;
   readonly epoch?: number;

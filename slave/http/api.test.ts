@@ -3,19 +3,23 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ErrorBody, ReadyBody, StatusBody } from '../../shared/http/bodies.js';
 import { createServer } from '../../shared/http/server.js';
 import { FakeCopy, RecordingLog, tipAt } from '../../tests/integration/process/http-fakes.js';
+import { documented, type Documented } from '../../tests/support/documented.js';
 import { addSlaveRoutes } from './api.js';
 
 let server: FastifyInstance;
+let held: Documented;
 let copy: FakeCopy;
 
 beforeEach(() => {
   copy = new FakeCopy({ a: 1, b: 2 }, 4);
   server = createServer(new RecordingLog());
+  held = documented(server, 'slave');
   addSlaveRoutes(server, { node: 's1', dataSets: new Map([['prices', copy]]) });
 });
 
 afterEach(async () => {
   await server.close();
+  expect(held.problems, 'answers that the OpenAPI document does not describe').toEqual([]);
 });
 
 test.each([

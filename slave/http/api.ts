@@ -6,12 +6,14 @@ import {
   roundMsOrNull,
   tipBody,
   vetoBody,
-  type ReadyBody,
+  type ReadyCheckBody,
   type ResolvedBody,
   type SlaveDataSetBody,
   type StatusBody,
 } from '../../shared/http/bodies.js';
 import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
+import { addOpenApiRoute } from '../../shared/http/openapi/document.js';
+import { addHealthRoutes } from '../../shared/http/ready.js';
 import { parseResolve } from '../../shared/http/input.js';
 import { sendProblem } from '../../shared/http/problem.js';
 import { addReadRoutes, dataSetFinder, digestFor, type ReadableDataSet } from '../../shared/http/reads.js';
@@ -62,12 +64,9 @@ export function addSlaveRoutes(server: FastifyInstance, api: SlaveApi): void {
     return reply.send({ discarded: request.params.dataSet, was: tipBody(tip) });
   });
   addResolve(server, api);
+  addOpenApiRoute(server, 'slave');
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
-  server.get('/livez', async (_request, reply) => reply.send({ live: true }));
-  server.get<{ Querystring: { current?: string } }>('/readyz', async (request, reply) => {
-    const body = readyBody(api, request.query.current === 'true');
-    return reply.code(body.ready ? 200 : 503).send(body);
-  });
+  addHealthRoutes(server, (mustBeCurrent) => readyChecks(api, mustBeCurrent));
 }
 
 /** The operator decides a round in doubt in the place of a master that can't. */
@@ -143,17 +142,17 @@ function readableCopy(dataSet: ServedCopy): ReadableDataSet {
  * Ready while there is a copy to serve, also one that isn't current: when the master is away, all slaves would else leave
  * their load balancer at once. `?current=true` asks for more.
  */
-function readyBody(api: SlaveApi, mustBeCurrent: boolean): ReadyBody {
-  const reasons: string[] = [];
-  for (const [name, dataSet] of api.dataSets) {
+function readyChecks(api: SlaveApi, mustBeCurrent: boolean): ReadyCheckBody[] {
+  return [...api.dataSets].map(([name, dataSet]) => {
     const { state, reason, tip } = dataSet.dataSet.view();
     const serves = tip !== null && state !== 'diverged' && state !== 'failed';
-    if (mustBeCurrent ? state === 'current' : serves) continue;
-    reasons.push(
-      `${name}: ${tip === null ? 'there is no copy yet' : `the copy at ${showTip(tip)} is ${state}`}${reason === '' ? '' : `; ${reason}`}`,
-    );
-  }
-  return { ready: reasons.length === 0, reasons };
+    const what = tip === null ? 'there is no copy yet' : `the copy at ${showTip(tip)} is ${state}`;
+    return {
+      name,
+      ok: mustBeCurrent ? state === 'current' : serves,
+      text: `${what}${reason === '' ? '' : `; ${reason}`}`,
+    };
+  });
 }
 
 function statusBody(api: SlaveApi, request: FastifyRequest): StatusBody {

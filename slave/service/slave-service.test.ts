@@ -69,6 +69,7 @@ function scripted(layer: Partial<SlaveUserLayer> = {}, keepAside: KeepAside | nu
         behindMs: null,
         lastVote: null,
         lastVeto: null,
+        votes: { yes: 0, no: 0 },
         reason: '',
         repairs: 0,
         snapshots: 0,

@@ -369,6 +369,7 @@ const openingView: SlaveView = {
   behindMs: null,
   lastVote: null,
   lastVeto: null,
+  votes: { yes: 0, no: 0 },
   reason: 'opening',
   repairs: 0,
   snapshots: 0,

@@ -32,6 +32,7 @@ export interface Member {
   roundTripMs: number | null;
   lastVote: { version: number; yes: boolean; reason: string } | null;
   lastVeto: { version: number; reason: string; atMs: number } | null;
+  readonly votes: { yes: number; no: number };
   /** Its oldest round in doubt, and since when it is that. */
   oldestInDoubt: { readonly round: RoundId; readonly sinceMs: number } | null;
   readonly resyncs: Resyncs;
@@ -208,6 +209,7 @@ export class Members {
       roundTripMs: null,
       lastVote: null,
       lastVeto: null,
+      votes: { yes: 0, no: 0 },
       oldestInDoubt: null,
       resyncs: new Resyncs(),
     };
@@ -348,6 +350,7 @@ export class Members {
       heardMsAgo: member.heardMs === -Infinity ? null : nowMs - member.heardMs,
       lastVote: member.lastVote,
       lastVeto: member.lastVeto,
+      votes: { ...member.votes },
       inDoubt: member.status?.prepared.length ?? 0,
       oldestInDoubtMs:
         member.status === null || member.oldestInDoubt === null ? null : nowMs - member.oldestInDoubt.sinceMs,

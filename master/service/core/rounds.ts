@@ -130,6 +130,7 @@ export class Rounds {
     const yes = vote.upToDate && vote.canProcess;
     member.heardMs = this.context.nowMs;
     member.lastVote = { version: vote.to.version, yes, reason: vote.reason };
+    member.votes[yes ? 'yes' : 'no'] += 1;
     if (yes) {
       member.held = vote.to;
       this.delivery.onExposed(member, vote.exposed);

@@ -80,6 +80,8 @@ export interface MemberView {
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
   /** The newest no; `atMs` is monotonic. */
   readonly lastVeto: { readonly version: number; readonly reason: string; readonly atMs: number } | null;
+  /** Counted by this process. */
+  readonly votes: { readonly yes: number; readonly no: number };
   readonly inDoubt: number;
   /** Since its oldest round in doubt was first seen so here, milliseconds. */
   readonly oldestInDoubtMs: number | null;

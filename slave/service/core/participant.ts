@@ -31,6 +31,7 @@ export class Participant {
   failure = '';
   lastVote: { version: number; yes: boolean; reason: string } | null = null;
   lastVeto: { version: number; reason: string; atMs: number } | null = null;
+  readonly votes = { yes: 0, no: 0 };
   /** Rounds in progress, each from where the one before it ends. */
   staged: readonly Staged[] = [];
   readonly #votes: Votes;
@@ -189,6 +190,7 @@ export class Participant {
     const yes = upToDate && canProcess;
     this.lastVote = { version: to.version, yes, reason };
     if (yes) return this.#votes.send(vote);
+    this.votes.no += 1;
     this.#refusals.set(round, vote);
     this.lastVeto = { version: to.version, reason, atMs: this.context.nowMs };
     this.context.event('voted no', 'info', { round: roundKey(round), version: to.version, reason });
@@ -220,6 +222,7 @@ export class Participant {
   #onRecorded(staged: Staged): void {
     this.#become(staged, 'prepared');
     if (staged.decided === null) {
+      this.votes.yes += 1;
       // G2: the prepared record is durable; only now may the yes leave.
       this.vote(staged.round, staged.change.to, { upToDate: true, canProcess: true, reason: '', refused: [] });
     } else this.#commitDecided();

@@ -104,6 +104,7 @@ export class SlaveCore {
       behindMs: this.#catchUp.behindMs,
       lastVote: this.#participant.lastVote,
       lastVeto: this.#participant.lastVeto,
+      votes: { ...this.#participant.votes },
       reason: this.#reason(),
       repairs: this.#catchUp.repairs,
       snapshots: this.#catchUp.snapshots,

@@ -26,6 +26,7 @@ export interface SlaveView {
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
   /** The newest no; `atMs` is monotonic. */
   readonly lastVeto: { readonly version: number; readonly reason: string; readonly atMs: number } | null;
+  readonly votes: { readonly yes: number; readonly no: number };
   /** Why the copy isn't served as current, for people; empty when it is. */
   readonly reason: string;
   readonly repairs: number;

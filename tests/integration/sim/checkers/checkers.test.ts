@@ -68,6 +68,7 @@ const slaveView: SlaveView = {
   behindMs: null,
   lastVote: null,
   lastVeto: null,
+  votes: { yes: 0, no: 0 },
   reason: '',
   repairs: 0,
   snapshots: 0,

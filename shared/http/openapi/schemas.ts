@@ -1,0 +1,145 @@
+import { resyncCauses } from '../../protocol/kernel/resyncs.js';
+import { choice, count, flag, list, moment, number, object, orNull, ref, text, type Schema } from './build.js';
+
+const version: Schema = { type: 'integer', minimum: 1 };
+const tip = { epoch: count, version: count, chainId: text };
+const lastVote = orNull(object({ version, yes: flag, reason: text }));
+const resyncs = object(Object.fromEntries(resyncCauses.map((cause) => [cause, count])), resyncCauses);
+const slaveState = choice('current', 'serving', 'catching up', 'diverged', 'failed');
+const operation: Schema = {
+  oneOf: [
+    object({ put: { type: 'array', minItems: 2, maxItems: 2 }, ifVersion: version, ifAbsent: { const: true } }, [
+      'ifVersion',
+      'ifAbsent',
+    ]),
+    object({ delete: text, ifVersion: version }, ['ifVersion']),
+  ],
+};
+
+/** What travels, by the names that `bodies.ts` gives it. */
+export const schemas: Readonly<Record<string, Schema>> = {
+  Error: object({ error: object({ code: text, message: text, field: text }, ['field']) }),
+  WriteAtSlave: object({ error: object({ code: text, message: text }), master: orNull(text) }),
+  Tip: object(tip),
+  Veto: object({ version, reason: text, at: moment }),
+  Entry: object({ key: text, value: {}, version }),
+  Page: object({ epoch: count, version: count, entries: list(ref('Entry')), next: orNull(text) }),
+  Reads: object({ epoch: count, version: count, entries: list(ref('Entry')), missing: list(text) }),
+  Change: object(
+    {
+      operations: { type: 'array', minItems: 1, maxItems: 100_000, items: operation },
+      phases: choice('one', 'two'),
+      timeoutMs: { type: 'integer', minimum: 1, maximum: 600_000 },
+      voters: { anyOf: [choice('all', 'live'), { type: 'integer', minimum: 1 }] },
+      commitBy: choice('multicast', 'unicast', 'heartbeat'),
+      abortBy: choice('multicast', 'unicast', 'heartbeat'),
+      wait: choice('decided', 'exposed'),
+    },
+    ['phases', 'timeoutMs', 'voters', 'commitBy', 'abortBy', 'wait'],
+  ),
+  Committed: object({
+    outcome: { const: 'committed' },
+    ...tip,
+    durationMs: number,
+    votes: object({ yes: count, no: count, silent: count }),
+    durable: flag,
+  }),
+  Aborted: object(
+    {
+      outcome: { const: 'aborted' },
+      reason: text,
+      refusals: list(object({ node: text, reason: text, operations: list(count) }, ['operations'])),
+      failures: list(object({ operation: count, key: text, actual: orNull(version) })),
+      durationMs: number,
+    },
+    ['failures'],
+  ),
+  Unknown: object({ outcome: { const: 'unknown' }, reason: text, durationMs: number }),
+  Pending: object({ outcome: { const: 'pending' } }),
+  Member: object({
+    node: text,
+    live: flag,
+    state: orNull(slaveState),
+    tip: orNull(ref('Tip')),
+    behind: orNull(count),
+    behindMs: orNull(number),
+    heardMsAgo: orNull(number),
+    lastVote,
+    lastVeto: orNull(ref('Veto')),
+    inDoubt: count,
+    oldestInDoubtMs: orNull(number),
+    roundTripMs: orNull(number),
+    repairs: count,
+    snapshots: count,
+    resyncs,
+  }),
+  OpenRound: object({
+    round: count,
+    version,
+    phase: choice('preparing', 'waiting', 'deciding'),
+    ageMs: number,
+    voters: list(text),
+    missing: list(text),
+  }),
+  MasterDataSet: object({
+    dataSet: text,
+    phase: choice('opening', 'surveying', 'claiming', 'leading', 'closing', 'halted'),
+    epoch: count,
+    tip: orNull(ref('Tip')),
+    mayCommit: flag,
+    entries: count,
+    stateDigest: orNull(text),
+    queued: count,
+    openRounds: list(ref('OpenRound')),
+    historyBytes: count,
+    members: list(ref('Member')),
+  }),
+  InDoubt: object({ round: text, version, ageMs: number, voters: count, masterCannotTell: flag }),
+  Resolved: object({ round: text, version, outcome: choice('committed', 'aborted'), by: text, at: moment }),
+  SlaveDataSet: object({
+    dataSet: text,
+    state: slaveState,
+    tip: orNull(ref('Tip')),
+    heardOf: orNull(ref('Tip')),
+    master: orNull(text),
+    entries: count,
+    stateDigest: orNull(text),
+    behind: orNull(count),
+    behindMs: orNull(number),
+    lastVote,
+    lastVeto: orNull(ref('Veto')),
+    inDoubt: list(ref('InDoubt')),
+    resolved: list(ref('Resolved')),
+    reason: text,
+    repairs: count,
+    snapshots: count,
+    resyncs,
+  }),
+  MasterStatus: object({ node: text, role: { const: 'master' }, dataSets: list(ref('MasterDataSet')) }),
+  SlaveStatus: object({ node: text, role: { const: 'slave' }, dataSets: list(ref('SlaveDataSet')) }),
+  Rounds: object({ dataSet: text, rounds: list(ref('PastRound')) }),
+  PastRound: object({
+    round: text,
+    version,
+    phases: choice('one', 'two'),
+    startedAt: moment,
+    outcome: choice('open', 'committed', 'aborted', 'unknown'),
+    reason: orNull(text),
+    decidedMs: orNull(number),
+    exposedMs: orNull(number),
+    operations: orNull(count),
+    bytes: orNull(count),
+    votes: list(object({ node: text, yes: flag, reason: text, afterMs: number })),
+    missing: list(text),
+  }),
+  FeedRecord: object({
+    epoch: count,
+    version,
+    chainId: text,
+    prior: orNull(version),
+    operations: list({
+      oneOf: [object({ put: { type: 'array', minItems: 2, maxItems: 2 } }), object({ delete: text })],
+    }),
+  }),
+  Ready: object({ ready: flag, reasons: list(text), checks: list(object({ name: text, ok: flag, text })) }, ['checks']),
+};
