@@ -50,6 +50,9 @@ async function put(...pairs: readonly (readonly [string, Json])[]): Promise<void
   await original.change(pairs.map((pair): Operation<Json> => ({ put: pair })));
 }
 
+/** What a data set can hold: a master refuses a property `__proto__`. */
+const jsonValue = fc.jsonValue().filter((json) => !JSON.stringify(json).includes('"__proto__"'));
+
 describe('export', () => {
   test('writes what load reads back', async () => {
     await put(['b', { cents: 2 }], ['a', null], ['ключ "q"', ['x', 1.5]]);
@@ -83,7 +86,7 @@ describe('export', () => {
   });
 
   test('any value comes back from NDJSON', () => {
-    const rows = fc.uniqueArray(fc.tuple(fc.string({ minLength: 1, maxLength: 20 }), fc.jsonValue()), {
+    const rows = fc.uniqueArray(fc.tuple(fc.string({ minLength: 1, maxLength: 20 }), jsonValue), {
       selector: ([key]) => key,
     });
     fc.assert(
@@ -95,11 +98,12 @@ describe('export', () => {
   });
 
   test('CSV comes back the same, or is refused', () => {
+    // -0 + 0 is 0: JSON has no other.
     const cell = fc.oneof(
       fc.string(),
       fc.constantFrom('1', '007', 'true', ' x', 'a,b', '"', 'a\nb', ''),
       fc.integer(),
-      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      fc.double({ noNaN: true, noDefaultInfinity: true }).map((number) => number + 0),
       fc.boolean(),
     );
     const rows = fc.uniqueArray(fc.record({ id: fc.string({ minLength: 1 }), name: cell, 'a,b': cell }), {
