@@ -52,17 +52,21 @@ export function withBinaryFlags(
 ): Command {
   return command
     .addOption(
-      new Option('--data-set <name>', `data set to serve; repeat it for more; default: ${defaultDataSet}`).argParser(
-        dataSetNames,
+      new Option('--data-set <name>', `data set to serve; repeat it for more; default: ${defaultDataSet}`)
+        .default(undefined, defaultDataSet)
+        .argParser(dataSetNames),
+    )
+    .addOption(
+      new Option('--store <folder>', `where data and decisions are kept; default: ${defaults.store}`).default(
+        undefined,
+        defaults.store,
       ),
     )
-    .option('--store <folder>', `where data and decisions are kept; default: ${defaults.store}`)
     .option('--directory <folder>', defaults.directory)
     .addOption(
-      new Option(
-        '--http <host:port>',
-        `where HTTP is served; port 0: any free one; default: ${defaults.http}`,
-      ).argParser(hostPort),
+      new Option('--http <host:port>', `where HTTP is served; port 0: any free one; default: ${defaults.http}`)
+        .default(undefined, defaults.http)
+        .argParser(hostPort),
     )
     .option('--http-tokens <file>', `who may use HTTP: lines of "ROLE DIGEST"; default: what ${tokensVariable} holds`)
     .option('--http-tls-cert <file>', 'serve HTTP over TLS with this certificate (PEM, with its chain)')

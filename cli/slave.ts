@@ -13,6 +13,7 @@ import {
   type BinaryFlags,
 } from './binary-flags.js';
 import { ending } from './common.js';
+import { mustBeGiven } from './config-keys.js';
 import { nodeName } from './flags.js';
 import type { Shell } from './shell.js';
 
@@ -30,7 +31,7 @@ export function addSlave(program: Command, shell: Shell): void {
     .command('slave')
     .description("run a slave: a copy of the master's data, with an HTTP API for reads");
   command.addOption(
-    new Option('--name <name>', "the node's name, unique in the group").argParser(nodeName).makeOptionMandatory(),
+    mustBeGiven(new Option('--name <name>', "the node's name, unique in the group").argParser(nodeName)),
   );
   withBinaryFlags(command, {
     store: './data/NAME',
