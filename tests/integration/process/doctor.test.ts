@@ -23,9 +23,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function doctor(
-  ...parameters: readonly string[]
-): Promise<{
+async function doctor(...parameters: readonly string[]): Promise<{
   readonly exitCode: number;
   readonly findings: readonly Finding[];
   of(check: string): Finding | undefined;
