@@ -12,6 +12,8 @@ const wire = '^shared/protocol/wire/';
 const stream = '^shared/protocol/stream/';
 const secure = '^shared/protocol/secure/';
 const keyValue = '^shared/protocol/key-value/';
+const directoryProtocol = '^shared/protocol/directory/';
+const directory = '^shared/directory/';
 const runtime = '^shared/runtime/';
 const ports = '^shared/runtime/ports[.]ts$';
 const anyCore = '^(master|slave)/service/core/';
@@ -40,6 +42,16 @@ module.exports = {
       secure,
     ]),
     layer('key-value-knows-kernel', 'The key-value operations know the kernel only.', keyValue, [kernel, keyValue]),
+    layer('directory-protocol-knows-kernel', 'Trees of files know the kernel only.', directoryProtocol, [
+      kernel,
+      directoryProtocol,
+    ]),
+    layer(
+      'directory-knows-its-protocol',
+      'Versions of a folder on a disk know the kernel and trees of files.',
+      directory,
+      [kernel, directoryProtocol, directory],
+    ),
     layer(
       'core-knows-protocol',
       'A core knows the protocol and itself: no service, no user layer, no machine.',
@@ -67,9 +79,9 @@ module.exports = {
     ),
     layer(
       'user-layer-knows-kernel',
-      "A user layer knows the kernel, the key-value operations, the ports and its own side's types: never the network.",
+      "A user layer knows the kernel, what a change of its data is, the ports and its own side's types: never the network.",
       '^(master|slave)/user/',
-      [kernel, keyValue, ports, '^$1/user/', '^$1/types[.]ts$'],
+      [kernel, keyValue, directoryProtocol, directory, ports, '^$1/user/', '^$1/types[.]ts$'],
     ),
     {
       name: 'sides-never-meet',

@@ -26,6 +26,7 @@ export const defaultDataSet = 'default';
 export interface BinaryFlags {
   readonly dataSet?: readonly string[];
   readonly store?: string;
+  readonly directory?: string;
   readonly http?: HostPort;
   readonly group: string;
   readonly interface: string;
@@ -47,20 +48,25 @@ export type LogFormat = 'text' | 'json';
 
 export function withBinaryFlags(
   command: Command,
-  defaults: { readonly store: string; readonly http: string },
+  defaults: { readonly store: string; readonly http: string; readonly directory: string },
 ): Command {
   return command
     .addOption(
-      new Option('--data-set <name>', `data set to serve; repeat it for more; default: ${defaultDataSet}`).argParser(
-        dataSetNames,
+      new Option('--data-set <name>', `data set to serve; repeat it for more; default: ${defaultDataSet}`)
+        .default(undefined, defaultDataSet)
+        .argParser(dataSetNames),
+    )
+    .addOption(
+      new Option('--store <folder>', `where data and decisions are kept; default: ${defaults.store}`).default(
+        undefined,
+        defaults.store,
       ),
     )
-    .option('--store <folder>', `where data and decisions are kept; default: ${defaults.store}`)
+    .option('--directory <folder>', defaults.directory)
     .addOption(
-      new Option(
-        '--http <host:port>',
-        `where HTTP is served; port 0: any free one; default: ${defaults.http}`,
-      ).argParser(hostPort),
+      new Option('--http <host:port>', `where HTTP is served; port 0: any free one; default: ${defaults.http}`)
+        .default(undefined, defaults.http)
+        .argParser(hostPort),
     )
     .option('--http-tokens <file>', `who may use HTTP: lines of "ROLE DIGEST"; default: what ${tokensVariable} holds`)
     .option('--http-tls-cert <file>', 'serve HTTP over TLS with this certificate (PEM, with its chain)')
@@ -101,6 +107,20 @@ export function withBinaryFlags(
     )
     .addOption(new Option('--log-format <format>', 'of the log').choices(['text', 'json']).default('text'));
 }
+
+/** The data sets to serve. A directory is one of them, and the only one. */
+export function dataSetsOf(flags: BinaryFlags): readonly string[] {
+  const dataSets = flags.dataSet ?? [defaultDataSet];
+  if (flags.directory !== undefined && dataSets.length > 1)
+    throw new LockstepError(
+      'bad-option',
+      `--directory ${flags.directory} is one data set, and --data-set names ${dataSets.join(', ')}; give one, and start a node for each of the others`,
+    );
+  return dataSets;
+}
+
+/** A version of a folder is written by every voter, and may be checked by a program of its own, before it is decided. */
+export const directoryTimeoutMs = 30_000;
 
 /** The same text as in a key file. */
 export const keysVariable = 'LOCKSTEP_KEYS';

@@ -223,7 +223,7 @@ describe('put, get, delete', () => {
       });
       expect((await lockstep('get', 'a', '--to', to)).out).toBe('1\n');
       expect((await lockstep('status', '--to', to)).out).toBe(
-        'node  role   state    version  behind  last vote  in doubt\ns1    slave  current  e3 v2    0       –          –\n',
+        'node  role   state    version  behind  last vote  in doubt  resyncs  last veto\ns1    slave  current  e3 v2    0       –          –         1 new    –\n',
       );
       expect((await lockstep('members', '--to', to)).exitCode).toBe(2);
     } finally {
@@ -377,11 +377,11 @@ describe('status, members, forget', () => {
     };
     expect((await lockstep('status')).out).toBe(
       [
-        'node    role    state          version  behind  last vote  in doubt',
-        'master  master  leading        e3 v1    –       –          –',
-        'a       slave   current        e3 v1    0       yes        –',
-        'b       slave   current        e3 v1    0       no (v2)    1',
-        'c       slave   lost for 12 s  –        –       –          –',
+        'node    role    state          version  behind  last vote  in doubt  resyncs  last veto',
+        'master  master  leading        e3 v1    –       –          –         –        –',
+        'a       slave   current        e3 v1    0       yes        –         1 new    –',
+        'b       slave   current        e3 v1    0       no (v2)    1         1 new    –',
+        'c       slave   lost for 12 s  –        –       –          –         1 new    –',
         '',
       ].join('\n'),
     );

@@ -21,7 +21,8 @@ export interface FlagWords extends Described {
   readonly values: Values | null;
 }
 
-export type Values = { readonly kind: 'choices'; readonly choices: readonly string[] } | { readonly kind: 'files' | 'any' };
+export type Values =
+  { readonly kind: 'choices'; readonly choices: readonly string[] } | { readonly kind: 'files' | 'any' };
 
 /** Read from the program itself, so that it knows no other commands and flags than there are. */
 export function completionsOf(program: Command): readonly CommandWords[] {

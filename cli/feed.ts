@@ -1,18 +1,8 @@
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { Json } from '../shared/protocol/key-value/operations.js';
+import type { FeedEndBody, FeedRecordBody } from '../shared/http/bodies.js';
 import type { Client } from './client.js';
 import { pause } from './pause.js';
-
-/** One committed change. With `prior` null its operations are the whole state. */
-export interface FeedRecord {
-  readonly epoch: number;
-  readonly version: number;
-  readonly chainId: string;
-  readonly prior: number | null;
-  readonly operations: readonly FeedOperation[];
-}
-
-export type FeedOperation = { readonly put: readonly [string, Json] } | { readonly delete: string };
 
 /** Nodes say something every 15 s, also when nothing happens: after three silences the connection is dead. */
 const idleMs = 45_000;
@@ -38,15 +28,14 @@ export async function* readFeed(
     signal,
     onOpen = () => undefined,
   }: { readonly since: Position; readonly signal: AbortSignal; readonly onOpen?: () => void },
-): AsyncGenerator<FeedRecord> {
+): AsyncGenerator<FeedRecordBody> {
   const epoch = since.epoch === undefined ? '' : `&epoch=${since.epoch}`;
   const chainId = since.chainId === undefined ? '' : `&chainId=${since.chainId}`;
   const path = `/v1/feed/${encodeURIComponent(dataSet)}?since=${since.version}${epoch}${chainId}`;
   for await (const line of client.lines(path, { signal, idleMs })) {
     onOpen();
     if (line.trim() === '') continue; // the node is alive, and has nothing to say; it begins with that
-    const record = JSON.parse(line) as
-      FeedRecord | { readonly error: { readonly code: string; readonly message: string } };
+    const record = JSON.parse(line) as FeedRecordBody | FeedEndBody;
     if ('error' in record) {
       const { code, message } = record.error;
       if (code.startsWith('history-')) throw new LockstepError('history-pruned', message);
@@ -70,7 +59,7 @@ export async function* followFeed(
     readonly onBack: () => void;
     readonly wait?: (pauseMs: number, signal: AbortSignal) => Promise<void>;
   },
-): AsyncGenerator<FeedRecord> {
+): AsyncGenerator<FeedRecordBody> {
   const { signal, wait = pause } = options;
   let since: Position = { version: options.since };
   let pauseMs = firstPauseMs;
@@ -105,7 +94,7 @@ const waitable: ReadonlySet<string> = new Set(['unreachable', 'closed', 'queue-f
 /** What a change does to a state: `null` for a key that is gone. A record without a prior replaces the state. */
 export function applyRecord<Value>(
   state: Map<string, Value>,
-  record: FeedRecord,
+  record: FeedRecordBody,
   valueOf: (value: Json, version: number) => Value,
 ): void {
   if (record.prior === null) state.clear();

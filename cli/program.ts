@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
+import { addConfig, configureRoles } from './config.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
 import { addDiscard } from './discard.js';
@@ -15,6 +16,7 @@ import { addKeygen } from './keygen.js';
 import { addLoad } from './load.js';
 import { addMaster } from './master.js';
 import { addMembers } from './members.js';
+import { addPublish } from './publish.js';
 import { addPut } from './put.js';
 import { addResolve } from './resolve.js';
 import { addRollBack } from './roll-back.js';
@@ -48,6 +50,8 @@ export function createProgram(shell: Shell): Command {
     });
   addMaster(program, shell);
   addSlave(program, shell);
+  addPublish(program, shell);
+  configureRoles(program);
   addPut(program, shell);
   addGet(program, shell);
   addDelete(program, shell);
@@ -66,6 +70,7 @@ export function createProgram(shell: Shell): Command {
   addDiscard(program, shell);
   addToken(program, shell);
   addDoctor(program, shell);
+  addConfig(program, shell, { master: addMaster, slave: addSlave });
   addCompletion(program, shell);
   addDecode(program, shell);
   return program;

@@ -4,7 +4,8 @@ import { Option, type Command } from 'commander';
 import { errorText, LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { ShellValidator } from '../slave/main.js';
 import {
-  defaultDataSet,
+  dataSetsOf,
+  directoryTimeoutMs,
   guardsOf,
   keySourceOf,
   refuseOpenDoors,
@@ -12,12 +13,14 @@ import {
   type BinaryFlags,
 } from './binary-flags.js';
 import { ending } from './common.js';
+import { mustBeGiven } from './config-keys.js';
 import { nodeName } from './flags.js';
 import type { Shell } from './shell.js';
 
 interface SlaveFlags extends BinaryFlags {
   readonly name: string;
   readonly validate?: string;
+  readonly check?: string;
 }
 
 /** Several slaves run on one machine: each takes any free port and says which. */
@@ -28,17 +31,27 @@ export function addSlave(program: Command, shell: Shell): void {
     .command('slave')
     .description("run a slave: a copy of the master's data, with an HTTP API for reads");
   command.addOption(
-    new Option('--name <name>', "the node's name, unique in the group").argParser(nodeName).makeOptionMandatory(),
+    mustBeGiven(new Option('--name <name>', "the node's name, unique in the group").argParser(nodeName)),
   );
-  withBinaryFlags(command, { store: './data/NAME', http: '127.0.0.1 and any free port' })
+  withBinaryFlags(command, {
+    store: './data/NAME',
+    http: '127.0.0.1 and any free port',
+    directory: 'show the replicated folder here, as a symbolic link that is replaced with each version',
+  })
     .option(
       '--validate <file.mjs>',
       'module whose export "validate" judges each operation: true accepts, a text refuses',
+    )
+    .option(
+      '--check <command>',
+      'with --directory: shell command that judges a new version in the folder $LOCKSTEP_STAGED; exit code 0 accepts',
     )
     .action(
       ending(shell, async (flags: SlaveFlags) => {
         const http = flags.http ?? defaultHttp;
         refuseOpenDoors(flags, http);
+        const dataSets = dataSetsOf(flags);
+        refuseMixedKinds(flags);
         const keys = keySourceOf(flags);
         const guards = guardsOf(flags);
         const store = flags.store ?? defaultStore(flags.name);
@@ -48,7 +61,16 @@ export function addSlave(program: Command, shell: Shell): void {
           runSlave(
             {
               name: flags.name,
-              dataSets: flags.dataSet ?? [defaultDataSet],
+              dataSets,
+              ...(flags.directory === undefined
+                ? {}
+                : {
+                    directory: {
+                      target: flags.directory,
+                      check: flags.check ?? null,
+                      callbackMs: directoryTimeoutMs,
+                    },
+                  }),
               store,
               http: { ...http, ...guards },
               group: flags.group,
@@ -65,6 +87,19 @@ export function addSlave(program: Command, shell: Shell): void {
           ),
         );
       }),
+    );
+}
+
+function refuseMixedKinds(flags: SlaveFlags): void {
+  if (flags.directory !== undefined && flags.validate !== undefined)
+    throw new LockstepError(
+      'bad-option',
+      `--validate ${flags.validate} judges keys and values; for a folder give --check`,
+    );
+  if (flags.directory === undefined && flags.check !== undefined)
+    throw new LockstepError(
+      'bad-option',
+      '--check judges a folder; give --directory, or --validate for keys and values',
     );
 }
 

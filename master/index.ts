@@ -3,6 +3,7 @@ export { Master } from './master.js';
 export type { MasterStatus } from './master.js';
 export { registerMetrics } from './metrics/register.js';
 export type { MasterMetricsOptions } from './metrics/register.js';
+export { directory } from './user/directory.js';
 export { keyValue } from './user/key-value.js';
 export type { MasterEvents } from './events.js';
 export type {
@@ -27,6 +28,15 @@ export type {
   MasterKeyValue,
   MasterKeyValueOptions,
 } from './user/key-value-types.js';
+export type {
+  MasterDirectory,
+  MasterDirectoryOptions,
+  PublishOptions,
+  PublishOutcome,
+  WatchOptions,
+  WatchOutcome,
+} from './user/directory-types.js';
+export type { TreeDifference } from '../shared/protocol/directory/tree.js';
 export type { MasterPhase, MasterView, MemberView, RoundAccount, RoundVote, RoundView } from './service/core/view.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';

@@ -3,6 +3,7 @@ export { Slave } from './slave.js';
 export type { SlaveStatus } from './slave.js';
 export { registerMetrics } from './metrics/register.js';
 export type { MetricsOptions } from '../shared/metrics/register.js';
+export { directory } from './user/directory.js';
 export { keyValue } from './user/key-value.js';
 export type { SlaveEvents } from './events.js';
 export type {
@@ -22,6 +23,8 @@ export type { KeyValueChange, SlaveKeyValue, SlaveKeyValueOptions } from './user
 export type { ValueSchema } from '../shared/protocol/key-value/schema.js';
 export type { OperatorDecision } from './service/core/records.js';
 export type { InDoubtView, SlaveView } from './service/core/view.js';
+export type { SlaveDirectory, SlaveDirectoryOptions, StagedFolder } from './user/directory-types.js';
+export type { TreeDifference } from '../shared/protocol/directory/tree.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';
 export type { EventLevel, EventOf, EventShape } from '../shared/protocol/kernel/events.js';

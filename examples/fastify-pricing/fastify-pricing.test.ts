@@ -46,10 +46,10 @@ test(
     );
     expect(await answer(`${url}/orders`, order)).toEqual({ status: 200, body: { totalCents: 900, version: 1 } });
     // From then on it is asked for its vote.
-  await eventually('a current copy', async () => {
-    const { status, body } = await answer(`${url}/readyz`);
-    return status === 200 && (body as { readonly state: string }).state === 'current' ? true : undefined;
-  });
+    await eventually('a current copy', async () => {
+      const { status, body } = await answer(`${url}/readyz`);
+      return status === 200 && (body as { readonly state: string }).state === 'current' ? true : undefined;
+    });
 
     feed.say('{"tea": {"cents": -5}}');
     await feed.printed(/^aborted: shop-1: put tea: cents: Too small: expected number to be >0$/m);

@@ -1,3 +1,4 @@
+import { leaseMutations } from './leases.js';
 import type { Mutation } from './mutation.js';
 
 const slaveCore = 'slave/service/core/slave-core.ts';
@@ -15,6 +16,7 @@ const delivery = 'master/service/core/delivery.ts';
 
 /** Every deliberate break that is known, and what has to catch it. `npm run mutants` sees each of them caught. */
 export const mutations: readonly Mutation[] = [
+  ...leaseMutations,
   {
     name: 'vote before durable',
     guarantee: 'G2',
@@ -81,18 +83,6 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     caughtBy: { kind: 'checker', id: 'G8', seeds: 10 },
-  },
-  {
-    name: 'lease renewed for a state that is not exposed',
-    guarantee: 'G12',
-    edits: [
-      {
-        file: reign,
-        find: 'if (sameTip(heartbeat.tip, this.participant.tip)) this.leaseUntilMs',
-        replace: 'if (heartbeat.leaseMs > 0) this.leaseUntilMs',
-      },
-    ],
-    caughtBy: { kind: 'checker', id: 'G12', seeds: 40 },
   },
   {
     name: 'a yes is missing',
@@ -184,32 +174,6 @@ export const mutations: readonly Mutation[] = [
     caughtBy: { kind: 'checker', id: 'G9', seeds: 40 },
   },
   {
-    name: 'leases of the silent not waited out',
-    guarantee: 'G12',
-    edits: [
-      {
-        file: rounds,
-        find: 'this.members.leasesEndMs(round.yes)',
-        replace: '0',
-      },
-    ],
-    caughtBy: {
-      kind: 'test',
-      file: 'tests/integration/traces/leadership.test.ts',
-      title: 'of a silent voter are waited out before "at least n" goes on without it',
-    },
-  },
-  {
-    name: 'the members count as all who may hold a lease',
-    guarantee: 'G12',
-    edits: [{ file: leadership, find: 'this.#lead(all && !this.#strangers);', replace: 'this.#lead(all);' }],
-    caughtBy: {
-      kind: 'test',
-      file: 'tests/integration/traces/older-leases.test.ts',
-      title: 'commits nothing before the longest lease is over (G12)',
-    },
-  },
-  {
     name: 'others hold more, and it leads',
     guarantee: 'G13',
     edits: [
@@ -291,16 +255,6 @@ export const mutations: readonly Mutation[] = [
       kind: 'test',
       file: 'tests/integration/traces/order-of-writes.test.ts',
       title: 'no epoch is claimed before it is on disk: two starts never claim the same one (G7)',
-    },
-  },
-  {
-    name: 'older leases not waited out by a new reign',
-    guarantee: 'G12',
-    edits: [{ file: rounds, find: 'this.listener.gateMs()', replace: '0' }],
-    caughtBy: {
-      kind: 'test',
-      file: 'tests/integration/traces/unheard.test.ts',
-      title: 'commits nothing while a member that has not promised may still call itself current (G12)',
     },
   },
   {
@@ -496,26 +450,6 @@ export const mutations: readonly Mutation[] = [
       kind: 'test',
       file: 'tests/integration/traces/voters.test.ts',
       title: 'that was forgotten while it was away joins again by itself, and votes',
-    },
-  },
-  {
-    name: 'a lease lent to the process before, by its slot',
-    guarantee: 'G12',
-    edits: [{ file: reign, find: 'heartbeat.sequence <= this.#strangeHeartbeats', replace: 'heartbeat.sequence < 0' }],
-    caughtBy: {
-      kind: 'test',
-      file: 'tests/integration/traces/unasked.test.ts',
-      title: 'renews the lease of none by its slot who wasn’t welcomed yet when it left (G12)',
-    },
-  },
-  {
-    name: 'a lease counted from before the machine slept',
-    guarantee: 'G12',
-    edits: [{ file: reign, find: 'this.#mayEchoNothing = false;', replace: '' }],
-    caughtBy: {
-      kind: 'test',
-      file: 'tests/integration/traces/unasked.test.ts',
-      title: 'renews no lease by what was heard before the machine slept (G12)',
     },
   },
   {

@@ -25,6 +25,7 @@ const wanted = [
   /^dist\/(cli|master|slave|shared|tests\/integration\/sim)\/.*\.(js|d\.ts)$/,
   // What is served as it is: pages, styles, and the data that code reads beside itself.
   /^dist\/.*\.(html|css|svg|json|yaml)$/,
+  /^master\/dashboard\/page\/.*\.(html|css|js|svg)$/,
   /^docs\/.*\.(md|png|svg)$/,
   /^deploy\//,
   /^(README|CHANGELOG)\.md$/,
@@ -81,6 +82,7 @@ const cases: readonly Case[] = [
         'not to be shipped',
       );
       for (const path of ['README.md', 'LICENSE', 'deploy/wireshark/lockstep.lua']) ok(paths.includes(path), path);
+      ok(paths.includes('master/dashboard/page/index.html'), 'the dashboard');
       ok(bytes < mostBytes, `${bytes} bytes are packed`);
     },
   ],

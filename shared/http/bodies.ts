@@ -53,6 +53,20 @@ export type OutcomeBody =
   | { readonly outcome: 'unknown'; readonly reason: string; readonly durationMs: number }
   | { readonly outcome: 'pending' };
 
+/** Paths of files and folders; of each list the first 1,000. */
+export interface FilesBody {
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+  /** How many there are in all. */
+  readonly count: number;
+}
+
+/** What became of a folder that was to be published. */
+export type PublishBody =
+  | { readonly outcome: 'unchanged'; readonly version: number }
+  | (Exclude<OutcomeBody, { readonly outcome: 'pending' }> & { readonly files: FilesBody });
+
 export interface EntryBody {
   readonly key: string;
   readonly value: Json;

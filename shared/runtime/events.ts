@@ -9,6 +9,8 @@ export interface NodeEvents {
     'warn',
     { readonly requestedBytes: number; readonly grantedBytes: number; readonly remedy: string }
   >;
+  /** There is no multicast on this interface at all: the node goes on by unicast. */
+  readonly 'multicast-unavailable': EventShape<'warn', { readonly reason: string; readonly remedy: string }>;
   /** A node answers, and nothing of what it says to the group arrives here: it is asked to send by unicast. */
   readonly 'multicast-unheard': EventShape<
     'warn',

@@ -1,5 +1,7 @@
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
+import type { EventOf } from '../protocol/kernel/events.js';
 import { transportModes, type PathOptions, type TransportMode } from '../protocol/stream/paths.js';
+import type { NodeEvents } from './events.js';
 import { findInterface } from './interfaces.js';
 import type { Clock, EventLog, Transport } from './ports.js';
 import { openUdpMulticast, parseGroup } from './udp-multicast.js';
@@ -75,6 +77,10 @@ async function openWithoutMulticast(
     options.peers.length > 0
       ? 'none is needed'
       : 'slaves need --peers with the address of their master, which needs --port';
-  options.log.record({ name: 'multicast-unavailable', level: 'warn', fields: { reason, remedy } });
+  options.log.record({
+    name: 'multicast-unavailable',
+    level: 'warn',
+    fields: { reason, remedy },
+  } satisfies EventOf<NodeEvents, 'multicast-unavailable'>);
   return { transport, paths: { mode: 'unicast', peers: transport.configuredPeers } };
 }

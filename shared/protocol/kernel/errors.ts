@@ -21,6 +21,7 @@ export const errorCodes = [
   'member-unknown',
   'refused-by-group',
   'bad-operation',
+  'wrong-kind',
   'condition-failed',
   'user-layer-failed',
   'stepped-down',
