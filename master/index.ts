@@ -74,5 +74,6 @@ export type { Clock, EventLog, EventRecord, Store, WriteOptions } from '../share
 export type { Cancellable } from '../shared/runtime/aborting.js';
 export { loggerOf } from '../shared/runtime/loggers.js';
 export type { AnyLogger, LoggerOfOptions } from '../shared/runtime/loggers.js';
-export type { ChannelMessage, ListenOptions, Subscription } from '../shared/runtime/node-events.js';
+export type { NetworkStatus } from '../shared/runtime/network-status.js';
+export type { ChannelMessage, EventSource, ListenOptions, Subscription } from '../shared/runtime/node-events.js';
 export type { KeySource } from '../shared/runtime/key-files.js';

@@ -5,6 +5,7 @@ import { packageVersion } from '../../shared/metrics/version.js';
 import type { Master } from '../master.js';
 import { masterFamilies } from './families.js';
 
+/** What a master's metrics take, beyond where they go. */
 export interface MasterMetricsOptions extends MetricsOptions {
   /** Slaves of a data set that have metrics of their own, those first that are furthest behind; default 1000. */
   readonly maxMembers?: number;

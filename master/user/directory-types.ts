@@ -3,6 +3,7 @@ import type { Outcome, Phases, VoterPolicy } from '../../shared/protocol/kernel/
 import type { TreeDifference } from '../../shared/protocol/directory/tree.js';
 import type { MasterDataSet } from '../types.js';
 
+/** Which folder is the original, and where its versions are kept. */
 export interface MasterDirectoryOptions {
   /** The folder that people edit. It is read and never written to. */
   readonly folder: string;
@@ -12,6 +13,7 @@ export interface MasterDirectoryOptions {
   readonly include?: (path: string) => boolean;
 }
 
+/** How one version of the folder travels. What is absent is as for the data set. */
 export interface PublishOptions {
   readonly phases?: Phases | undefined;
   readonly timeoutMs?: number | undefined;
@@ -22,6 +24,7 @@ export interface PublishOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How publishing ended: as a change does, or without one. */
 export type PublishOutcome =
   /** The folder is as it was published last; no version was made. */
   { readonly kind: 'unchanged'; readonly tip: Tip | null } | (Outcome & { readonly files: TreeDifference });
@@ -29,6 +32,7 @@ export type PublishOutcome =
 /** What one look of `watch` came to. */
 export type WatchOutcome = PublishOutcome | { readonly kind: 'failed'; readonly error: Error };
 
+/** How often to look at the folder, and how what was found travels. */
 export interface WatchOptions extends PublishOptions {
   /** Between two looks; default 1000. A change is published when two looks in a row have found it alike. */
   readonly intervalMs?: number;

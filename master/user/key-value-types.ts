@@ -4,6 +4,7 @@ import type { Entry, Operation } from '../../shared/protocol/key-value/operation
 import type { ValueSchema } from '../../shared/protocol/key-value/schema.js';
 import type { MasterDataSet } from '../types.js';
 
+/** What a master adds to a key-value data set: what its values have to be. */
 export interface MasterKeyValueOptions<Value> {
   /**
    * A Standard Schema (zod, valibot, arktype and others) that each put of a `change` has to fit: else it rejects with

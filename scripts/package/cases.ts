@@ -23,8 +23,8 @@ export async function runCases(packed: Packed): Promise<{ readonly passed: numbe
 /** Code, its types, what is read beside it, and nothing that only a developer needs. */
 const wanted = [
   /^dist\/(cli|master|slave|shared|tests\/integration\/sim)\/.*\.(js|d\.ts)$/,
-  // What is served as it is: pages, styles, and the data that code reads beside itself.
-  /^dist\/.*\.(html|css|svg|json|yaml)$/,
+  // The dashboard's page, which isn't compiled.
+  /^master\/dashboard\/page\/[^/]+\.(html|css|svg|js)$/,
   /^master\/dashboard\/page\/.*\.(html|css|js|svg)$/,
   /^docs\/.*\.(md|png|svg)$/,
   /^deploy\//,
@@ -64,6 +64,31 @@ console.log(JSON.stringify({ price, refused: refused.kind, simulated: simulated.
 // @ts-expect-error -- types reach this far
 const wrong: string = price;
 void wrong;
+`;
+
+/** Starts the command, asks for the page and for all that it names, and stops the command. */
+const dashboardProbe = `
+import { spawn } from 'node:child_process';
+const child = spawn(
+  process.execPath,
+  ['node_modules/lockstep/dist/cli/main.js', 'master', '--group', process.argv[2], '--http', '127.0.0.1:0', '--store', './data/dashboard'],
+  { stdio: ['ignore', 'pipe', 'inherit'] },
+);
+let said = '';
+for await (const chunk of child.stdout) {
+  said += chunk;
+  if (said.includes('\\n')) break;
+}
+try {
+  const url = /(http:\\/\\/\\S+)/.exec(said)[1];
+  const page = await fetch(url + '/');
+  const names = [...(await page.text()).matchAll(/(?:src|href)="\\/?(dashboard\\/[^"]+)"/g)].map(([, name]) => name);
+  const files = {};
+  for (const name of names) files[name] = (await fetch(url + '/' + name)).status;
+  console.log(JSON.stringify({ page: page.status, files }));
+} finally {
+  child.kill('SIGTERM');
+}
 `;
 
 const cases: readonly Case[] = [
@@ -171,6 +196,18 @@ const cases: readonly Case[] = [
         { cwd: host },
       );
       ok(ran.exitCode !== 0 && ran.err.includes('ERR_PACKAGE_PATH_NOT_EXPORTED'), ran.err);
+    },
+  ],
+  [
+    'the installed master serves its dashboard, page and files',
+    async ({ host }) => {
+      const group = `239.255.${randomInt(1, 255)}.${randomInt(1, 255)}:${await freePort()}`;
+      await writeFile(join(host, 'dashboard.mjs'), dashboardProbe);
+      const ran = await run(process.execPath, ['dashboard.mjs', group], { cwd: host });
+      ok(ran.exitCode === 0, `${ran.out}${ran.err}`);
+      const { page, files } = JSON.parse(ran.out) as { page: number; files: Readonly<Record<string, number>> };
+      ok(page === 200 && Object.keys(files).length >= 3, ran.out);
+      for (const [file, status] of Object.entries(files)) ok(status === 200, `${file}: ${status}`);
     },
   ],
   [

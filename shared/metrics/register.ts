@@ -4,6 +4,7 @@ import { LockstepError } from '../protocol/kernel/errors.js';
 import type { Family } from './family.js';
 import { kernelDrops } from './kernel-drops.js';
 
+/** Where a node's metrics go. */
 export interface MetricsOptions {
   /** Where the metrics go; prom-client's global registry is never used. */
   readonly registry: Registry;

@@ -14,6 +14,7 @@ export interface AnyLogger {
   readonly isLevelEnabled?: (level: never) => boolean;
 }
 
+/** How a logger of the host's own is written to. */
 export interface LoggerOfOptions {
   /** Events below it are dropped. Default: what the logger says of itself, or `info` when it can't say. */
   readonly level?: EventLevel;

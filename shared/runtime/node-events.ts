@@ -11,6 +11,7 @@ export type EventListener = (event: EventRecord) => void;
 /** Ends a listening: call it, or let `using` do so. */
 export type Subscription = (() => void) & Disposable;
 
+/** How long to listen. */
 export interface ListenOptions {
   /** Aborting it ends the listening. */
   readonly signal?: AbortSignal | undefined;

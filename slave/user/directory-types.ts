@@ -2,6 +2,7 @@ import type { Digest, Tip } from '../../shared/protocol/kernel/ids.js';
 import type { TreeDifference } from '../../shared/protocol/directory/tree.js';
 import type { Cancellable, ChangeIterator, ExposedChange, ReachedOptions, SlaveDataSet, SlaveState } from '../types.js';
 
+/** Where readers find the copy, and where its versions are kept. */
 export interface SlaveDirectoryOptions {
   /**
    * Where readers find the folder: a symbolic link, which is replaced in one step with each version. Nothing but such a link

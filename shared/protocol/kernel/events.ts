@@ -1,3 +1,4 @@
+/** How much an event matters to whoever reads a log. */
 export type EventLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** What one name of event says: a map from names to these is the list of all that can happen in a part of the product. */
