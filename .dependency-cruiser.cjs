@@ -4,7 +4,7 @@
  * Each layer lists what it MAY import from this repository; everything else is a finding. Unit tests (`*.test.ts`) may
  * reach further, since nothing depends on them.
  */
-const own = '^(master|slave|shared|cli|scripts|tests)/';
+const own = '^(master|slave|shared|cli|scripts|tests|examples)/';
 const unitTest = '[.]test[.]ts$';
 
 const kernel = '^shared/protocol/kernel/';
@@ -12,6 +12,8 @@ const wire = '^shared/protocol/wire/';
 const stream = '^shared/protocol/stream/';
 const secure = '^shared/protocol/secure/';
 const keyValue = '^shared/protocol/key-value/';
+const directoryProtocol = '^shared/protocol/directory/';
+const directory = '^shared/directory/';
 const runtime = '^shared/runtime/';
 const ports = '^shared/runtime/ports[.]ts$';
 const anyCore = '^(master|slave)/service/core/';
@@ -40,6 +42,16 @@ module.exports = {
       secure,
     ]),
     layer('key-value-knows-kernel', 'The key-value operations know the kernel only.', keyValue, [kernel, keyValue]),
+    layer('directory-protocol-knows-kernel', 'Trees of files know the kernel only.', directoryProtocol, [
+      kernel,
+      directoryProtocol,
+    ]),
+    layer(
+      'directory-knows-its-protocol',
+      'Versions of a folder on a disk know the kernel and trees of files.',
+      directory,
+      [kernel, directoryProtocol, directory],
+    ),
     layer(
       'core-knows-protocol',
       'A core knows the protocol and itself: no service, no user layer, no machine.',
@@ -67,9 +79,9 @@ module.exports = {
     ),
     layer(
       'user-layer-knows-kernel',
-      "A user layer knows the kernel, the key-value operations, the ports and its own side's types: never the network.",
+      "A user layer knows the kernel, what a change of its data is, the ports and its own side's types: never the network.",
       '^(master|slave)/user/',
-      [kernel, keyValue, ports, '^$1/user/', '^$1/types[.]ts$'],
+      [kernel, keyValue, directoryProtocol, directory, ports, '^$1/user/', '^$1/types[.]ts$'],
     ),
     {
       name: 'sides-never-meet',
@@ -77,6 +89,19 @@ module.exports = {
       severity: 'error',
       from: { path: '^(master|slave)/', pathNot: unitTest },
       to: { path: '^(master|slave)/', pathNot: '^$1/' },
+    },
+    layer(
+      'examples-use-the-public-entries',
+      'An example imports what a user can import: the entry points of the package, and what lies in its own folder.',
+      '^examples/([^/]+)/',
+      ['^examples/$1/', '^(master|slave|tests/integration/sim)/index[.]ts$'],
+    ),
+    {
+      name: 'nothing-imports-examples',
+      comment: 'Examples are leaves.',
+      severity: 'error',
+      from: { pathNot: '^examples/' },
+      to: { path: '^examples/' },
     },
     {
       name: 'pure-code-needs-no-builtin',
@@ -115,7 +140,7 @@ module.exports = {
       name: 'nothing-imports-tests',
       comment: 'Tests are leaves. Only tests and the developer scripts may import them.',
       severity: 'error',
-      from: { pathNot: ['^tests/', '^scripts/', unitTest] },
+      from: { pathNot: ['^tests/', '^scripts/', '^examples/', unitTest] },
       to: { path: `^tests/|${unitTest}` },
     },
     {

@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import type { KeySource } from '../shared/runtime/key-files.js';
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
+import { transportModes, type TransportMode } from '../shared/protocol/stream/paths.js';
 import type { Durability } from '../shared/protocol/kernel/outcome.js';
 import { checkNetwork } from '../shared/runtime/open-networks.js';
 import type { ServerOptions } from '../shared/http/server.js';
@@ -25,9 +26,11 @@ export const defaultDataSet = 'default';
 export interface BinaryFlags {
   readonly dataSet?: readonly string[];
   readonly store?: string;
+  readonly directory?: string;
   readonly http?: HostPort;
   readonly group: string;
   readonly interface: string;
+  readonly transport?: TransportMode;
   readonly peers?: readonly string[];
   readonly port: number;
   readonly durability: Durability;
@@ -45,7 +48,7 @@ export type LogFormat = 'text' | 'json';
 
 export function withBinaryFlags(
   command: Command,
-  defaults: { readonly store: string; readonly http: string },
+  defaults: { readonly store: string; readonly http: string; readonly directory: string },
 ): Command {
   return command
     .addOption(
@@ -59,6 +62,7 @@ export function withBinaryFlags(
         defaults.store,
       ),
     )
+    .option('--directory <folder>', defaults.directory)
     .addOption(
       new Option('--http <host:port>', `where HTTP is served; port 0: any free one; default: ${defaults.http}`)
         .default(undefined, defaults.http)
@@ -73,7 +77,17 @@ export function withBinaryFlags(
         .default(defaultInterface)
         .argParser(interfaceAddress),
     )
-    .addOption(new Option('--peers <host:port,…>', 'unicast to these nodes instead of multicast').argParser(peerList))
+    .addOption(
+      new Option('--peers <host:port,…>', 'addresses of other nodes, at a slave that of its master').argParser(
+        peerList,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--transport <transport>',
+        'how all are reached; auto: by multicast, and by unicast to whom that does not reach; default: unicast with --peers, else auto',
+      ).choices(transportModes),
+    )
     .addOption(
       new Option('--port <port>', "UDP port of the node's own socket; 0: any free one")
         .default(0)
@@ -94,10 +108,27 @@ export function withBinaryFlags(
     .addOption(new Option('--log-format <format>', 'of the log').choices(['text', 'json']).default('text'));
 }
 
+/** The data sets to serve. A directory is one of them, and the only one. */
+export function dataSetsOf(flags: BinaryFlags): readonly string[] {
+  const dataSets = flags.dataSet ?? [defaultDataSet];
+  if (flags.directory !== undefined && dataSets.length > 1)
+    throw new LockstepError(
+      'bad-option',
+      `--directory ${flags.directory} is one data set, and --data-set names ${dataSets.join(', ')}; give one, and start a node for each of the others`,
+    );
+  return dataSets;
+}
+
+/** A version of a folder is written by every voter, and may be checked by a program of its own, before it is decided. */
+export const directoryTimeoutMs = 30_000;
+
 /** The same text as in a key file. */
 export const keysVariable = 'LOCKSTEP_KEYS';
 
-export function keySourceOf(flags: BinaryFlags, environment: NodeJS.ProcessEnv = process.env): KeySource | undefined {
+export function keySourceOf(
+  flags: Pick<BinaryFlags, 'keys'>,
+  environment: NodeJS.ProcessEnv = process.env,
+): KeySource | undefined {
   if (flags.keys !== undefined) return { file: flags.keys };
   const text = environment[keysVariable];
   return text === undefined || text === '' ? undefined : { text, name: keysVariable };

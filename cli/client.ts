@@ -3,8 +3,10 @@ import type { Json, Operation } from '../shared/protocol/key-value/operations.js
 import type { ChangeInputOptions } from '../shared/http/input.js';
 import type {
   EntryBody,
+  FilesBody,
   OutcomeBody,
   PageBody,
+  PublishBody,
   ResolvedBody,
   RoundsBody,
   StatusBody,
@@ -28,6 +30,8 @@ interface Answer {
 const queueAllowanceMs = 30_000;
 const defaultRoundMs = 2000;
 const requestMs = 10_000;
+/** A folder is read and copied before its round begins, and its round may take this long by default. */
+const publishMs = 90_000;
 /** How often, and at what distance, a lost answer is asked for. */
 const resolveAttempts = 8;
 const resolvePauseMs = 250;
@@ -159,6 +163,26 @@ export class Client {
 
   async forget(dataSet: string, node: string): Promise<void> {
     await this.#ok('POST', `/v1/members/${encodeURIComponent(dataSet)}/${encodeURIComponent(node)}/forget`);
+  }
+
+  /** What a publish would change. */
+  async difference(dataSet: string): Promise<FilesBody> {
+    const answer = await this.#request('GET', `/v1/publish/${encodeURIComponent(dataSet)}`, { timeoutMs: publishMs });
+    if (answer.status !== 200) throw this.#errorOf(answer);
+    return answer.body as FilesBody;
+  }
+
+  /** May be called again when its answer was lost: a folder that was published is not published twice. */
+  async publish(
+    dataSet: string,
+    options: ChangeInputOptions & { readonly allowEmpty?: boolean },
+  ): Promise<PublishBody> {
+    const path = `/v1/publish/${encodeURIComponent(dataSet)}`;
+    const timeoutMs = (options.timeoutMs ?? 0) + publishMs;
+    const answer = await this.#request('POST', path, { body: options, timeoutMs });
+    if (isOutcome(answer.body) || (isObject(answer.body) && answer.body['outcome'] === 'unchanged'))
+      return answer.body as PublishBody;
+    throw this.#errorOf(answer);
   }
 
   /** Every change ends in an outcome, also when the connection is cut: then the master is asked what became of it. */

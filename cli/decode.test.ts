@@ -90,6 +90,12 @@ describe('what a line says', () => {
   });
 
   test('time, sender, data set, epoch, round and versions', async () => {
+    const path = await decode(raw(['path-probe', 'path-answer', 'path-report'].map((name) => one(`datagram-${name}`))));
+    expect(path.lines).toEqual([
+      expect.stringMatching(/ {2}path-probe \d+$/) as string,
+      expect.stringMatching(/ {2}path-answer \d+, the probe came by (uni|multi)cast$/) as string,
+      expect.stringMatching(/ {2}path-report: (hears|doesn't hear) the group$/) as string,
+    ]);
     const ran = await decode(raw(['prepare-change', 'vote-no', 'commit', 'datagram-packed', 'deltas'].map(one)));
     expect(ran.lines).toEqual([
       '2026-11-21T12:00:00.000000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: prepare round e3.12 v5 → v6 (change, 5 bytes), v4 is committed',

@@ -12,6 +12,7 @@ const exitOfCode: Partial<Record<ErrorCode, ExitCode>> = {
   'bad-option': exitCodes.usage,
   'bad-input': exitCodes.usage,
   'bad-operation': exitCodes.usage,
+  'wrong-kind': exitCodes.usage,
   'change-too-large': exitCodes.usage,
   'data-set-unknown': exitCodes.usage,
   'data-set-registered': exitCodes.usage,

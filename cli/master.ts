@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import { limits } from '../shared/protocol/kernel/limits.js';
 import type { Phases, VoterPolicy } from '../shared/protocol/kernel/outcome.js';
 import {
-  defaultDataSet,
+  dataSetsOf,
+  directoryTimeoutMs,
   guardsOf,
   keySourceOf,
   refuseOpenDoors,
@@ -18,7 +20,8 @@ interface MasterFlags extends BinaryFlags {
   readonly name: string;
   readonly phases: Phases;
   readonly voters: VoterPolicy;
-  readonly timeout: number;
+  readonly timeout?: number;
+  readonly watch?: true;
   readonly takeOver?: true;
   readonly adoptFrom?: string;
   readonly resetGroup?: true;
@@ -33,7 +36,12 @@ export function addMaster(program: Command, shell: Shell): void {
     .command('master')
     .description('run a master: the owner of the original, with an HTTP API for reads and changes');
   command.addOption(new Option('--name <name>', "the node's name in the group").default('master').argParser(nodeName));
-  withBinaryFlags(command, { store: defaultStore, http: `${defaultHttp.host}:${defaultHttp.port}` })
+  withBinaryFlags(command, {
+    store: defaultStore,
+    http: `${defaultHttp.host}:${defaultHttp.port}`,
+    directory: 'replicate this folder instead of keys and values; publish its changes with lockstep publish',
+  })
+    .option('--watch', 'with --directory: publish by itself when the folder has changed and come to rest')
     .addOption(
       new Option('--phases <phases>', 'one: each applies on arrival; two: all or none')
         .choices(['one', 'two'])
@@ -45,9 +53,10 @@ export function addMaster(program: Command, shell: Shell): void {
         .argParser(voterPolicy),
     )
     .addOption(
-      new Option('--timeout <duration>', 'a round that is not decided by then aborts')
-        .default(limits.roundTimeoutMs, `${limits.roundTimeoutMs / 1000}s`)
-        .argParser(duration),
+      new Option(
+        '--timeout <duration>',
+        `a round that is not decided by then aborts; default: ${limits.roundTimeoutMs / 1000}s, with --directory ${directoryTimeoutMs / 1000}s`,
+      ).argParser(duration),
     )
     .addOption(
       new Option('--lease <duration>', 'how long a slave may call itself current without hearing the master')
@@ -76,6 +85,11 @@ export function addMaster(program: Command, shell: Shell): void {
           );
         const http = flags.http ?? defaultHttp;
         refuseOpenDoors(flags, http);
+        const dataSets = dataSetsOf(flags);
+        if (flags.watch === true && flags.directory === undefined)
+          throw new LockstepError('bad-option', '--watch needs a folder to watch; give --directory, too');
+        const store = flags.store ?? defaultStore;
+        const isDirectory = flags.directory !== undefined;
         const keys = keySourceOf(flags);
         const guards = guardsOf(flags);
         // Loaded here, so that commands which only ask a node start fast.
@@ -84,8 +98,17 @@ export function addMaster(program: Command, shell: Shell): void {
           runMaster(
             {
               name: flags.name,
-              dataSets: flags.dataSet ?? [defaultDataSet],
-              store: flags.store ?? defaultStore,
+              dataSets,
+              store,
+              ...(flags.directory === undefined
+                ? {}
+                : {
+                    directory: {
+                      folder: flags.directory,
+                      state: join(store, 'directory'),
+                      watch: flags.watch === true,
+                    },
+                  }),
               http: { ...http, ...guards },
               group: flags.group,
               interface: flags.interface,
@@ -97,8 +120,14 @@ export function addMaster(program: Command, shell: Shell): void {
               takeOver: flags.takeOver === true,
               resetGroup: flags.resetGroup === true,
               ...(flags.peers === undefined ? {} : { peers: flags.peers }),
+              ...(flags.transport === undefined ? {} : { transport: flags.transport }),
               ...(flags.adoptFrom === undefined ? {} : { adoptFrom: flags.adoptFrom }),
-              defaults: { phases: flags.phases, voters: flags.voters, timeoutMs: flags.timeout },
+              defaults: {
+                phases: flags.phases,
+                voters: flags.voters,
+                timeoutMs: flags.timeout ?? (isDirectory ? directoryTimeoutMs : limits.roundTimeoutMs),
+                ...(isDirectory ? { callbackMs: directoryTimeoutMs } : {}),
+              },
             },
             context,
           ),

@@ -4,7 +4,8 @@ import { Option, type Command } from 'commander';
 import { errorText, LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { ShellValidator } from '../slave/main.js';
 import {
-  defaultDataSet,
+  dataSetsOf,
+  directoryTimeoutMs,
   guardsOf,
   keySourceOf,
   refuseOpenDoors,
@@ -19,6 +20,7 @@ import type { Shell } from './shell.js';
 interface SlaveFlags extends BinaryFlags {
   readonly name: string;
   readonly validate?: string;
+  readonly check?: string;
 }
 
 /** Several slaves run on one machine: each takes any free port and says which. */
@@ -31,15 +33,25 @@ export function addSlave(program: Command, shell: Shell): void {
   command.addOption(
     mustBeGiven(new Option('--name <name>', "the node's name, unique in the group").argParser(nodeName)),
   );
-  withBinaryFlags(command, { store: './data/NAME', http: '127.0.0.1 and any free port' })
+  withBinaryFlags(command, {
+    store: './data/NAME',
+    http: '127.0.0.1 and any free port',
+    directory: 'show the replicated folder here, as a symbolic link that is replaced with each version',
+  })
     .option(
       '--validate <file.mjs>',
       'module whose export "validate" judges each operation: true accepts, a text refuses',
+    )
+    .option(
+      '--check <command>',
+      'with --directory: shell command that judges a new version in the folder $LOCKSTEP_STAGED; exit code 0 accepts',
     )
     .action(
       ending(shell, async (flags: SlaveFlags) => {
         const http = flags.http ?? defaultHttp;
         refuseOpenDoors(flags, http);
+        const dataSets = dataSetsOf(flags);
+        refuseMixedKinds(flags);
         const keys = keySourceOf(flags);
         const guards = guardsOf(flags);
         const store = flags.store ?? defaultStore(flags.name);
@@ -49,7 +61,16 @@ export function addSlave(program: Command, shell: Shell): void {
           runSlave(
             {
               name: flags.name,
-              dataSets: flags.dataSet ?? [defaultDataSet],
+              dataSets,
+              ...(flags.directory === undefined
+                ? {}
+                : {
+                    directory: {
+                      target: flags.directory,
+                      check: flags.check ?? null,
+                      callbackMs: directoryTimeoutMs,
+                    },
+                  }),
               store,
               http: { ...http, ...guards },
               group: flags.group,
@@ -59,12 +80,26 @@ export function addSlave(program: Command, shell: Shell): void {
               insecure: flags.insecure === true,
               ...(keys === undefined ? {} : { keys }),
               ...(flags.peers === undefined ? {} : { peers: flags.peers }),
+              ...(flags.transport === undefined ? {} : { transport: flags.transport }),
               validate,
             },
             context,
           ),
         );
       }),
+    );
+}
+
+function refuseMixedKinds(flags: SlaveFlags): void {
+  if (flags.directory !== undefined && flags.validate !== undefined)
+    throw new LockstepError(
+      'bad-option',
+      `--validate ${flags.validate} judges keys and values; for a folder give --check`,
+    );
+  if (flags.directory === undefined && flags.check !== undefined)
+    throw new LockstepError(
+      'bad-option',
+      '--check judges a folder; give --directory, or --validate for keys and values',
     );
 }
 

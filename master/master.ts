@@ -1,25 +1,32 @@
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
+import type { EventOf } from '../shared/protocol/kernel/events.js';
 import type { DataSetId, Incarnation, NodeId } from '../shared/protocol/kernel/ids.js';
 import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
 import type { Outcome } from '../shared/protocol/kernel/outcome.js';
 import { limits } from '../shared/protocol/kernel/limits.js';
 import { Endpoint } from '../shared/protocol/stream/endpoint.js';
+import type { Cancellable } from '../shared/runtime/aborting.js';
+import { refuseAborted, unlessAborted } from '../shared/runtime/aborting.js';
 import { endpointUnderTest, layerUnderTest } from '../shared/runtime/crash-hooks.js';
+import type { PathOptions } from '../shared/protocol/stream/paths.js';
+import { networkStatus, type NetworkStatus } from '../shared/runtime/network-status.js';
 import type { PacketSeal } from '../shared/protocol/wire/seal.js';
 import type { KeySource } from '../shared/runtime/key-files.js';
 import type { NodePorts } from '../shared/runtime/node.js';
 import { Node } from '../shared/runtime/node.js';
-import type { EventListener } from '../shared/runtime/node-events.js';
-import { EventHub, silentLog } from '../shared/runtime/node-events.js';
+import type { EventHub, EventListener, ListenOptions, Subscription } from '../shared/runtime/node-events.js';
+import { hubOf, openLog } from '../shared/runtime/node-events.js';
 import type { NodeKeys } from '../shared/runtime/node-keys.js';
 import { openPorts } from '../shared/runtime/node-open.js';
+import type { MasterEvents } from './events.js';
 import { MasterCore } from './service/core/master-core.js';
 import type { MasterView } from './service/core/view.js';
 import type { MasterSettings } from './service/master-config.js';
 import { MasterService } from './service/master-service.js';
-import type { DataSetDefaults, MasterDataSet, MasterKind, MasterOptions } from './types.js';
+import type { DataSetDefaults, MasterDataSet, MasterKind, MasterOptions, MasterRegisterOptions } from './types.js';
 import type { MasterUserLayer } from './user/contract.js';
 
+/** A node's account of itself, and of each of its data sets. */
 export interface MasterStatus {
   readonly role: 'master';
   readonly name: string;
@@ -33,6 +40,8 @@ export interface MasterStatus {
   readonly unroutedMessages: number;
   /** As the system granted it. */
   readonly receiveBufferBytes: number;
+  /** How all are reached, and what the kernel dropped. */
+  readonly network: NetworkStatus;
 }
 
 /** @internal */
@@ -44,6 +53,8 @@ export interface MasterFoundation {
   readonly incarnation: Incarnation;
   readonly ports: NodePorts;
   readonly settings: MasterSettings;
+  /** How all are reached; absent: by multicast alone. */
+  readonly paths?: PathOptions;
   /** Absent or null: datagrams carry a checksum. */
   readonly secured?: { readonly seal: PacketSeal; readonly keys: NodeKeys } | null;
   /** Lets go of the ports, after everything else ended. */
@@ -68,24 +79,32 @@ export class Master implements AsyncDisposable {
     const { name, incarnation, ports } = foundation;
     this.name = name;
     this.#foundation = foundation;
-    this.#events = new EventHub(ports.log);
+    this.#events = hubOf(ports.log, { role: 'master', node: name });
     const self = { node: name, incarnation };
     const { maxDatagramBytes, receiveBufferBytes } = ports.transport;
     const { secured } = foundation;
     const sealing = secured === undefined || secured === null ? {} : { seal: secured.seal };
-    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes: receiveBufferBytes, ...sealing });
+    const windowBytes = receiveBufferBytes;
+    const ways = foundation.paths === undefined ? {} : { paths: foundation.paths };
+    const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes, ...sealing, ...ways });
     this.#node = new Node(self, { ...ports, log: this.#events }, endpointUnderTest(endpoint, ports.crashPoint));
   }
 
   /**
    * Opens the store and the sockets; nothing is said to the group before a data set is registered.
    *
-   * Rejects with `bad-option`, `address-in-use`, `store-unusable`, `store-format` or `store-foreign`.
+   * Rejects with `bad-option`, `address-in-use`, `store-unusable`, `store-format`, `store-foreign` or, when `signal` is
+   * aborted meanwhile, `aborted-by-caller`; then everything is closed again.
    */
   static async open(options: MasterOptions): Promise<Master> {
     const name = parseName(options.name ?? 'master', 'name');
     const adoptFrom = options.adoptFrom === undefined ? null : parseName(options.adoptFrom, 'adoptFrom');
-    const opened = await openPorts({ ...options, name, role: 'master', log: options.log ?? silentLog });
+    const opened = await openPorts({
+      ...options,
+      name,
+      role: 'master',
+      log: openLog(options.log, { role: 'master', node: name }),
+    });
     const settings: MasterSettings = {
       durability: options.durability ?? 'disk',
       takeOver: options.takeOver ?? false,
@@ -113,19 +132,21 @@ export class Master implements AsyncDisposable {
    * Takes a data set into the group: opens its user layer, then looks whether this master may lead. Resolves once the
    * user layer is open; `leading()` tells when it leads. Changes may be started before that and wait for it.
    *
-   * Rejects with `data-set-registered`, `bad-option`, `user-layer-failed` or `closed`.
+   * Rejects with `data-set-registered`, `bad-option`, `user-layer-failed`, `closed` or, when `signal` is aborted before
+   * that, `aborted-by-caller`; the name is then free again.
    */
-  register<Handle>(name: string, kind: MasterKind<Handle>, defaults?: DataSetDefaults): Promise<Handle>;
-  register(name: string, layer: MasterUserLayer, defaults?: DataSetDefaults): Promise<MasterDataSet>;
+  register<Handle>(name: string, kind: MasterKind<Handle>, options?: MasterRegisterOptions): Promise<Handle>;
+  register(name: string, layer: MasterUserLayer, options?: MasterRegisterOptions): Promise<MasterDataSet>;
   async register<Handle>(
     name: string,
     layerOrKind: MasterUserLayer | MasterKind<Handle>,
-    defaults: DataSetDefaults = {},
+    { signal, ...defaults }: MasterRegisterOptions = {},
   ): Promise<MasterDataSet | Handle> {
+    refuseAborted(signal);
     const dataSet = this.#freeName(name);
     if (!('create' in layerOrKind)) {
       const service = this.#attach(dataSet, layerOrKind, defaults);
-      await service.opened;
+      await openedUnlessAborted(service, signal);
       return service;
     }
     const { durability } = this.#foundation.settings;
@@ -139,17 +160,19 @@ export class Master implements AsyncDisposable {
     const service = this.#attach(dataSet, parts.layer, defaults);
     // Made before the layer is open: a handle may take part in what the layer is told.
     const handle = parts.handle(service);
-    await service.opened;
+    await openedUnlessAborted(service, signal);
     return handle;
   }
 
   /** Ends the data set's replications with a typed outcome and says goodbye. Rejects with `data-set-unknown`. */
-  async unregister(name: string): Promise<void> {
+  async unregister(name: string, { signal }: Cancellable = {}): Promise<void> {
+    refuseAborted(signal);
     const service = this.#services.get(name);
     if (service === undefined) throw new LockstepError('data-set-unknown', `no data set '${name}' is registered here`);
-    await service.unregister();
+    await unlessAborted(service.unregister(), signal);
   }
 
+  /** Computed on request; changes nothing. */
   status(): MasterStatus {
     return {
       role: 'master',
@@ -160,12 +183,27 @@ export class Master implements AsyncDisposable {
       counters: this.#node.counters,
       unroutedMessages: this.#node.unroutedEnvelopes,
       receiveBufferBytes: this.#node.ports.transport.receiveBufferBytes,
+      network: this.network(),
     };
   }
 
-  /** Listens for one name of event, or for all with `*`. The returned function stops it. */
-  on(event: string, listener: EventListener): () => void {
-    return this.#events.on(event, listener);
+  /** How all are reached, whom multicast doesn't reach, and what the kernel dropped. */
+  network(): NetworkStatus {
+    return networkStatus(this.#node);
+  }
+
+  /**
+   * Listens for one name of event, or for all with `*`: `docs/events.md` lists them. Listeners are called at once, in the
+   * middle of the node's turn; one that throws disturbs nobody. The returned function stops it, as `using` and the signal do.
+   */
+  on<Name extends keyof MasterEvents>(
+    name: Name,
+    listener: (event: EventOf<MasterEvents, Name>) => void,
+    options?: ListenOptions,
+  ): Subscription;
+  on(name: '*', listener: (event: EventOf<MasterEvents>) => void, options?: ListenOptions): Subscription;
+  on(name: string, listener: (event: never) => void, options?: ListenOptions): Subscription {
+    return this.#events.on(name, listener as EventListener, options);
   }
 
   /** @internal Calls back with the outcome of each replication, in the turn in which it is told; must not throw. */
@@ -180,11 +218,12 @@ export class Master implements AsyncDisposable {
    * Reads the keys again from where they came from, or from elsewhere, and uses them from the next datagram on. Rejects
    * with `bad-option` when they can't be used (those before stay in use), or when this master was opened without keys.
    */
-  async reloadKeys(source?: KeySource): Promise<void> {
+  async reloadKeys(source?: KeySource, { signal }: Cancellable = {}): Promise<void> {
+    refuseAborted(signal);
     const keys = this.#foundation.secured?.keys;
     if (keys === undefined)
       throw new LockstepError('bad-option', 'this master runs without keys; give it keys when it is started');
-    await keys.reload(this.#events, source);
+    await unlessAborted(keys.reload(this.#events, source), signal);
   }
 
   /** Settles open rounds, says goodbye, closes sockets and store. Never rejects for what peers do. */
@@ -193,6 +232,7 @@ export class Master implements AsyncDisposable {
     return this.#closing;
   }
 
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -242,6 +282,16 @@ export class Master implements AsyncDisposable {
     });
     if (!service.over) this.#services.set(dataSet, service);
     return service;
+  }
+}
+
+/** A caller that no longer wants the data set leaves none behind. */
+async function openedUnlessAborted(service: MasterService, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await unlessAborted(service.opened, signal);
+  } catch (error) {
+    await service.close('unregistered');
+    throw error;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { TransportMode } from '../shared/protocol/stream/paths.js';
 import type { Tip } from '../shared/protocol/kernel/ids.js';
 import type {
   ContentChoice,
@@ -7,6 +8,7 @@ import type {
   Phases,
   VoterPolicy,
 } from '../shared/protocol/kernel/outcome.js';
+import type { Cancellable } from '../shared/runtime/aborting.js';
 import type { CrashPoint } from '../shared/runtime/crash-points.js';
 import type { KeySource } from '../shared/runtime/key-files.js';
 import type { DeltaSource } from '../shared/runtime/delta-source.js';
@@ -20,7 +22,14 @@ export interface GroupOptions {
   readonly group?: string;
   /** The address of the interface to send and to join by; default `127.0.0.1`. Never left to the kernel. */
   readonly interface?: string;
-  /** Unicast fan-out instead of multicast: the nodes to send to, `host:port`. At a slave: its master, and other slaves. */
+  /**
+   * How it reaches all. `multicast`: by multicast alone. `unicast`: to each of `peers`, and to whoever has been heard, by
+   * unicast. `auto`: by multicast, and by unicast as well to those whom multicast doesn't reach, for as long as it
+   * doesn't; that needs an address of theirs, from `peers` or from having heard them. Default: `unicast` when `peers` are
+   * given, else `auto`.
+   */
+  readonly transport?: TransportMode;
+  /** Addresses of other nodes, `host:port`. At a slave: its master, and other slaves. */
   readonly peers?: readonly string[];
   /** The port of the node's own socket; default 0, any free one. With `peers` on the other side, give it. */
   readonly port?: number;
@@ -48,12 +57,15 @@ export interface MasterOptions extends GroupOptions {
   readonly resetGroup?: boolean;
   /** Default 3000. */
   readonly leaseMs?: number;
-  /** Receives one record for each thing that happens. Default: none. */
+  /** Receives one record for each thing that happens; `loggerOf` makes one of your logger. Default: none. */
   readonly log?: EventLog;
+  /** Aborts the opening. A master that is open ends by `close`. */
+  readonly signal?: AbortSignal | undefined;
   /** @internal Tests only: where this process is to die. */
   readonly crashPoint?: CrashPoint | undefined;
 }
 
+/** What a data set's changes take for granted; a change may say otherwise. */
 export interface DataSetDefaults {
   /** Default `two`. */
   readonly phases?: Phases;
@@ -61,8 +73,11 @@ export interface DataSetDefaults {
   readonly voters?: VoterPolicy;
   /** A round's deadline; default 2000. */
   readonly timeoutMs?: number;
+  /** How a commit travels first; default `multicast`. */
   readonly commitBy?: DeliveryMode;
+  /** How an abort travels first; default `multicast`. */
   readonly abortBy?: DeliveryMode;
+  /** Which packet kind carries changes; default `auto`. */
   readonly content?: ContentChoice;
   /** Bounds of the delta history; defaults in `limits`. */
   readonly historyBytes?: number;
@@ -71,6 +86,9 @@ export interface DataSetDefaults {
   readonly callbackMs?: number;
 }
 
+export interface MasterRegisterOptions extends DataSetDefaults, Cancellable {}
+
+/** One replication: what changed, and how it is to travel. What is absent is as in `DataSetDefaults`. */
 export interface ReplicateOptions {
   readonly version: number;
   /** Checked: must be the newest version started. Absent: whatever is. */
@@ -90,23 +108,37 @@ export interface ReplicateOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What the tracing channel `lockstep:master:replicate` carries; Node adds `result` or `error` at the end. */
+export interface ReplicateTrace {
+  readonly dataSet: string;
+  readonly version: number;
+  readonly phases: Phases;
+  readonly result?: Outcome;
+  readonly error?: unknown;
+}
+
 /** What `register` hands back for a user layer of the host's own. */
 export interface MasterDataSet extends AsyncDisposable {
   readonly name: string;
   /** The committed tip. */
   readonly tip: Tip | null;
   /** Resolves when this master leads; rejects with `refused-by-group` when it may not, saying what to do. */
-  leading(options?: { readonly signal?: AbortSignal }): Promise<void>;
+  leading(options?: Cancellable): Promise<void>;
   /**
    * Starts a replication and waits for its outcome. Rejects, before anything is sent, for misuse: a version not greater
    * than the last, a prior that isn't current, a change too large, a full queue.
    */
   replicate(options: ReplicateOptions): Promise<Outcome>;
-  /** Before the decision: the change reaches nobody. After it: rejects with `already-decided`. */
-  rollBack(version: number): Promise<void>;
+  /**
+   * Before the decision: the change reaches nobody. After it: rejects with `already-decided`. An aborted signal ends the
+   * wait, and not what was ordered; so it does for `forget`.
+   */
+  rollBack(version: number, options?: Cancellable): Promise<void>;
   /** Drops a member from the registry, so that `all` and new reigns no longer wait for it. */
-  forget(node: string): Promise<void>;
+  forget(node: string, options?: Cancellable): Promise<void>;
+  /** The registered members as the master sees them now. */
   members(): readonly MemberView[];
+  /** The core's account of itself; changes nothing. */
   view(): MasterView;
   /**
    * The newest rounds with their votes, newest first: at most `limit` of the 500 that are kept in memory, by default
@@ -116,14 +148,16 @@ export interface MasterDataSet extends AsyncDisposable {
   /** @internal What the feed reads. */
   readonly deltas: DeltaSource;
   /** Ends replications under way with a typed outcome, and says goodbye. */
-  unregister(): Promise<void>;
+  unregister(options?: Cancellable): Promise<void>;
 }
 
 /** A ready-made kind of data set: makes the user layer, and the handle that `register` returns. */
 export interface MasterKind<Handle> {
+  /** Called once by `register`. */
   create(context: MasterKindContext): MasterKindParts<Handle>;
 }
 
+/** What a ready-made kind is given to work with. */
 export interface MasterKindContext {
   readonly dataSet: string;
   readonly durability: Durability;
@@ -134,7 +168,9 @@ export interface MasterKindContext {
   readonly clock: import('../shared/runtime/ports.js').Clock;
 }
 
+/** What a ready-made kind is made of. */
 export interface MasterKindParts<Handle> {
   readonly layer: MasterUserLayer;
+  /** Makes what `register` returns, once the data set is open. */
   handle(dataSet: MasterDataSet): Handle;
 }

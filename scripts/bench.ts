@@ -4,6 +4,7 @@ import { errorText } from '../shared/protocol/kernel/errors.js';
 import { measureCatchUp } from './bench/catch-up.js';
 import { measureMassStart, type MassStart } from './bench/mass-start.js';
 import { measureFanOut } from './bench/fan-out.js';
+import { measureOnePhase } from './bench/one-phase.js';
 import { compileForBench } from './bench/compile.js';
 import { BenchGroup, benchKeys, RawGroup, type BenchOptions } from './bench/group.js';
 import {
@@ -25,7 +26,7 @@ import { workload } from './bench/tasks.js';
  * code 0 when it measured, whatever the figures; with `--strict` 3 when one misses its target.
  */
 const groupParts = ['throughput', 'latency', 'memory'] as const;
-const parts = [...groupParts, 'raw', 'security', 'fan-out', 'catch-up', 'mass-start', 'peers'] as const;
+const parts = [...groupParts, 'raw', 'one-phase', 'security', 'fan-out', 'catch-up', 'mass-start', 'peers'] as const;
 type Part = (typeof parts)[number];
 
 interface Flags {
@@ -112,6 +113,7 @@ async function measure(
     const many = slaves?.at(-1) ?? (short === true ? 10 : 100);
     return { catchUp: await measureCatchUp(options, { keys, slaves: many, seconds, say: progress }) };
   }
+  if (part === 'one-phase') return { onePhase: await measureOnePhase(options, seconds) };
   if (part === 'fan-out')
     return {
       fanOut: await measureFanOut(options, {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Check, CheckResult } from './checks/check.js';
 import { dependencies } from './checks/dependencies.js';
 import { docs } from './checks/docs.js';
+import { events } from './checks/events.js';
 import { fileSize } from './checks/file-size.js';
 import { format } from './checks/format.js';
 import { guarantees } from './checks/guarantees.js';
@@ -11,12 +12,23 @@ import { pureCode } from './checks/pure-code.js';
 import { types } from './checks/types.js';
 
 /** `npm run check [-- NAME…]`: reads, changes nothing. One line per check; exit code 1 when one fails. */
-const all: readonly Check[] = [types, lint, format, dependencies, pureCode, fileSize, docs, guarantees, lockFile];
+const all: readonly Check[] = [
+  types,
+  lint,
+  format,
+  dependencies,
+  pureCode,
+  fileSize,
+  docs,
+  events,
+  guarantees,
+  lockFile,
+];
 
 /** The tree is larger than this; a check that reads less has lost its way. */
 const leastRead: Readonly<Record<string, number>> = {
   ...{ types: 100, lint: 100, format: 100, dependencies: 100, 'pure-code': 25, 'file-size': 100 },
-  ...{ docs: 10, guarantees: 40, 'lock-file': 100 },
+  ...{ docs: 10, events: 50, guarantees: 40, 'lock-file': 100 },
 };
 const shownFindings = 60;
 

@@ -1,4 +1,6 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { declaredEvents, eventsPage, readEventsPage, withEventTables } from './checks/event-tables.js';
 import { runTool } from './checks/run-tool.js';
 
 /** `npm run fix`: writes what tools can mend by themselves. `npm run check` says what is left. */
@@ -17,4 +19,6 @@ for (const { name, script, args } of steps) {
     console.log(result.output + result.errors);
   }
 }
+await writeFile(join(root, eventsPage), withEventTables(await readEventsPage(root), declaredEvents(root)));
+console.log(`ok    the tables of ${eventsPage}`);
 process.exit(exitCode);

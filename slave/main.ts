@@ -4,11 +4,16 @@ import type { Json, Operation } from '../shared/protocol/key-value/operations.js
 import { watchHalts } from '../shared/binary/halts.js';
 import { addressLine, closeAll, reloadKeysWhenTold, type BinaryContext } from '../shared/binary/serve.js';
 import { checkStoreContents, recordStoreContents } from '../shared/binary/store-contents.js';
+import type { NetworkBody } from '../shared/http/bodies.js';
+import { networkBody } from '../shared/runtime/network-status.js';
 import { crashPointOf, crashPointVariable } from '../shared/runtime/crash-points.js';
 import { addMetricsRoute } from '../shared/http/metrics.js';
 import { createServer, listen, refuseUntilOpen, type ServerOptions } from '../shared/http/server.js';
 import { addSlaveRoutes, type ServedCopy } from './http/api.js';
-import { keyValue, Slave, registerMetrics } from './index.js';
+import { servedFolder } from './http/directory.js';
+import { checkCommand } from './check-command.js';
+import { directory, keyValue, registerMetrics, Slave, type SlaveDirectoryOptions } from './index.js';
+import { checkTarget } from './user/directory.js';
 import type { SlaveOptions } from './types.js';
 
 /** Judges one operation of a change: `true` accepts, a text refuses and says why. */
@@ -23,6 +28,8 @@ export interface SlaveSettings extends Omit<SlaveOptions, 'log' | 'crashPoint'> 
   readonly dataSets: readonly string[];
   readonly http: { readonly host: string; readonly port: number } & ServerOptions;
   readonly validate: ShellValidator | null;
+  /** The one data set is a folder instead of keys and values; `check` is a shell command. */
+  readonly directory?: { readonly target: string; readonly check: string | null; readonly callbackMs: number };
 }
 
 /** How the process ends for each way in which a data set can be over. */
@@ -38,31 +45,41 @@ const exitOfHalt: Readonly<Record<string, ExitCode>> = {
 const silenceMs = 4000;
 
 /**
- * `lockstep slave`: copies of key-value data sets behind an HTTP API for reads. Runs until it is asked to stop, or until
+ * `lockstep slave`: copies of key-value data sets, or of one folder, behind an HTTP API for reads. Runs until it is asked to stop, or until
  * the group refuses it; then it says goodbye and resolves with the exit code.
  *
  * Rejects with a `LockstepError` for what keeps it from starting.
  */
 export async function runSlave(settings: SlaveSettings, context: BinaryContext): Promise<ExitCode> {
   const crashPoint = crashPointOf(process.env[crashPointVariable], 'slave');
+  if (settings.directory !== undefined) await checkTarget(settings.directory);
   await checkStoreContents(settings.store, settings.dataSets);
   const halts = watchHalts(context.log);
   const server = createServer(halts.log, settings.http);
   const dataSets = new Map<string, ServedCopy>();
   let isOpen = false;
   refuseUntilOpen(server, () => isOpen);
-  addSlaveRoutes(server, { node: settings.name, dataSets });
   const registry = new Registry();
   addMetricsRoute(server, registry);
-  const url = await listen(server, settings.http);
   let slave: Slave | null = null;
+  // Asked of an open node only: until then every request is refused.
+  const network = (): NetworkBody | null => (slave === null ? null : networkBody(slave, Date.now()));
+  addSlaveRoutes(server, { node: settings.name, dataSets, network });
+  const url = await listen(server, settings.http);
   let silence: NodeJS.Timeout | null = null;
   try {
     slave = await Slave.open({ ...settings, log: halts.log, crashPoint });
     registerMetrics(slave, { registry });
     await recordStoreContents(settings.store, settings.dataSets);
-    for (const name of settings.dataSets)
-      dataSets.set(name, await slave.register(name, keyValue<Json>(validatorFor(name, settings.validate))));
+    for (const name of settings.dataSets) {
+      if (settings.directory === undefined) {
+        dataSets.set(name, await slave.register(name, keyValue<Json>(validatorFor(name, settings.validate))));
+        continue;
+      }
+      const { callbackMs } = settings.directory;
+      const folder = await slave.register(name, directory(folderOptions(settings.directory)), { callbackMs });
+      dataSets.set(name, servedFolder(name, folder));
+    }
     isOpen = true;
     if (settings.keys !== undefined) reloadKeysWhenTold(slave, context);
     context.announce(
@@ -83,6 +100,10 @@ export async function runSlave(settings: SlaveSettings, context: BinaryContext):
     if (silence !== null) clearTimeout(silence);
     await closeAll(server, slave);
   }
+}
+
+function folderOptions({ target, check }: NonNullable<SlaveSettings['directory']>): SlaveDirectoryOptions {
+  return { target, ...(check === null ? {} : { check: checkCommand(check) }) };
 }
 
 function validatorFor(

@@ -135,7 +135,12 @@ field(ProtoField.bool, "on_chain", "On the chain")
 field(ProtoField.uint64, "slot", "Slot")
 field(ProtoField.double, "lease", "Lease (ms)")
 field(ProtoField.double, "sent", "Sent (master's clock, ms)")
-field(ProtoField.double, "next_in", "Next heartbeat in (ms)")
+field(ProtoField.double, "next_in", "Next heartbeat within (ms)")
+field(ProtoField.bool, "asks", "Asks everybody for a status")
+field(ProtoField.uint64, "heartbeat", "Sequence of a heartbeat (0: none)")
+field(ProtoField.bytes, "acknowledged", "Slots that echoed it")
+field(ProtoField.bytes, "member_store_id", "Store id of the member")
+field(ProtoField.uint64, "member_start", "Start counter of the member")
 field(ProtoField.uint64, "message_sequence", "Sequence of this kind of message")
 field(ProtoField.uint64, "window", "Receive window (bytes)")
 field(ProtoField.uint64, "repairs", "Repairs")
@@ -466,7 +471,9 @@ local bodies = {
   claim = { at_tip },
   promise = { bool_of("granted"), epoch_of, bool_of("claimant_leads"), at_tip, refs },
   join = { at_tip, epoch_of, refs },
-  welcome = { count_of("slot", 4095), stamp_of("lease") },
+  welcome = {
+    count_of("slot", 4095), stamp_of("lease"), bytes_of("member_store_id", 16), count_of("member_start"), count_of("heartbeat"),
+  },
   refusal = { word_of("refusal_reason"), text_of("text") },
   leave = {},
   status = {
@@ -478,8 +485,8 @@ local bodies = {
     count_of("message_sequence"), stamp_of("sent"), at_tip, lowest_open_round,
     list_of("Open rounds", 3, 64, { count_of("round"), to, bytes_of("missing") }),
     list_of("Decisions", 3, 64, { round_of(required), to, word_of("decision") }),
-    word_of("heal"), stamp_of("lease"), stamp_of("next_in"),
-    list_of("Acknowledged", 2, 4096, { count_of("slot", 4095), count_of("message_sequence") }),
+    word_of("heal"), stamp_of("lease"), stamp_of("next_in"), bool_of("asks"),
+    list_of("Acknowledged", 2, 64, { count_of("heartbeat"), bytes_of("acknowledged") }),
   },
   announce = { from, to, content_kind, content },
   prepare = {
@@ -569,7 +576,7 @@ local function frame(tvb, pinfo, root, s, at, texts)
   if kind == nil then return nil, "unknown-kind" end
   local about = string.format("%s e%d: ", data_set, epoch)
   if count ~= 1 then
-    if count == 0 or index >= count or ordinal == 1 then return nil, "bad-frame" end
+    if count == 0 or index >= count or ordinal <= 15 then return nil, "bad-frame" end
     if length > 0 then tree:add(fields.fragment, tvb(body_at, length)) end
     texts[#texts + 1] = string.format("%sfragment %d/%d of %s %d", about, index + 1, count, kind, u32(s, at + 2))
     tree:append_text(string.format(", fragment %d of %d", index + 1, count))

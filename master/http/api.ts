@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../../shared/protocol/key-value/operations.js';
 import { showTip, versionOf } from '../../shared/protocol/kernel/ids.js';
+import type { Outcome } from '../../shared/protocol/kernel/outcome.js';
 import {
   roundMs,
   roundMsOrNull,
@@ -11,6 +12,7 @@ import {
   type MemberBody,
   type OutcomeBody,
   type ReadyCheckBody,
+  type NetworkBody,
   type StatusBody,
 } from '../../shared/http/bodies.js';
 import {
@@ -34,7 +36,10 @@ import {
 } from '../../shared/http/reads.js';
 import type { MasterPhase, MasterView, MemberView } from '../service/core/view.js';
 import type { ChangeOutcome, MasterKeyValue } from '../user/key-value-types.js';
-import { addRoundRoutes } from './rounds.js';
+import { addDashboard } from './dashboard.js';
+import type { LiveReading } from './live.js';
+import { addLiveRoute } from './live-route.js';
+import { addRoundRoutes, roundsBody } from './rounds.js';
 
 /** What the routes need of a key-value data set; the handle that `register` returns is one. */
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
@@ -47,6 +52,8 @@ export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry'
 
 export interface MasterApi {
   readonly node: string;
+  /** How the node reaches the others. */
+  readonly network?: () => NetworkBody | null;
   readonly dataSets: ReadonlyMap<string, ServedOriginal>;
   /** Why the data set can't take changes, when more is known than its phase. */
   whyNotLeading(dataSet: string): string | null;
@@ -77,6 +84,15 @@ export function addMasterRoutes(server: FastifyInstance, api: MasterApi): void {
   addOpenApiRoute(server, 'master');
   server.get('/v1/status', async (request, reply) => reply.send(statusBody(api, request)));
   addHealthRoutes(server, () => readyChecks(api));
+  addLiveRoute(server, { node: api.node, read: () => liveReadings(api) });
+  addDashboard(server);
+}
+
+function liveReadings(api: MasterApi): readonly LiveReading[] {
+  return [...api.dataSets].map(([name, dataSet]) => ({
+    body: dataSetBody(name, dataSet, null),
+    rounds: (limit: number) => roundsBody(name, dataSet.dataSet.rounds(limit)).rounds,
+  }));
 }
 
 function addChangeRoutes(server: FastifyInstance, api: MasterApi, find: FindDataSet<ServedOriginal>): void {
@@ -196,33 +212,39 @@ function addMemberRoutes(server: FastifyInstance, find: FindDataSet<ServedOrigin
 }
 
 function sendOutcome(reply: FastifyReply, outcome: ChangeOutcome): FastifyReply {
+  return reply.code(statusOfOutcome[outcome.kind]).send(outcomeBody(outcome));
+}
+
+export const statusOfOutcome = { committed: 200, aborted: 409, unknown: 504 } as const;
+
+export function outcomeBody(outcome: ChangeOutcome | Outcome): Exclude<OutcomeBody, { readonly outcome: 'pending' }> {
   switch (outcome.kind) {
     case 'committed':
-      return reply.code(200).send({
+      return {
         outcome: 'committed',
         ...tipBody(outcome.tip),
         durationMs: roundMs(outcome.durationMs),
         votes: outcome.votes,
         durable: outcome.durable,
-      } satisfies OutcomeBody);
+      };
     case 'aborted':
-      return reply.code(409).send({
+      return {
         outcome: 'aborted',
         reason: outcome.reason,
         refusals: outcome.refusals,
         ...('failures' in outcome ? { failures: outcome.failures } : {}),
         durationMs: roundMs(outcome.durationMs),
-      } satisfies OutcomeBody);
+      };
     case 'unknown':
-      return reply.code(504).send({
-        outcome: 'unknown',
-        reason: outcome.reason,
-        durationMs: roundMs(outcome.durationMs),
-      } satisfies OutcomeBody);
+      return { outcome: 'unknown', reason: outcome.reason, durationMs: roundMs(outcome.durationMs) };
   }
 }
 
-function whyNoChange(api: MasterApi, name: string, dataSet: ServedOriginal): Problem | null {
+export function whyNoChange(
+  api: Pick<MasterApi, 'node' | 'whyNotLeading'>,
+  name: string,
+  dataSet: Pick<ServedOriginal, 'dataSet'>,
+): Problem | null {
   const { phase } = dataSet.dataSet.view();
   if (phase === 'leading') return null;
   return { status: 503, code: 'not-leading', message: api.whyNotLeading(name) ?? phaseText(api.node, phase) };
@@ -280,6 +302,7 @@ function statusBody(api: MasterApi, request: FastifyRequest): StatusBody {
     node: api.node,
     role: 'master',
     dataSets: [...api.dataSets].map(([name, dataSet]) => dataSetBody(name, dataSet, digestFor(request, dataSet))),
+    network: api.network?.() ?? null,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { DataSetId, Delta, Tip } from '../../shared/protocol/kernel/ids.js';
 import { errorText } from '../../shared/protocol/kernel/errors.js';
+import type { EventOf } from '../../shared/protocol/kernel/events.js';
 import { unreachable } from '../../shared/protocol/kernel/invariant.js';
 import type { StoreOperation } from '../../shared/protocol/kernel/store.js';
 import { applyOperations } from '../../shared/protocol/kernel/store.js';
@@ -9,10 +10,10 @@ import { asError, fetchStream, offerStream, withPort } from '../../shared/runtim
 import { SharedStreams } from '../../shared/runtime/shared-streams.js';
 import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { UserCalls } from '../../shared/runtime/node-calls.js';
-import type { EventRecord } from '../../shared/runtime/ports.js';
 import type { MasterUserLayer } from '../user/contract.js';
 import { saysCommitOf } from './core/delivery.js';
 import type { MasterEffect, MasterInput, MasterUserCall, Token, UserAnswer } from './core/io.js';
+import type { MasterServiceEvents } from './events.js';
 
 type Of<Kind extends MasterEffect['kind']> = Extract<MasterEffect, { kind: Kind }>;
 
@@ -23,7 +24,7 @@ export interface MasterEffectsParts {
   readonly callbackMs: number;
   readonly submit: (input: MasterInput) => void;
   readonly enter: (work: () => void) => void;
-  readonly record: (event: EventRecord) => void;
+  readonly record: (event: EventOf<MasterServiceEvents>) => void;
   /** A change is committed, and shows. */
   readonly committed: () => void;
 }

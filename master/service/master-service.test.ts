@@ -419,10 +419,10 @@ describe('commands at the master service', () => {
 
   it('leave with the events of the core, named by node and data set', () => {
     const { emit, events } = scripted();
-    emit({ kind: 'event', event: { name: 'decided', level: 'info', fields: { version: 3 } } });
+    emit({ kind: 'event', event: { name: 'announced', level: 'debug', fields: { version: 3 } } });
     expect(events.at(-1)).toEqual({
-      name: 'decided',
-      level: 'info',
+      name: 'announced',
+      level: 'debug',
       fields: { dataSet: 'prices', node: 'm', version: 3 },
     });
   });

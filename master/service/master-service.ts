@@ -1,25 +1,30 @@
+import { tracingChannel } from 'node:diagnostics_channel';
 import type { ErrorCode } from '../../shared/protocol/kernel/errors.js';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
+import type { EventOf } from '../../shared/protocol/kernel/events.js';
 import type { DataSetId, Tip } from '../../shared/protocol/kernel/ids.js';
 import { epochKey, noEpoch, parseVersion, roundKey } from '../../shared/protocol/kernel/ids.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
 import type { Outcome, Rejection, Replication } from '../../shared/protocol/kernel/outcome.js';
+import type { Cancellable } from '../../shared/runtime/aborting.js';
+import { callerAborted, refuseAborted, unlessAborted } from '../../shared/runtime/aborting.js';
 import type { Node } from '../../shared/runtime/node.js';
 import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { Commands, Waiters } from '../../shared/runtime/node-commands.js';
 import type { Machine } from '../../shared/runtime/node-driver.js';
 import { Driver } from '../../shared/runtime/node-driver.js';
 import { Wakers, type DeltaSource } from '../../shared/runtime/delta-source.js';
-import type { EventLog, EventRecord } from '../../shared/runtime/ports.js';
-import type { DataSetDefaults, MasterDataSet, ReplicateOptions } from '../types.js';
+import type { EventLog } from '../../shared/runtime/ports.js';
+import type { DataSetDefaults, MasterDataSet, ReplicateOptions, ReplicateTrace } from '../types.js';
 import type { MasterUserLayer } from '../user/contract.js';
-import type { HaltCode, MasterConfig, MasterEffect, MasterInput } from './core/io.js';
+import type { HaltCode, MasterConfig, MasterEffect, MasterEvent, MasterInput } from './core/io.js';
 import type { MasterRecovered } from './core/records.js';
 import { recoverMaster } from './core/records.js';
 import type { LoggedRound } from './core/round-log.js';
 import type { MemberView, MasterView, RoundAccount } from './core/view.js';
 import type { MasterSettings } from './master-config.js';
 import { masterConfig } from './master-config.js';
+import type { MasterServiceEvents } from './events.js';
 import { MasterEffects } from './master-effects.js';
 
 export interface MasterMachine extends Machine<MasterInput, MasterEffect> {
@@ -51,6 +56,9 @@ const haltErrors: Readonly<Record<HaltCode, ErrorCode>> = {
   'store-failed': 'store-unusable',
   'user-layer-failed': 'user-layer-failed',
 };
+
+/** For who traces requests: each replication, from its start to its outcome. */
+const replicateTraces = tracingChannel<unknown, ReplicateTrace>('lockstep:master:replicate');
 
 /**
  * One data set at the master: the core, what drives it, and the commands of the host. It interprets nothing of the
@@ -161,7 +169,7 @@ export class MasterService implements MasterDataSet {
     return (this.#core?.rounds(limit) ?? []).map((round) => roundAccount(round, epochMs));
   }
 
-  async leading(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  async leading(options: Cancellable = {}): Promise<void> {
     this.#refuseWhenOver();
     const waiting = this.#leading.wait(
       (view) => view.phase === 'leading',
@@ -172,9 +180,15 @@ export class MasterService implements MasterDataSet {
     await waiting.result;
   }
 
-  async replicate(options: ReplicateOptions): Promise<Outcome> {
+  replicate(options: ReplicateOptions): Promise<Outcome> {
+    if (!replicateTraces.hasSubscribers) return this.#replicate(options);
+    const { version, phases = this.#parts.defaults.phases ?? 'two' } = options;
+    return replicateTraces.tracePromise(() => this.#replicate(options), { dataSet: this.name, version, phases });
+  }
+
+  async #replicate(options: ReplicateOptions): Promise<Outcome> {
     const replication = this.#replication(options);
-    if (options.signal?.aborted === true) throw callerAborted(options.signal);
+    refuseAborted(options.signal);
     this.#refuseWhenOver();
     const startedMs = this.#parts.node.nowMs();
     // Cut off by a halt, nobody here knows how it ended: the record may be on disk.
@@ -195,22 +209,25 @@ export class MasterService implements MasterDataSet {
     }
   }
 
-  async rollBack(version: number): Promise<void> {
+  async rollBack(version: number, { signal }: Cancellable = {}): Promise<void> {
+    refuseAborted(signal);
     this.#refuseWhenOver();
     const { command, result } = this.#commands.open();
     this.#driver.submit({ kind: 'rollBack', command, version });
-    refuseRejection(await result);
+    refuseRejection(await unlessAborted(result, signal));
   }
 
-  async forget(node: string): Promise<void> {
+  async forget(node: string, { signal }: Cancellable = {}): Promise<void> {
+    refuseAborted(signal);
     this.#refuseWhenOver();
     const { command, result } = this.#commands.open();
     this.#driver.submit({ kind: 'forget', command, node });
-    refuseRejection(await result);
+    refuseRejection(await unlessAborted(result, signal));
   }
 
-  unregister(): Promise<void> {
-    return this.close('unregistered');
+  async unregister({ signal }: Cancellable = {}): Promise<void> {
+    refuseAborted(signal);
+    await unlessAborted(this.close('unregistered'), signal);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -364,7 +381,7 @@ export class MasterService implements MasterDataSet {
     };
   }
 
-  #record(event: EventRecord): void {
+  #record(event: MasterEvent | EventOf<MasterServiceEvents>): void {
     const { log } = this.#parts;
     if (log.wants?.(event.name, event.level) === false) return;
     const fields = { dataSet: this.name, node: this.#parts.node.self.node, ...event.fields };
@@ -390,10 +407,6 @@ const nothingCommitted: MasterMachine['committed'] = {
   after: () => [],
   tipAt: () => null,
 };
-
-function callerAborted(signal: AbortSignal | undefined): LockstepError {
-  return new LockstepError('aborted-by-caller', 'the caller aborted', { cause: signal?.reason });
-}
 
 function checkVersion(option: string, value: number): void {
   if (parseVersion(value) !== null) return;

@@ -1,8 +1,19 @@
 import type { Digest, NodeId, Tip } from '../../shared/protocol/kernel/ids.js';
 import type { DeliveryMode, Outcome, Phases, VoterPolicy } from '../../shared/protocol/kernel/outcome.js';
 import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
+import type { ValueSchema } from '../../shared/protocol/key-value/schema.js';
 import type { MasterDataSet } from '../types.js';
 
+export interface MasterKeyValueOptions<Value> {
+  /**
+   * A Standard Schema (zod, valibot, arktype and others) that each put of a `change` has to fit: else it rejects with
+   * `bad-operation`, naming the operation, the key, and the path and message of the issue, before anything is sent. It only
+   * judges: what is stored is what was given. An asynchronous one rejects with `bad-option`.
+   */
+  readonly schema?: ValueSchema<Value>;
+}
+
+/** How one change travels and when its promise settles. What is absent is as for the data set. */
 export interface ChangeOptions {
   readonly phases?: Phases | undefined;
   readonly timeoutMs?: number | undefined;
@@ -31,6 +42,7 @@ export interface ConditionFailure {
   readonly actual: number | null;
 }
 
+/** How a change ended, as its caller sees it: versions and votes, or whose refusal of which operations. */
 export type ChangeOutcome =
   | (Extract<Outcome, { kind: 'committed' }> & { readonly operations: number })
   | (Omit<Extract<Outcome, { kind: 'aborted' }>, 'refusals'> & { readonly refusals: readonly ChangeRefusal[] })
@@ -43,12 +55,23 @@ export type ChangeOutcome =
     }
   | Extract<Outcome, { kind: 'unknown' }>;
 
+/** What the tracing channel `lockstep:master:change` carries; Node adds `result` or `error` at the end. */
+export interface ChangeTrace {
+  readonly dataSet: string;
+  /** How many. */
+  readonly operations: number;
+  readonly result?: ChangeOutcome;
+  readonly error?: unknown;
+}
+
 /** The original of a key-value data set. Reads are synchronous, from memory, of the committed state. */
 export interface MasterKeyValue<Value> extends AsyncDisposable {
   readonly dataSet: MasterDataSet;
   readonly tip: Tip | null;
   readonly size: number;
+  /** The committed value; undefined when there is no such key. */
   get(key: string): Value | undefined;
+  /** The value with the version that last changed it. */
   entry(key: string): Entry<Value> | undefined;
   /** In key order; all at one version. `after` pages on. */
   list(options?: {

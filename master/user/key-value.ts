@@ -1,3 +1,4 @@
+import { tracingChannel } from 'node:diagnostics_channel';
 import { isDeepStrictEqual } from 'node:util';
 import type { Delta, Digest, Tip } from '../../shared/protocol/kernel/ids.js';
 import { sameTip, showTip, versionOf } from '../../shared/protocol/kernel/ids.js';
@@ -14,28 +15,44 @@ import {
 import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
 import { encodeSnapshot, SnapshotReader } from '../../shared/protocol/key-value/snapshot-codec.js';
 import { KeyValueState, StagedState } from '../../shared/protocol/key-value/state.js';
+import { checkSchema, checkValues, type ValueSchema } from '../../shared/protocol/key-value/schema.js';
 import { checkOperations, type CheckedChange } from '../../shared/protocol/key-value/validate.js';
 import type { MasterDataSet, MasterKind, MasterKindContext } from '../types.js';
 import { ChangeQueue } from './change-queue.js';
 import type { MasterUserLayer } from './contract.js';
-import type { ChangeOptions, ChangeOutcome, MasterKeyValue } from './key-value-types.js';
+import type {
+  ChangeOptions,
+  ChangeOutcome,
+  ChangeTrace,
+  MasterKeyValue,
+  MasterKeyValueOptions,
+} from './key-value-types.js';
 import { RememberedOutcomes } from './remembered-outcomes.js';
 import { abortedOutcome, type WaitingChange } from './waiting-change.js';
 
 /**
  * The original of a key-value data set, in memory and, unless `durability` is `memory`, in the service's own store:
  * the entries of a change, its tip and its idempotency keys become durable in the transaction of the decision.
+ *
+ * Throws `bad-option` for a `schema` that is none.
  */
-export function keyValue<Value>(): MasterKind<MasterKeyValue<Value>> {
+export function keyValue<Value>({ schema }: MasterKeyValueOptions<Value> = {}): MasterKind<MasterKeyValue<Value>> {
+  if (schema !== undefined) checkSchema(schema);
   return {
     create(context) {
       const state = new KeyValueState<Value>();
       const outcomes = new RememberedOutcomes({ bound: bounds.rememberedOutcomes, dataSet: context.dataSet });
       const layer = new MasterKeyValueLayer(state, outcomes, context);
-      return { layer, handle: (dataSet) => new MasterKeyValueHandle(dataSet, { state, outcomes, layer, context }) };
+      return {
+        layer,
+        handle: (dataSet) => new MasterKeyValueHandle(dataSet, { state, outcomes, layer, context, schema }),
+      };
     },
   };
 }
+
+/** For who traces requests: each call of `change`, from its start to its outcome. */
+const changeTraces = tracingChannel<unknown, ChangeTrace>('lockstep:master:change');
 
 /** A decision on its way to the disk. */
 interface Deciding {
@@ -176,6 +193,7 @@ interface HandleParts<Value> {
   readonly outcomes: RememberedOutcomes;
   readonly layer: MasterKeyValueLayer<Value>;
   readonly context: MasterKindContext;
+  readonly schema: ValueSchema<Value> | undefined;
 }
 
 class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
@@ -227,9 +245,18 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
     return this.#parts.state.digest();
   }
 
-  async change(operations: readonly Operation<Value>[], options: ChangeOptions = {}): Promise<ChangeOutcome> {
+  change(operations: readonly Operation<Value>[], options: ChangeOptions = {}): Promise<ChangeOutcome> {
+    if (!changeTraces.hasSubscribers) return this.#change(operations, options);
+    return changeTraces.tracePromise(() => this.#change(operations, options), {
+      dataSet: this.dataSet.name,
+      operations: operations.length,
+    });
+  }
+
+  async #change(operations: readonly Operation<Value>[], options: ChangeOptions): Promise<ChangeOutcome> {
     checkOptions(options);
     const checked = checkOperations(operations);
+    if (this.#parts.schema !== undefined) checkValues(this.#parts.schema, checked.columns);
     const { idempotencyKey, signal } = options;
     if (idempotencyKey !== undefined) {
       const known = this.#parts.outcomes.find(idempotencyKey);

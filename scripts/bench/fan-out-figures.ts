@@ -1,7 +1,7 @@
 import type { FanOutOf, FanOutResult, FanOutRun } from './fan-out.js';
 import { linearFit } from './linear-fit.js';
 import { spreadOf, type Figure, type Spread } from './measure.js';
-import type { Sample } from './tasks.js';
+import type { Cpu, Sample } from './tasks.js';
 
 /** What more slaves may cost at the master, against one. */
 const targets = { sent: 1.05, userCpu: 1.3, systemCpu: 1.2, at: 30 } as const;
@@ -35,7 +35,7 @@ function costFigures({
   singles,
   pacedBatches,
   pacedSingles,
-  rawSystemUs,
+  raw,
   memory,
 }: FanOutOf): readonly Figure[] {
   const of = (runs: readonly FanOutRun[], value: Of): Spread => spreadOf(runs.map(value));
@@ -60,7 +60,13 @@ function costFigures({
     { name: '… bytes for one update', unit: 'B', spread: of(pacedBatches, perUpdate(bytes)) },
     { name: "… master's CPU in user mode, one update", unit: 'µs', spread: of(batches, perUpdate(userUs)) },
     { name: "… master's CPU in the system, one update", unit: 'µs', spread: of(batches, inSystem) },
-    { name: '… of the same bytes as plain datagrams', unit: 'µs', spread: spreadOf(rawSystemUs) },
+    { name: '… of the same bytes as plain datagrams', unit: 'µs', spread: inSystemOf(raw.flood) },
+    { name: '… and answered by each receiver', unit: 'µs', spread: inSystemOf(raw.exchange) },
+    {
+      name: '… datagrams that the master receives for a round from each slave',
+      unit: 'packets',
+      spread: of(batches, (run) => run.received / run.rounds / slaves),
+    },
     { name: '… packets for a change of one update', unit: 'packets', spread: of(singles, perUpdate(packets)) },
     {
       name: '… the same, twenty changes a second',
@@ -93,7 +99,8 @@ function ratioFigures(one: FanOutOf, many: FanOutOf): readonly Figure[] {
     medianOf(runs(many), perUpdate(value)) / medianOf(runs(one), perUpdate(value));
   const batches = ({ pacedBatches }: FanOutOf): readonly FanOutRun[] => pacedBatches;
   const singles = ({ pacedSingles }: FanOutOf): readonly FanOutRun[] => pacedSingles;
-  const overPlain = medianOf(many.batches, perUpdate(systemUs)) / spreadOf(many.rawSystemUs).median;
+  const inSystem = medianOf(many.batches, perUpdate(systemUs));
+  const overPlain = inSystem / inSystemOf(many.raw.flood).median;
   return [
     ratio('packets for an update, batches', over(batches, packets), targets.sent),
     ratio('bytes for an update, batches', over(batches, bytes), targets.sent),
@@ -108,7 +115,29 @@ function ratioFigures(one: FanOutOf, many: FanOutOf): readonly Figure[] {
       ...ratio('', overPlain, targets.systemCpu),
       name: `${many.slaves} slaves: master's CPU in the system ÷ plain datagrams to as many`,
     },
+    {
+      name: '… ÷ plain datagrams of which each batch is answered by all',
+      unit: 'ratio',
+      spread: spreadOf([inSystem / inSystemOf(many.raw.exchange).median]),
+    },
+    {
+      name: '… in user mode, what it costs more ÷ what those answers cost more',
+      unit: 'ratio',
+      spread: spreadOf([inUserOver(one, many)]),
+      note: 'at 1, a slave costs the master no more than any datagram from it does',
+    },
   ];
+}
+
+/** What the votes of more slaves cost, beside as many plain answers to the same bytes: both read by the same runtime. */
+function inUserOver(one: FanOutOf, many: FanOutOf): number {
+  const of = ({ raw }: FanOutOf): number => spreadOf(raw.exchange.map((cpu) => cpu.userUs)).median;
+  const more = medianOf(many.batches, perUpdate(userUs)) - medianOf(one.batches, perUpdate(userUs));
+  return more / (of(many) - of(one));
+}
+
+function inSystemOf(runs: readonly Cpu[]): Spread {
+  return spreadOf(runs.map(({ systemUs: us }) => us));
 }
 
 /** What a slave costs at the master: lines through the sizes that were measured. */

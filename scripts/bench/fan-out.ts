@@ -12,6 +12,8 @@ export interface FanOutRun {
   readonly seconds: number;
   readonly packets: number;
   readonly bytes: number;
+  /** Datagrams that came. */
+  readonly received: number;
   /** Of those sent by multicast, as the operating system counted them; of the whole machine. Null where it doesn't tell. */
   readonly systemPackets: number | null;
   readonly cpu: Cpu;
@@ -32,9 +34,19 @@ export interface FanOutOf {
   /** The master when it has nothing to do, over some seconds. */
   readonly idle: FanOutRun;
   readonly memory: Sample;
-  /** The same bytes as the batches, in plain datagrams to as many receivers: system time for one update, microseconds. */
-  readonly rawSystemUs: readonly number[];
+  readonly raw: PlainRuns;
 }
+
+/** The same bytes as the batches in plain datagrams to as many receivers: processor time for one update. */
+export interface PlainRuns {
+  /** As many as they take, hardly ever answered. */
+  readonly flood: readonly Cpu[];
+  /** Each batch answered by every receiver with one datagram, which two phases can't do without. */
+  readonly exchange: readonly Cpu[];
+}
+
+/** Until the code is compiled that runs most: by then every size of group has had as many rounds. */
+const warmUp = { seconds: 30, updates: 500_000 } as const;
 
 export type FanOutResult = readonly FanOutOf[];
 
@@ -67,7 +79,7 @@ async function measureOne(options: BenchOptions, slaves: number, seconds: number
     batches: { ...inBatches, callers: 1, perSecond: 3 },
     singles: { ...oneByOne, perSecond: 20 },
   } as const;
-  await run(group, { ...inBatches, seconds: Math.min(3, seconds) });
+  await run(group, { ...inBatches, ...warmUp });
   const batches: FanOutRun[] = [];
   const singles: FanOutRun[] = [];
   const pacedBatches: FanOutRun[] = [];
@@ -81,21 +93,27 @@ async function measureOne(options: BenchOptions, slaves: number, seconds: number
   await group.assertEqual();
   const idle = await run(group, { callers: 0, batch: 1, seconds });
   await group.end();
-  const rawSystemUs = await measureRawSystem(options, slaves, seconds);
-  return { slaves, batches, singles, pacedBatches, pacedSingles, idle, memory, rawSystemUs };
+  const raw = await measurePlain(options, slaves, seconds);
+  return { slaves, batches, singles, pacedBatches, pacedSingles, idle, memory, raw };
 }
 
 /** From before the first change until every copy exposes the last one. */
 async function run(
   group: LargeGroup,
-  load: { readonly callers: number; readonly batch: number; readonly seconds: number; readonly perSecond?: number },
+  load: {
+    readonly callers: number;
+    readonly batch: number;
+    readonly seconds: number;
+    readonly updates?: number;
+    readonly perSecond?: number;
+  },
 ): Promise<FanOutRun> {
   const before = await stand(group);
   const startedMs = performance.now();
   let updates = 0;
   if (load.callers === 0) await new Promise((resolve) => setTimeout(resolve, load.seconds * 1000));
   else {
-    const put = await group.master.ask('put', { ...load, updates: Number.MAX_SAFE_INTEGER });
+    const put = await group.master.ask('put', { updates: Number.MAX_SAFE_INTEGER, ...load });
     if (put.aborted > 0) throw new Error(`${put.aborted} changes aborted, so that the figures would mean nothing`);
     updates = put.updates;
     await group.reached(put.version);
@@ -108,6 +126,7 @@ async function run(
     seconds,
     packets: after.packets - before.packets,
     bytes: after.bytes - before.bytes,
+    received: after.received - before.received,
     systemPackets: after.system === null || before.system === null ? null : after.system - before.system,
     cpu: { userUs: after.cpu.userUs - before.cpu.userUs, systemUs: after.cpu.systemUs - before.cpu.systemUs },
   };
@@ -117,25 +136,39 @@ async function stand(group: LargeGroup): Promise<{
   readonly version: number;
   readonly packets: number;
   readonly bytes: number;
+  readonly received: number;
   readonly system: number | null;
   readonly cpu: Cpu;
 }> {
   const { version, counters, cpu } = await group.master.ask('sent', null);
-  const { datagramsSent, bytesSent } = counters;
-  return { version, packets: datagramsSent, bytes: bytesSent, system: (await multicastSent())?.packets ?? null, cpu };
+  const system = (await multicastSent())?.packets ?? null;
+  const { datagramsSent: packets, bytesSent: bytes, datagramsReceived: received } = counters;
+  return { version, packets, bytes, received, system, cpu };
 }
 
-async function measureRawSystem(options: BenchOptions, receivers: number, seconds: number): Promise<readonly number[]> {
+async function measurePlain(options: BenchOptions, receivers: number, seconds: number): Promise<PlainRuns> {
   const raw = await RawGroup.start(options, receivers);
-  const flood = { receivers, messageBytes: changeBytes(batch), seconds: seconds / 2 };
-  const systemUs: number[] = [];
+  const runs = { flood: [] as Cpu[], exchange: [] as Cpu[] };
   for (let repeat = 0; repeat < repeats; repeat += 1) {
-    const before = await raw.sender.ask('cpu', null);
-    const { datagrams, datagramBytes } = await raw.sender.ask('flood', flood);
-    const after = await raw.sender.ask('cpu', null);
-    const updates = (datagrams * datagramBytes * batch) / flood.messageBytes;
-    systemUs.push((after.systemUs - before.systemUs) / updates);
+    runs.flood.push(await plainRun(raw, receivers, { seconds: seconds / 2 }));
+    runs.exchange.push(await plainRun(raw, receivers, { seconds: seconds / 2, oneByOne: true }));
   }
   await raw.end();
-  return systemUs;
+  return runs;
+}
+
+async function plainRun(
+  raw: RawGroup,
+  receivers: number,
+  how: { readonly seconds: number; readonly oneByOne?: true },
+): Promise<Cpu> {
+  const messageBytes = changeBytes(batch);
+  const before = await raw.sender.ask('cpu', null);
+  const { datagrams, datagramBytes } = await raw.sender.ask('flood', { receivers, messageBytes, ...how });
+  const after = await raw.sender.ask('cpu', null);
+  const updates = (datagrams * datagramBytes * batch) / messageBytes;
+  return {
+    userUs: (after.userUs - before.userUs) / updates,
+    systemUs: (after.systemUs - before.systemUs) / updates,
+  };
 }

@@ -4,12 +4,14 @@ import { Live } from './live.js';
 import { MemoryWatch } from './peak-memory.js';
 import { cpu, cpuUs, sampleMemory, serve, timeEach } from './serve.js';
 import { workload, type MasterTasks, type Sent } from './tasks.js';
-import { keyOf, valueOf } from './values.js';
+import { keyOf, valueOf, valuesOf } from './values.js';
 
 let master: Master;
 let data: MasterKeyValue<string>;
 /** Where the next put goes: all keys in turn, with a value that differs from the one before. */
 let turn = 0;
+/** Fewer than of the other runs: large values of all of them would fill the caches, and the memory. */
+const announcedKeys = 1000;
 let live: Live | null = null;
 let watch: MemoryWatch | null = null;
 
@@ -47,6 +49,22 @@ serve<MasterTasks>({
     };
     await Promise.all(Array.from({ length: callers }, caller));
     return { updates: done, version: data.tip?.version ?? 0, aborted };
+  },
+  async announce({ callers, valueBytes, seconds }) {
+    const values = valuesOf(valueBytes);
+    const endMs = performance.now() + seconds * 1000;
+    let done = 0;
+    const caller = async (): Promise<void> => {
+      while (performance.now() < endMs) {
+        const put: PutOperation<string> = { put: [keyOf(turn % announcedKeys), values[turn % values.length] ?? ''] };
+        turn += 1;
+        const outcome = await data.change([put], { phases: 'one' });
+        if (outcome.kind !== 'committed') throw new Error(`a change ended ${outcome.kind}: ${outcome.reason}`);
+        done += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: callers }, caller));
+    return { updates: done, version: data.tip?.version ?? 0 };
   },
   single({ seconds, wait, most }) {
     return timeEach(seconds, () => committed(puts(1), wait), most);

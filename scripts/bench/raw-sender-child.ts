@@ -38,7 +38,8 @@ async function flood(task: RawSenderTasks['flood']['ask']): Promise<RawFlood> {
   plain[0] = 0;
   const last = Buffer.from(plain);
   last[0] = 1;
-  const messagesInWindow = Math.max(1, Math.floor((receiveBufferBytes * windowShare) / (datagramBytes * perMessage)));
+  const fitting = Math.max(1, Math.floor((receiveBufferBytes * windowShare) / (datagramBytes * perMessage)));
+  const messagesInWindow = task.oneByOne === true ? 1 : fitting;
   const inWindow = messagesInWindow * perMessage;
   const startedMs = performance.now();
   let datagrams = 0;

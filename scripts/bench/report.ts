@@ -2,6 +2,7 @@ import { cpus, totalmem } from 'node:os';
 import { tableText } from '../../cli/table.js';
 import { catchUpFigures, type CatchUpResult } from './catch-up.js';
 import { massStartFigures, type MassStart } from './mass-start.js';
+import { onePhaseFigures, type OnePhaseResult } from './one-phase.js';
 import type { FanOutResult } from './fan-out.js';
 import { fanOutFigures } from './fan-out-figures.js';
 import {
@@ -28,6 +29,7 @@ export interface Results {
   readonly fanOut?: FanOutResult;
   readonly catchUp?: CatchUpResult;
   readonly massStart?: readonly MassStart[];
+  readonly onePhase?: OnePhaseResult;
   readonly peers?: PeersResult;
 }
 
@@ -40,6 +42,7 @@ export function figuresOf({
   fanOut,
   catchUp,
   massStart,
+  onePhase,
   peers,
 }: Results): readonly Figure[] {
   const figures: Figure[] = [];
@@ -104,6 +107,7 @@ export function figuresOf({
   if (memory !== undefined) figures.push(...memoryFigures(memory));
   if (security !== undefined) figures.push(...securityFigures(security));
   if (fanOut !== undefined) figures.push(...fanOutFigures(fanOut));
+  if (onePhase !== undefined) figures.push(...onePhaseFigures(onePhase));
   if (catchUp !== undefined) figures.push(...catchUpFigures(catchUp));
   if (massStart !== undefined) figures.push(...massStartFigures(massStart));
   if (peers !== undefined) figures.push(...peers.figures);

@@ -33,6 +33,11 @@ export interface MasterTasks {
     };
     readonly answer: { readonly updates: number; readonly version: number; readonly aborted: number };
   };
+  /** One-phase changes of one value each, from several callers, until the time is over. */
+  announce: {
+    readonly ask: { readonly callers: number; readonly valueBytes: number; readonly seconds: number };
+    readonly answer: { readonly updates: number; readonly version: number };
+  };
   /** One update at a time. */
   single: {
     readonly ask: { readonly seconds: number; readonly wait: 'decided' | 'exposed'; readonly most?: number };
@@ -57,7 +62,11 @@ export interface MasterTasks {
 
 export interface Sent {
   readonly version: number;
-  readonly counters: { readonly datagramsSent: number; readonly bytesSent: number };
+  readonly counters: {
+    readonly datagramsSent: number;
+    readonly bytesSent: number;
+    readonly datagramsReceived: number;
+  };
   readonly cpu: Cpu;
 }
 
@@ -138,7 +147,13 @@ export interface RawSenderTasks {
   open: { readonly ask: { readonly group: string }; readonly answer: null };
   /** As many datagrams as the receivers take. */
   flood: {
-    readonly ask: { readonly seconds: number; readonly receivers: number; readonly messageBytes: number };
+    readonly ask: {
+      readonly seconds: number;
+      readonly receivers: number;
+      readonly messageBytes: number;
+      /** Each message is answered by all before the next one leaves, as a round is; absent: as many as fit in a window. */
+      readonly oneByOne?: true;
+    };
     readonly answer: RawFlood;
   };
   /** One datagram to all, one back from each. */

@@ -158,6 +158,15 @@ const igmpLost: Fault = {
   },
 };
 
+/** Long enough for the group to find out and go on by unicast, and to go back. */
+const noMulticast = rules('no multicast to some slaves', ({ slaves }, random) => {
+  const deaf = someOf(slaves, random);
+  return {
+    detail: deaf.map(({ name }) => name).join(', '),
+    faults: { withoutMulticast: new Set(deaf.map(({ host }) => host)) },
+  };
+});
+
 /** Each kind once before any comes again. */
 export const faultKinds: readonly Fault[] = [
   loss(1),
@@ -177,4 +186,5 @@ export const faultKinds: readonly Fault[] = [
   unplug("a slave's interface down", aSlave),
   unplug("the master's interface down", theMaster),
   igmpLost,
+  noMulticast,
 ];

@@ -78,6 +78,7 @@ hear(async (order) => {
       repairs: 0,
       snapshots: data.dataSet.members().reduce((sum, { snapshots }) => sum + snapshots, 0),
       fragmentsResent: countersOf(master.status().counters).fragmentsResent,
+      unreached: master.network().unreached,
     },
   });
 });

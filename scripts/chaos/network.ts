@@ -17,9 +17,16 @@ export interface NetworkFaults {
   readonly cuts: ReadonlyMap<Host, CutDirection>;
   /** Hosts whose IGMP reports are lost. */
   readonly silentIgmp: ReadonlySet<Host>;
+  /** Hosts that no multicast gets to; unicast does. */
+  readonly withoutMulticast: ReadonlySet<Host>;
 }
 
-export const noNetworkFaults: NetworkFaults = { lossPercent: 0, cuts: new Map(), silentIgmp: new Set() };
+export const noNetworkFaults: NetworkFaults = {
+  lossPercent: 0,
+  cuts: new Map(),
+  silentIgmp: new Set(),
+  withoutMulticast: new Set(),
+};
 
 /**
  * The tools that are missing here, in words; null when all is there. Namespaces need root, faults need nftables, and the
@@ -79,12 +86,13 @@ export class Network {
   }
 
   /** The rules of the bridge become exactly these. */
-  apply({ lossPercent, cuts, silentIgmp }: NetworkFaults): void {
+  apply({ lossPercent, cuts, silentIgmp, withoutMulticast }: NetworkFaults): void {
     const early = [...silentIgmp].map(({ port }) => `iifname "${port}" ip protocol igmp drop`);
     const forward = [...cuts].flatMap(([{ port }, direction]) => [
       ...(direction === 'to' ? [] : [`iifname "${port}" drop`]),
       ...(direction === 'from' ? [] : [`oifname "${port}" drop`]),
     ]);
+    for (const { port } of withoutMulticast) forward.push(`oifname "${port}" ip daddr 224.0.0.0/4 drop`);
     if (lossPercent > 0) forward.push(`numgen random mod 100 < ${lossPercent} drop`);
     const rules = `table bridge chaos
 delete table bridge chaos

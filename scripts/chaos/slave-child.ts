@@ -53,6 +53,7 @@ hear(async (order) => {
       repairs: view.repairs,
       snapshots: view.snapshots,
       fragmentsResent: countersOf(slave.status().counters).fragmentsResent,
+      unreached: [],
     },
   });
 });

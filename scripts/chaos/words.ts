@@ -22,6 +22,8 @@ export interface Account {
   readonly repairs: number;
   readonly snapshots: number;
   readonly fragmentsResent: number;
+  /** The master: slaves that its multicast doesn't reach, as they say. */
+  readonly unreached: readonly string[];
 }
 
 export type Report =

@@ -15,7 +15,8 @@ export const fileSize: Check = {
     const warnings: string[] = [];
     let read = 0;
     for (const folder of codeFolders) {
-      for (const path of await filesBelow(root, folder, '.ts')) {
+      const paths = [...(await filesBelow(root, folder, '.ts')), ...(await filesBelow(root, folder, '.js'))];
+      for (const path of paths) {
         read += 1;
         const lines = (await readFile(join(root, path), 'utf8')).trimEnd().split('\n').length;
         if (lines > failLines) findings.push(`${path}: ${lines} lines`);

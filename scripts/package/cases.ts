@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok } from 'node:assert';
 import { randomInt } from 'node:crypto';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../../tests/integration/process/loopback.js';
 import { root, run, type Packed } from './installed.js';
@@ -25,6 +25,7 @@ const wanted = [
   /^dist\/(cli|master|slave|shared|tests\/integration\/sim)\/.*\.(js|d\.ts)$/,
   // What is served as it is: pages, styles, and the data that code reads beside itself.
   /^dist\/.*\.(html|css|svg|json|yaml)$/,
+  /^master\/dashboard\/page\/.*\.(html|css|js|svg)$/,
   /^docs\/.*\.(md|png|svg)$/,
   /^deploy\//,
   /^(README|CHANGELOG)\.md$/,
@@ -81,6 +82,7 @@ const cases: readonly Case[] = [
         'not to be shipped',
       );
       for (const path of ['README.md', 'LICENSE', 'deploy/wireshark/lockstep.lua']) ok(paths.includes(path), path);
+      ok(paths.includes('master/dashboard/page/index.html'), 'the dashboard');
       ok(bytes < mostBytes, `${bytes} bytes are packed`);
     },
   ],
@@ -148,6 +150,16 @@ const cases: readonly Case[] = [
       const ran = await run(process.execPath, ['out/consumer.js', group], { cwd: host });
       ok(ran.exitCode === 0, `${ran.out}${ran.err}`);
       deepStrictEqual(JSON.parse(ran.out), { price: { cents: 999 }, refused: 'aborted', simulated: 1 });
+    },
+  ],
+  [
+    'the API reference is written without a warning: each export is described, each link leads somewhere',
+    async ({ host }) => {
+      const cli = join(root, 'node_modules/typedoc/bin/typedoc');
+      const ran = await run(process.execPath, [cli, '--out', join(host, 'api')], { cwd: root });
+      ok(ran.exitCode === 0, `${ran.out}${ran.err}`);
+      const pages = await readdir(join(host, 'api'), { recursive: true });
+      ok(pages.filter((page) => page.endsWith('.md')).length > 50, `only ${pages.length} pages`);
     },
   ],
   [

@@ -87,7 +87,12 @@ function expected(message: Message, epoch: number): Record<string, string> {
       shown['lockstep.tip_version'] = of(message.tip);
       shown['lockstep.lowest_open_round'] = String(message.lowestOpenRound);
       shown['lockstep.sent'] = String(message.sentMs);
-      shown['lockstep.slot'] = message.acknowledged.map(({ slot }) => slot).join(',');
+      shown['lockstep.heartbeat'] = message.acknowledged.map(({ heartbeat }) => heartbeat).join(',');
+      shown['lockstep.acknowledged'] = message.acknowledged
+        .map(({ slots }) => Buffer.from(slots).toString('hex'))
+        .filter((hex) => hex !== '')
+        .join(',');
+      shown['lockstep.asks'] = message.asks ? '1' : '0';
       shown['lockstep.decision'] = message.recentDecisions.map(({ outcome }) => outcome).join(',');
       break;
     case 'status':
@@ -98,6 +103,8 @@ function expected(message: Message, epoch: number): Record<string, string> {
     case 'welcome':
       shown['lockstep.slot'] = String(message.slot);
       shown['lockstep.lease'] = String(message.leaseMs);
+      shown['lockstep.member_start'] = String(message.member.start);
+      shown['lockstep.heartbeat'] = String(message.heartbeat);
       break;
     case 'refusal':
       shown['lockstep.refusal_reason'] = message.reason;

@@ -53,6 +53,20 @@ export type OutcomeBody =
   | { readonly outcome: 'unknown'; readonly reason: string; readonly durationMs: number }
   | { readonly outcome: 'pending' };
 
+/** Paths of files and folders; of each list the first 1,000. */
+export interface FilesBody {
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+  /** How many there are in all. */
+  readonly count: number;
+}
+
+/** What became of a folder that was to be published. */
+export type PublishBody =
+  | { readonly outcome: 'unchanged'; readonly version: number }
+  | (Exclude<OutcomeBody, { readonly outcome: 'pending' }> & { readonly files: FilesBody });
+
 export interface EntryBody {
   readonly key: string;
   readonly value: Json;
@@ -222,9 +236,36 @@ export interface FeedEndBody {
   readonly since: number;
 }
 
+/** How a node reaches the others, as it sees it. */
+export interface NetworkBody {
+  readonly transport: 'auto' | 'multicast' | 'unicast';
+  /** Where unicast reaches it, `host:port`. */
+  readonly address: string;
+  /** Nodes that its multicast doesn't reach: it sends to them by unicast as well. */
+  readonly unreached: readonly string[];
+  /** Masters whose multicast doesn't reach it. */
+  readonly unheard: readonly string[];
+  readonly receiveBufferBytes: number;
+  /** Datagrams that the kernel dropped at its full receive buffers; null where the system doesn't tell. */
+  readonly kernelDrops: number | null;
+  /** Its time of day, ISO 8601. */
+  readonly at: string;
+}
+
 export type StatusBody =
-  | { readonly node: string; readonly role: 'master'; readonly dataSets: readonly MasterDataSetBody[] }
-  | { readonly node: string; readonly role: 'slave'; readonly dataSets: readonly SlaveDataSetBody[] };
+  | {
+      readonly node: string;
+      readonly role: 'master';
+      readonly dataSets: readonly MasterDataSetBody[];
+      /** Null where there is no node behind the routes. */
+      readonly network: NetworkBody | null;
+    }
+  | {
+      readonly node: string;
+      readonly role: 'slave';
+      readonly dataSets: readonly SlaveDataSetBody[];
+      readonly network: NetworkBody | null;
+    };
 
 export interface ReadyBody {
   readonly ready: boolean;

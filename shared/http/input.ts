@@ -50,6 +50,20 @@ export function parseChange(body: unknown): Parsed<ChangeInput> {
   return options.ok ? { ok: true, value: { operations, options: options.value } } : options;
 }
 
+/** The body of `POST /v1/publish/{dataSet}`; none is as good as an empty one. */
+export function parsePublish(body: unknown): Parsed<ChangeInputOptions & { readonly allowEmpty?: true }> {
+  const fields = body === undefined || body === null ? {} : body;
+  if (!isFields(fields)) return badInput('body', 'must be an object, or nothing');
+  const names = ['allowEmpty', ...changeOptionNames.filter((name) => name !== 'commitBy' && name !== 'abortBy')];
+  const stranger = unknownField(fields, names);
+  if (stranger !== null) return badInput(stranger, `is no field here; there are ${names.join(', ')}`);
+  const { allowEmpty } = fields;
+  if (allowEmpty !== undefined && typeof allowEmpty !== 'boolean') return badInput('allowEmpty', 'is true or false');
+  const options = parseChangeOptions(fields, numberField);
+  if (!options.ok) return options;
+  return { ok: true, value: { ...options.value, ...(allowEmpty === true ? { allowEmpty } : {}) } };
+}
+
 /** The body of `POST /v1/in-doubt/{dataSet}/{round}`. */
 export function parseResolve(
   body: unknown,

@@ -32,6 +32,7 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
   'version-not-greater': 400,
   'prior-not-current': 409,
   'condition-failed': 409,
+  'wrong-kind': 409,
   'already-decided': 409,
   'change-too-large': 413,
   'data-set-unknown': 404,

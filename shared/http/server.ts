@@ -105,10 +105,11 @@ export async function listen(
   }
 }
 
-/** Answers 503 to everything but `/livez` until the node has opened its store: the port is taken first, the group last. */
+/** Answers 503 to everything but `/livez` and the dashboard's files until the node has opened its store: the port is taken first, the group last. */
 export function refuseUntilOpen(server: FastifyInstance, isOpen: () => boolean): void {
   server.addHook('onRequest', async (request, reply) => {
-    if (isOpen() || request.url === '/livez') return undefined;
+    const route = request.routeOptions.url;
+    if (isOpen() || route === '/livez' || route === '/' || route === '/dashboard/:file') return undefined;
     return sendProblem(reply, {
       status: 503,
       code: 'not-leading',

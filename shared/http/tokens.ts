@@ -68,11 +68,14 @@ export function parseTokens(text: string, where: string): readonly TokenDigest[]
   return tokens;
 }
 
-/** Everything but the two health checks wants a token from now on. Add it before the routes. */
+/** The health checks, and the dashboard's own files: they hold no data, and ask for the token that the data needs. */
+const openRoutes: ReadonlySet<string> = new Set(['/livez', '/readyz', '/', '/dashboard/:file']);
+
+/** Everything but the open routes wants a token from now on. Add it before the routes. */
 export function requireTokens(server: FastifyInstance, tokens: readonly TokenDigest[]): void {
   server.addHook('onRequest', async (request, reply) => {
     const route = request.routeOptions.url ?? '';
-    if (route === '/livez' || route === '/readyz') return undefined;
+    if (openRoutes.has(route)) return undefined;
     const role = roleOf(tokens, request.headers.authorization);
     if (role === null) {
       const message = 'authorization: a token is needed that this node knows; send Authorization: Bearer TOKEN';

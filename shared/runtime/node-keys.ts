@@ -1,8 +1,10 @@
 import type { Peer } from '../protocol/kernel/ids.js';
 import type { Random } from '../protocol/kernel/random.js';
 import { errorText } from '../protocol/kernel/errors.js';
+import type { EventOf } from '../protocol/kernel/events.js';
 import { KeyedSeal } from '../protocol/secure/keyed-seal.js';
 import { groupKeys, type GroupKeys, type KeyRole } from '../protocol/secure/keys.js';
+import type { NodeEvents } from './events.js';
 import { readKeys, type KeySource } from './key-files.js';
 import type { Clock, EventLog } from './ports.js';
 
@@ -48,13 +50,17 @@ export class NodeKeys {
         name: 'keys-refused',
         level: 'error',
         fields: { reason: errorText(error), inUse: namesOf(this.#keys) },
-      });
+      } satisfies EventOf<NodeEvents, 'keys-refused'>);
       throw error;
     }
     this.#source = source;
     this.#keys = keys;
     this.#seal?.replaceKeys(keys);
-    log.record({ name: 'keys-changed', level: 'info', fields: { inUse: namesOf(keys) } });
+    log.record({
+      name: 'keys-changed',
+      level: 'info',
+      fields: { inUse: namesOf(keys) },
+    } satisfies EventOf<NodeEvents, 'keys-changed'>);
   }
 }
 

@@ -60,6 +60,34 @@ describe('a node', () => {
     expect(datagrams()).toBe(1);
   });
 
+  it('gathers over several turns until all that has arrived is read, and sends it in one go', () => {
+    const { node, clock, endpoint, datagrams } = fakeNode('a');
+    const send = (): void => {
+      node.send({ to: 'all', dataSet: 'x', epoch: noEpoch, message: survey });
+    };
+    node.enter(() => {
+      node.gather();
+      send();
+    });
+    node.enter(() => {
+      node.gather();
+      send();
+    });
+    node.enter(() => undefined);
+    expect(datagrams()).toBe(0);
+    clock.advance(0);
+    expect(datagrams()).toBe(1);
+    expect(endpoint.sent).toHaveLength(2);
+    node.enter(send);
+    expect(datagrams(), 'and no longer').toBe(2);
+    node.enter(() => {
+      node.gather();
+      send();
+      node.flush();
+      expect(datagrams(), 'a callback that may take long lets it go').toBe(3);
+    });
+  });
+
   it('routes by data set, and counts what nobody here wants', () => {
     const { node, deliver } = fakeNode('a');
     const heard: string[] = [];

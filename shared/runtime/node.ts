@@ -1,9 +1,11 @@
 import { errorText } from '../protocol/kernel/errors.js';
+import type { EventOf } from '../protocol/kernel/events.js';
 import type { Epoch, Peer } from '../protocol/kernel/ids.js';
 import { invariant } from '../protocol/kernel/invariant.js';
 import type { Random } from '../protocol/kernel/random.js';
 import type { Envelope, Message } from '../protocol/wire/messages.js';
 import type { PathEvent, PathView } from '../protocol/stream/paths.js';
+import type { NodeEvents } from './events.js';
 import type { CrashPoint } from './crash-points.js';
 import { pathRecord } from './path-events.js';
 import type { Address, Bulk, Clock, EventLog, Store, Transport } from './ports.js';
@@ -64,8 +66,8 @@ const shortestWaitMs = 1;
  *
  * Everything that happens (a datagram, a timer, a finished write, a callback's answer, a command) enters by `enter`. Work
  * that comes up meanwhile is queued, never nested. When the queue is empty, all that was sent leaves in as few datagrams
- * as it fits, before `enter` returns: no turn of the event loop lies between a cause and its packets. There is one
- * exception, `linger`.
+ * as it fits, before `enter` returns: no turn of the event loop lies between a cause and its packets. There are two
+ * exceptions, `linger` and `gather`.
  */
 export class Node {
   readonly self: Peer;
@@ -79,6 +81,7 @@ export class Node {
   #pumping = false;
   #unsent = false;
   #lingering = false;
+  #gathering = false;
   readonly #leaving: (() => void)[] = [];
   #stopped = false;
   #armedMs = Infinity;
@@ -156,6 +159,19 @@ export class Node {
     });
   }
 
+  /**
+   * What is sent in this turn may wait until all that has arrived by now has been read, and share datagrams with what
+   * follows from that: until the end of this turn of the event loop.
+   */
+  gather(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    this.ports.clock.soon(() => {
+      this.#gathering = false;
+      this.enter(() => undefined);
+    });
+  }
+
   /** Lets go what was sent so far. */
   flush(): void {
     if (this.#stopped) return;
@@ -209,7 +225,7 @@ export class Node {
       name: 'node-failed',
       level: 'error',
       fields: { node: this.self.node, reason: errorText(error) },
-    });
+    } satisfies EventOf<NodeEvents, 'node-failed'>);
     for (const participant of participants) participant.onFailure?.(error);
   }
 
@@ -218,7 +234,7 @@ export class Node {
     for (let index = 0; index < this.#queue.length && !this.#stopped; index += 1) this.#queue[index]?.(this.nowMs());
     this.#queue.length = 0;
     if (this.#stopped) return;
-    if (!this.#lingering || wasLingering) this.flush();
+    if (!this.#gathering && (!this.#lingering || wasLingering)) this.flush();
     this.#arm();
   }
 
@@ -240,8 +256,7 @@ export class Node {
 
   #tellEvents(): void {
     const events = this.#endpoint.takeEvents?.();
-    if (events !== undefined && events.length > 0)
-      for (const event of events) this.ports.log.record(pathRecord(event));
+    if (events !== undefined && events.length > 0) for (const event of events) this.ports.log.record(pathRecord(event));
   }
 
   #tick(nowMs: number): void {

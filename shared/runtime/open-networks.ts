@@ -1,4 +1,6 @@
 import { LockstepError } from '../protocol/kernel/errors.js';
+import type { EventOf } from '../protocol/kernel/events.js';
+import type { NodeEvents } from './events.js';
 import { isLoopback, parseHostPort } from './addresses.js';
 import type { EventLog } from './ports.js';
 
@@ -28,7 +30,7 @@ export function checkNetwork({ interface: address, peers, hasKeys, insecure, log
     name: 'insecure',
     level: 'warn',
     fields: { open, reason: 'nothing is encrypted or authenticated: everybody on that network can read and change it' },
-  });
+  } satisfies EventOf<NodeEvents, 'insecure'>);
 }
 
 function whatIsOpen(address: string, peers: readonly string[]): string | null {

@@ -1,10 +1,11 @@
 import type { PathEvent } from '../protocol/stream/paths.js';
-import type { EventRecord } from './ports.js';
+import type { EventOf } from '../protocol/kernel/events.js';
+import type { NodeEvents } from './events.js';
 
 const seeNetworks = "'lockstep doctor' tells where it is lost, docs/networks.md what may be done";
 
 /** What has become of multicast, as the log says it: what happened, why that is known, and what mends it. */
-export function pathRecord(event: PathEvent): EventRecord {
+export function pathRecord(event: PathEvent): EventOf<NodeEvents, PathEvent['name']> {
   switch (event.name) {
     case 'multicast-unheard':
       return {

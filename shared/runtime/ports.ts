@@ -8,6 +8,7 @@ import type { StoreReader, StoreTransaction } from '../protocol/kernel/store.js'
 /** `host:port`, with brackets around an IPv6 host. */
 export type Address = string;
 
+/** Time, as services and layers measure it; virtual under simulation. */
 export interface Clock {
   /** Never goes back; the only clock that deadlines and leases are measured with. Milliseconds, with fractions. */
   monotonicMs(): number;
@@ -30,6 +31,8 @@ export interface Transport {
   readonly maxDatagramBytes: number;
   /** The receive buffer as the system granted it, bytes. */
   readonly receiveBufferBytes: number;
+  /** Datagrams that the system dropped because nobody read them in time; null where it doesn't tell. */
+  kernelDrops?(): number | null;
   /** `group` reaches every node of the group (with unicast fan-out: every peer). */
   send(bytes: Uint8Array, to: Address | 'group'): void;
   /** The one receiver; the bytes are its to keep. `byGroup`: they came by multicast. */
@@ -57,11 +60,13 @@ export interface Bulk {
   close(): Promise<void>;
 }
 
+/** When a write counts as done. */
 export interface WriteOptions {
   /** True: `done` is called after fsync. False: after the write is visible to reads of this process, and no more. */
   readonly durable: boolean;
 }
 
+/** Where a node keeps what must outlive its process. */
 export interface Store extends StoreReader {
   /**
    * One transaction. `change` runs once, now or later, and must not read; writes take effect in the order of their
@@ -83,7 +88,9 @@ export interface EventRecord {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** The host's own logger, seen from a node. */
 export interface EventLog {
+  /** Called once for each event; must return soon and not throw. */
   record(event: EventRecord): void;
   /** False: an event of this name and level would be dropped, and needn't be made. Absent: all are wanted. */
   wants?(name: string, level: EventRecord['level']): boolean;

@@ -63,6 +63,10 @@ export class UdpMulticast implements Transport {
     else this.#port.sendTo(bytes, to);
   }
 
+  kernelDrops(): number | null {
+    return this.#port.kernelDrops();
+  }
+
   onReceive(receiver: Receiver): void {
     this.#port.onReceive(receiver);
   }
@@ -116,7 +120,8 @@ export async function openUdpMulticast(options: UdpMulticastOptions): Promise<Ud
   return new UdpMulticast({ port, group, maxDatagramBytes, receiveBufferBytes: grantedBytes });
 }
 
-function parseGroup(text: string): HostPort {
+/** Throws `bad-option`, naming the value. */
+export function parseGroup(text: string): HostPort {
   const group = parseHostPort(text);
   const first = Number(group?.host.split('.')[0]);
   if (group === null || group.port === 0 || !isIPv4(group.host) || first < 224 || first > 239) {

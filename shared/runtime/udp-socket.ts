@@ -2,7 +2,10 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { platform } from 'node:os';
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
+import type { EventOf } from '../protocol/kernel/events.js';
+import type { NodeEvents } from './events.js';
 import { AddressCache, formatAddress, type HostPort } from './addresses.js';
+import { KernelDrops } from './kernel-drops.js';
 import type { Address, EventLog } from './ports.js';
 
 /** What a transport counted since it was opened. Nothing of this is an error of the group's: datagrams may be lost. */
@@ -99,7 +102,11 @@ export function reportReceiveBuffer(log: EventLog, requestedBytes: number, grant
       : platform() === 'win32'
         ? 'lower receiveBufferBytes'
         : `sysctl -w kern.ipc.maxsockbuf=${requestedBytes * 2}`;
-  log.record({ name: 'receive-buffer-clamped', level: 'warn', fields: { requestedBytes, grantedBytes, remedy } });
+  log.record({
+    name: 'receive-buffer-clamped',
+    level: 'warn',
+    fields: { requestedBytes, grantedBytes, remedy },
+  } satisfies EventOf<NodeEvents, 'receive-buffer-clamped'>);
 }
 
 export type Receiver = (bytes: Uint8Array, from: Address, byGroup: boolean) => void;
@@ -109,6 +116,7 @@ export class UdpPort {
   readonly address: Address;
   readonly own: HostPort;
   readonly #sender: Socket;
+  readonly #kernelDrops: KernelDrops;
   readonly #sockets: readonly Socket[];
   readonly #maxDatagramBytes: number;
   readonly #addresses: AddressCache;
@@ -135,6 +143,10 @@ export class UdpPort {
     this.own = { host: bound.address, port: bound.port };
     this.address = formatAddress(bound.address, bound.port);
     this.#sender = options.sender;
+    this.#kernelDrops = new KernelDrops([
+      bound.port,
+      ...(options.shared === null ? [] : [options.shared.address().port]),
+    ]);
     this.#sockets = options.shared === null ? [options.sender] : [options.sender, options.shared];
     this.#maxDatagramBytes = options.maxDatagramBytes;
     this.#addresses = new AddressCache({ family: options.family, bound: rememberedAddresses });
@@ -161,6 +173,11 @@ export class UdpPort {
       queueFullDropped: this.#queueFull,
       receiveErrors: this.#receiveErrors,
     };
+  }
+
+  /** Datagrams that came while the receive buffers of these sockets were full; null where the system doesn't tell. */
+  kernelDrops(): number | null {
+    return this.#kernelDrops.read();
   }
 
   get closed(): boolean {

@@ -43,6 +43,10 @@ class PeerTable {
     this.#clock = clock;
   }
 
+  get configured(): readonly Address[] {
+    return [...this.#configured];
+  }
+
   /** False when the table is full. */
   configure(peer: Address): boolean {
     if (peer === this.#self || this.#configured.has(peer)) return true;
@@ -97,6 +101,10 @@ export class UdpUnicast implements Transport {
     return this.#port.counters;
   }
 
+  get configuredPeers(): readonly Address[] {
+    return this.#peers.configured;
+  }
+
   /** Adds a peer for good: a literal address. False when the table is full. */
   addPeer(peer: Address): boolean {
     return this.#peers.configure(peer);
@@ -110,6 +118,10 @@ export class UdpUnicast implements Transport {
     this.#peers.forEach((peer) => {
       this.#port.sendTo(bytes, peer);
     });
+  }
+
+  kernelDrops(): number | null {
+    return this.#port.kernelDrops();
   }
 
   onReceive(receiver: Receiver): void {
@@ -149,7 +161,8 @@ export async function openUdpUnicast(options: UdpUnicastOptions): Promise<UdpUni
   return new UdpUnicast({ port, peers, maxDatagramBytes, receiveBufferBytes: grantedBytes });
 }
 
-async function resolvePeer(peer: string, family: 4 | 6): Promise<Address> {
+/** Rejects with `bad-option`, naming the value. */
+export async function resolvePeer(peer: string, family: 4 | 6): Promise<Address> {
   const parsed = parseHostPort(peer);
   if (parsed === null || parsed.port === 0) {
     throw new LockstepError('bad-option', `peers: '${peer}' is no address; an example is 127.0.0.1:7402`);

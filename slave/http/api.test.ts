@@ -143,6 +143,7 @@ test('status gives its account', async () => {
   expect((await server.inject('/v1/status')).json()).toEqual({
     node: 's1',
     role: 'slave',
+    network: null,
     dataSets: [
       {
         dataSet: 'prices',

@@ -9,6 +9,7 @@ import {
   type ReadyCheckBody,
   type ResolvedBody,
   type SlaveDataSetBody,
+  type NetworkBody,
   type StatusBody,
 } from '../../shared/http/bodies.js';
 import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
@@ -29,6 +30,8 @@ export type ServedCopy = Pick<SlaveKeyValue<Json>, 'tip' | 'state' | 'size' | 'e
 
 export interface SlaveApi {
   readonly node: string;
+  /** How the node reaches the others. */
+  readonly network?: () => NetworkBody | null;
   readonly dataSets: ReadonlyMap<string, ServedCopy>;
   /** Default: those of `httpBounds`. */
   readonly feedBounds?: FeedBounds;
@@ -160,6 +163,7 @@ function statusBody(api: SlaveApi, request: FastifyRequest): StatusBody {
     node: api.node,
     role: 'slave',
     dataSets: [...api.dataSets].map(([name, dataSet]) => dataSetBody(name, dataSet, digestFor(request, dataSet))),
+    network: api.network?.() ?? null,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Tip } from '../../shared/protocol/kernel/ids.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
-import type { ExposedChange } from '../types.js';
+import type { ChangeIterator, ExposedChange } from '../types.js';
 
 /** The states that a copy exposes, for any number of readers, each at its own pace and within a bound. */
 export class ExposedChanges {
@@ -12,22 +12,20 @@ export class ExposedChanges {
   }
 
   /** Begins now, not with the first `next`: nothing that is exposed in between is missed. */
-  subscribe(signal: AbortSignal | undefined): AsyncIterable<ExposedChange> {
+  subscribe(signal: AbortSignal | undefined): ChangeIterator<ExposedChange> {
+    const end = (): void => {
+      reader.end();
+    };
     const reader = new Reader(() => {
       this.#readers.delete(reader);
+      signal?.removeEventListener('abort', end);
     });
     if (this.#ended || signal?.aborted === true) {
       reader.end();
       return reader;
     }
     this.#readers.add(reader);
-    signal?.addEventListener(
-      'abort',
-      () => {
-        reader.end();
-      },
-      { once: true },
-    );
+    signal?.addEventListener('abort', end, { once: true });
     return reader;
   }
 
@@ -38,10 +36,10 @@ export class ExposedChanges {
   }
 }
 
-class Reader implements AsyncIterableIterator<ExposedChange> {
+class Reader implements ChangeIterator<ExposedChange> {
   readonly #leave: () => void;
   #buffer: ExposedChange[] = [];
-  #waiting: ((result: IteratorResult<ExposedChange>) => void)[] = [];
+  #waiting: ((result: IteratorResult<ExposedChange, undefined>) => void)[] = [];
   #ended = false;
 
   constructor(leave: () => void) {
@@ -76,7 +74,7 @@ class Reader implements AsyncIterableIterator<ExposedChange> {
     return this;
   }
 
-  next(): Promise<IteratorResult<ExposedChange>> {
+  next(): Promise<IteratorResult<ExposedChange, undefined>> {
     const change = this.#buffer.shift();
     if (change !== undefined) return Promise.resolve({ done: false, value: change });
     if (this.#ended) return Promise.resolve({ done: true, value: undefined });
@@ -85,9 +83,13 @@ class Reader implements AsyncIterableIterator<ExposedChange> {
     });
   }
 
-  return(): Promise<IteratorResult<ExposedChange>> {
+  return(): Promise<IteratorResult<ExposedChange, undefined>> {
     this.#buffer = [];
     this.end();
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
   }
 }

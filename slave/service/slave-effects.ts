@@ -1,4 +1,5 @@
 import { errorText } from '../../shared/protocol/kernel/errors.js';
+import type { EventOf } from '../../shared/protocol/kernel/events.js';
 import type { DataSetId, Delta, Peer, Tip } from '../../shared/protocol/kernel/ids.js';
 import { versionOf } from '../../shared/protocol/kernel/ids.js';
 import { broken, unreachable } from '../../shared/protocol/kernel/invariant.js';
@@ -10,10 +11,10 @@ import type { Node } from '../../shared/runtime/node.js';
 import { fetchStream, offerStream, withPort } from '../../shared/runtime/node-bulk.js';
 import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { UserCalls } from '../../shared/runtime/node-calls.js';
-import type { EventRecord } from '../../shared/runtime/ports.js';
 import { withProgress } from '../../shared/runtime/transfer-progress.js';
 import type { PrepareAnswer, SlaveUserLayer } from '../user/contract.js';
 import type { SlaveEffect, SlaveInput, Token, UserAnswer } from './core/io.js';
+import type { SlaveServiceEvents } from './events.js';
 
 type Of<Kind extends SlaveEffect['kind']> = Extract<SlaveEffect, { kind: Kind }>;
 
@@ -33,7 +34,7 @@ export interface SlaveEffectsParts {
   readonly keepAside: KeepAside | null;
   readonly submit: (input: SlaveInput) => void;
   readonly enter: (work: () => void) => void;
-  readonly record: (event: EventRecord) => void;
+  readonly record: (event: EventOf<SlaveServiceEvents>) => void;
   /** Deltas that wait in the core, bytes. */
   readonly backlogBytes: () => number;
   /** What this copy exposes now, and from now on; `by` is null when a snapshot brought it. */
@@ -78,6 +79,7 @@ export class SlaveEffects {
   execute(effect: Exclude<SlaveEffect, { kind: 'settle' | 'event' | 'halt' }>): void {
     switch (effect.kind) {
       case 'send':
+        if (effect.gathers === true) this.#parts.node.gather();
         this.#parts.node.send({
           to: effect.to,
           dataSet: this.#parts.dataSet,
@@ -198,7 +200,7 @@ export class SlaveEffects {
   #follow(operations: readonly StoreOperation[], durable: boolean): void {
     if (operations.length === 0) return;
     this.#write(operations, durable, (error) => {
-      if (error !== null) this.#parts.record({ name: 'store-failed', level: 'error', fields: { reason: error } });
+      if (error !== null) this.#parts.record({ name: 'record-not-written', level: 'error', fields: { reason: error } });
     });
   }
 

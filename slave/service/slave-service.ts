@@ -1,22 +1,26 @@
 import type { ErrorCode } from '../../shared/protocol/kernel/errors.js';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
+import type { EventOf } from '../../shared/protocol/kernel/events.js';
 import type { DataSetId, Tip } from '../../shared/protocol/kernel/ids.js';
 import { noEpoch, parseVersion, versionOf } from '../../shared/protocol/kernel/ids.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
 import type { Durability } from '../../shared/protocol/kernel/outcome.js';
 import type { SlaveState } from '../../shared/protocol/wire/messages.js';
+import type { Cancellable } from '../../shared/runtime/aborting.js';
+import { callerAborted, refuseAborted, unlessAborted } from '../../shared/runtime/aborting.js';
 import type { Node } from '../../shared/runtime/node.js';
 import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { Commands, Waiters } from '../../shared/runtime/node-commands.js';
 import type { Machine } from '../../shared/runtime/node-driver.js';
 import { Driver } from '../../shared/runtime/node-driver.js';
-import type { EventLog, EventRecord } from '../../shared/runtime/ports.js';
-import type { ExposedChange, SlaveDataSet, SlaveDataSetOptions } from '../types.js';
+import type { EventLog } from '../../shared/runtime/ports.js';
+import type { ChangeIterator, ExposedChange, ReachedOptions, SlaveDataSet, SlaveDataSetOptions } from '../types.js';
 import type { SlaveUserLayer } from '../user/contract.js';
-import type { SlaveConfig, SlaveEffect, SlaveInput } from './core/io.js';
+import type { HaltCode, SlaveConfig, SlaveEffect, SlaveEvent, SlaveInput } from './core/io.js';
 import type { SlaveRecovered } from './core/records.js';
 import { recoverSlave } from './core/records.js';
 import type { SlaveView } from './core/view.js';
+import type { SlaveServiceEvents } from './events.js';
 import { ExposedDeltas } from './exposed-deltas.js';
 import { ExposedChanges } from './exposed-changes.js';
 import type { KeepAside } from './slave-effects.js';
@@ -48,7 +52,6 @@ export interface SlaveServiceParts {
 }
 
 type CommandResult = Extract<SlaveEffect, { kind: 'settle' }>['result'];
-type HaltCode = Extract<SlaveEffect, { kind: 'halt' }>['code'];
 type Phase = 'opening' | 'running' | 'closing' | 'ended';
 
 const haltErrors: Readonly<Record<HaltCode, ErrorCode>> = {
@@ -133,17 +136,16 @@ export class SlaveService implements SlaveDataSet {
     return this.#core.view(nowMs);
   }
 
-  async reached(
-    version: number,
-    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
-  ): Promise<Tip> {
+  async reached(version: number, options: ReachedOptions = {}): Promise<Tip> {
     if (parseVersion(version) === null)
       throw new LockstepError('bad-option', `version must be a whole number of at least 1, not ${version}`);
     this.#refuseWhenOver();
     if (this.#exposed !== null && this.#exposed.version >= version) return this.#exposed;
-    const aborted = (): Error =>
-      new LockstepError('aborted-by-caller', 'the caller aborted', { cause: options.signal?.reason });
-    const waiting = this.#reached.wait((tip) => tip.version >= version, options.signal, aborted);
+    const waiting = this.#reached.wait(
+      (tip) => tip.version >= version,
+      options.signal,
+      () => callerAborted(options.signal),
+    );
     const cancel = this.#expireAfter(options.timeoutMs, () => {
       waiting.fail(
         new LockstepError(
@@ -155,30 +157,38 @@ export class SlaveService implements SlaveDataSet {
     return waiting.result.finally(cancel);
   }
 
-  changes(options: { readonly signal?: AbortSignal } = {}): AsyncIterable<ExposedChange> {
+  changes(options: Cancellable = {}): ChangeIterator<ExposedChange> {
     this.#refuseWhenOver();
     return this.#changes.subscribe(options.signal);
   }
 
-  async discard(): Promise<void> {
+  async discard({ signal }: Cancellable = {}): Promise<void> {
+    refuseAborted(signal);
     this.#refuseWhenOver();
     const { command, result } = this.#commands.open();
     this.#driver.submit({ kind: 'discard', command });
-    const settled = await result;
+    const settled = await unlessAborted(result, signal);
     if (settled.kind === 'rejected') throw new LockstepError('bad-operation', settled.text);
   }
 
-  async resolve(round: string, outcome: 'committed' | 'aborted', by: string): Promise<void> {
+  async resolve(
+    round: string,
+    outcome: 'committed' | 'aborted',
+    by: string,
+    { signal }: Cancellable = {},
+  ): Promise<void> {
+    refuseAborted(signal);
     this.#refuseWhenOver();
     const { command, result } = this.#commands.open();
     const wallMs = this.#parts.node.ports.clock.wallMs();
     this.#driver.submit({ kind: 'resolve', command, round, outcome, by, wallMs });
-    const settled = await result;
+    const settled = await unlessAborted(result, signal);
     if (settled.kind === 'rejected') throw new LockstepError('bad-operation', settled.text);
   }
 
-  unregister(): Promise<void> {
-    return this.close();
+  async unregister({ signal }: Cancellable = {}): Promise<void> {
+    refuseAborted(signal);
+    await unlessAborted(this.close(), signal);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -347,7 +357,7 @@ export class SlaveService implements SlaveDataSet {
     return clock.at(clock.monotonicMs() + timeoutMs, expired);
   }
 
-  #record(event: EventRecord): void {
+  #record(event: SlaveEvent | EventOf<SlaveServiceEvents>): void {
     const { log } = this.#parts;
     if (log.wants?.(event.name, event.level) === false) return;
     const fields = { dataSet: this.name, node: this.#parts.node.self.node, ...event.fields };

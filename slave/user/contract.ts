@@ -1,6 +1,7 @@
 import type { Delta, Digest, Tip } from '../../shared/protocol/kernel/ids.js';
 import type { StoreTransaction } from '../../shared/protocol/kernel/store.js';
 
+/** A slave's judgement of a change. A yes is a promise: the change can be committed later, also after a restart. */
 export type PrepareAnswer =
   | { readonly ok: true }
   | {

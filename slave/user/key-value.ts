@@ -7,23 +7,38 @@ import { decodeChange, type Columns } from '../../shared/protocol/key-value/chan
 import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
 import { encodeSnapshot, SnapshotReader } from '../../shared/protocol/key-value/snapshot-codec.js';
 import { KeyValueState, StagedState } from '../../shared/protocol/key-value/state.js';
+import { checkSchema, schemaFault } from '../../shared/protocol/key-value/schema.js';
 import type { SlaveDataSet, SlaveKind, SlaveKindContext } from '../types.js';
 import type { PrepareAnswer, SharedCommit, SlaveUserLayer } from './contract.js';
 import type { SlaveKeyValue, SlaveKeyValueOptions } from './key-value-types.js';
+import { RecentChanges } from './recent-changes.js';
 import { effectsOf, StagedChanges, type StagedChange } from './staged-changes.js';
 
 /**
  * A copy of a key-value data set, in memory and, unless `durability` is `memory`, in the service's own store: each
  * change's entries, its tip and the service's record become durable in one transaction.
+ *
+ * Throws `bad-option` for a `schema` that is none.
  */
 export function keyValue<Value>(options: SlaveKeyValueOptions<Value> = {}): SlaveKind<SlaveKeyValue<Value>> {
+  const validate = validatorOf(options);
   return {
     create(context) {
       const state = new KeyValueState<Value>();
-      const layer = new SlaveKeyValueLayer(state, context, options);
-      return { layer, handle: (dataSet) => slaveHandle(state, dataSet) };
+      const recent = new RecentChanges();
+      const layer = new SlaveKeyValueLayer({ state, recent, context, validate });
+      return { layer, handle: (dataSet) => slaveHandle({ state, recent, dataSet }) };
     },
   };
+}
+
+type Validate<Value> = NonNullable<SlaveKeyValueOptions<Value>['validate']>;
+
+interface LayerParts<Value> {
+  readonly state: KeyValueState<Value>;
+  readonly recent: RecentChanges;
+  readonly context: SlaveKindContext;
+  readonly validate: Validate<Value> | undefined;
 }
 
 class SlaveKeyValueLayer<Value> implements SlaveUserLayer {
@@ -33,13 +48,15 @@ class SlaveKeyValueLayer<Value> implements SlaveUserLayer {
   };
   readonly #state: KeyValueState<Value>;
   readonly #context: SlaveKindContext;
-  readonly #validate: SlaveKeyValueOptions<Value>['validate'];
+  readonly #recent: RecentChanges;
+  readonly #validate: Validate<Value> | undefined;
   readonly #staged = new StagedChanges();
 
-  constructor(state: KeyValueState<Value>, context: SlaveKindContext, options: SlaveKeyValueOptions<Value>) {
+  constructor({ state, recent, context, validate }: LayerParts<Value>) {
     this.#state = state;
+    this.#recent = recent;
     this.#context = context;
-    this.#validate = options.validate;
+    this.#validate = validate;
   }
 
   open(): Tip | null {
@@ -107,6 +124,9 @@ class SlaveKeyValueLayer<Value> implements SlaveUserLayer {
   #expose(change: Delta): void {
     const columns = this.#columns(change);
     this.#staged.remove(change.to);
+    // A whole state says what there is and not what was there before; on an empty copy that is the same.
+    const isStep = change.from !== null || this.#state.tip === null;
+    if (this.#recent.isRead && isStep) this.#recent.keep(change.to, columns, change.bytes.byteLength);
     this.#state.apply(columns, change.to, change.from === null);
   }
 
@@ -166,9 +186,20 @@ class SlaveKeyValueLayer<Value> implements SlaveUserLayer {
   }
 }
 
+/** The schema first, then the validator: it may rely on what the schema has found. */
+function validatorOf<Value>({ schema, validate }: SlaveKeyValueOptions<Value>): Validate<Value> | undefined {
+  if (schema === undefined) return validate;
+  checkSchema(schema);
+  return (operation, context) => {
+    const fault = 'put' in operation ? schemaFault(schema, operation.put[1]) : null;
+    if (fault !== null) return fault.text;
+    return validate === undefined ? true : validate(operation, context);
+  };
+}
+
 /** A validator that throws refuses. */
 function asked<Value>(
-  validate: NonNullable<SlaveKeyValueOptions<Value>['validate']>,
+  validate: Validate<Value>,
   operation: Operation<Value>,
   current: Value | undefined,
 ): true | string {
@@ -190,7 +221,13 @@ async function* streamed(entries: Iterable<Entry<unknown>>): AsyncGenerator<Uint
   yield* encodeSnapshot(entries);
 }
 
-function slaveHandle<Value>(state: KeyValueState<Value>, dataSet: SlaveDataSet): SlaveKeyValue<Value> {
+interface HandleParts<Value> {
+  readonly state: KeyValueState<Value>;
+  readonly recent: RecentChanges;
+  readonly dataSet: SlaveDataSet;
+}
+
+function slaveHandle<Value>({ state, recent, dataSet }: HandleParts<Value>): SlaveKeyValue<Value> {
   return {
     dataSet,
     get tip() {
@@ -206,7 +243,7 @@ function slaveHandle<Value>(state: KeyValueState<Value>, dataSet: SlaveDataSet):
     entry: (key) => state.entry(key),
     list: (options) => state.list(options),
     stateDigest: () => state.digest(),
-    changes: (options) => dataSet.changes(options),
+    changes: (options) => recent.read(dataSet.changes(options), options?.signal),
     reached: (version, options) => dataSet.reached(version, options),
     [Symbol.asyncDispose]: () => dataSet[Symbol.asyncDispose](),
   };

@@ -6,7 +6,8 @@ import { seededRandom } from '../../../shared/protocol/kernel/random.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import { Timers } from '../../../shared/protocol/kernel/timers.js';
 import type { Message } from '../../../shared/protocol/wire/messages.js';
-import type { HaltCode, MasterConfig, MasterEffect, MasterEvent, MasterUserCall, Token, UserAnswer } from './io.js';
+import type { MasterCoreEvents } from './events.js';
+import type { HaltCode, MasterConfig, MasterEffect, MasterUserCall, Token, UserAnswer } from './io.js';
 import type { MasterPhase } from './view.js';
 
 export type MasterTimer =
@@ -76,7 +77,11 @@ export class MasterContext {
     this.emit({ kind: 'settle', command, result });
   }
 
-  event(name: string, level: MasterEvent['level'], fields: Readonly<Record<string, unknown>> = {}): void {
+  event<Name extends keyof MasterCoreEvents>(
+    name: Name,
+    level: MasterCoreEvents[Name]['level'],
+    fields: MasterCoreEvents[Name]['fields'],
+  ): void {
     this.emit({ kind: 'event', event: { name, level, fields } });
   }
 

@@ -25,43 +25,61 @@ export interface HeartbeatContent {
 export class Heartbeats {
   #sequence = 0;
   #sinceData = 0;
+  /** The next one leaves no later than this, whatever leaves meanwhile. */
+  #latestMs = 0;
+  #askedMs = -Infinity;
 
   constructor(
     private readonly context: MasterContext,
     private readonly content: () => HeartbeatContent,
   ) {}
 
-  start(): void {
-    this.#sinceData = 0;
-    this.context.timers.set('heartbeat', this.context.nowMs);
+  /** Of the newest one that was sent; 0 when there was none. */
+  get sequence(): number {
+    return this.#sequence;
   }
 
-  /** Data was sent: the next heartbeats come quickly, since a lost packet shows by them. */
+  start(): void {
+    this.soon();
+  }
+
+  /**
+   * Data was sent: the next heartbeats come quickly, since a lost packet shows by them. While more data follows it does by
+   * that as well, and heartbeats come only as often as leases need them.
+   */
   afterData(): void {
     this.#sinceData = 0;
-    this.context.timers.setEarlier('heartbeat', this.context.nowMs + limits.heartbeatFastMs);
+    this.context.timers.set('heartbeat', Math.min(this.context.nowMs + limits.heartbeatFastMs, this.#latestMs));
   }
 
   /** As soon as this step is over. */
   soon(): void {
     this.#sinceData = 0;
+    this.#latestMs = this.context.nowMs;
     this.context.timers.set('heartbeat', this.context.nowMs);
   }
 
   onTick(): void {
     if (!this.context.timers.takeDue('heartbeat', this.context.nowMs) || !this.context.isLeading) return;
     this.#sequence += 1;
-    const nextInMs = this.#interval();
+    const { nowMs, config } = this.context;
+    const statusEveryMs = config.leaseMs / limits.statusesInLease;
+    const intervalMs = this.#interval();
+    const nextInMs = Math.max(intervalMs, statusEveryMs);
+    const asks = nowMs - this.#askedMs >= statusEveryMs;
+    if (asks) this.#askedMs = nowMs;
     this.#sinceData += 1;
+    this.#latestMs = nowMs + nextInMs;
     this.context.send('all', {
       kind: 'heartbeat',
       sequence: this.#sequence,
-      sentMs: this.context.nowMs,
-      leaseMs: this.context.config.leaseMs,
+      sentMs: nowMs,
+      leaseMs: config.leaseMs,
       nextInMs,
+      asks,
       ...this.content(),
     });
-    this.context.timers.set('heartbeat', this.context.nowMs + nextInMs);
+    this.context.timers.set('heartbeat', nowMs + intervalMs);
   }
 
   /** Four quick ones, then doubling; never slower than a quarter of a lease. */

@@ -1,7 +1,9 @@
 import type { DataSetId, Delta, Epoch, Incarnation, NodeId, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
+import type { EventLevel } from '../../../shared/protocol/kernel/events.js';
 import type { Durability, Outcome, Rejection, Replication } from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import type { Message } from '../../../shared/protocol/wire/messages.js';
+import type { MasterCoreEvents } from './events.js';
 
 /** Names the answer that belongs to an effect. Unique within one core. */
 export type Token = number;
@@ -81,9 +83,10 @@ export type MasterEffect =
 
 export type HaltCode = 'refused-to-lead' | 'stepped-down' | 'store-failed' | 'user-layer-failed';
 
+/** One of `MasterCoreEvents`: its fields were checked where it was made. */
 export interface MasterEvent {
-  readonly name: string;
-  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly name: keyof MasterCoreEvents;
+  readonly level: EventLevel;
   readonly fields: Readonly<Record<string, unknown>>;
 }
 

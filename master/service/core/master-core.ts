@@ -41,7 +41,7 @@ export class MasterCore {
     const context = new MasterContext(config);
     this.#context = context;
     this.#history = new History(config.dataSet, { bytes: config.historyBytes, ageMs: config.historyAgeMs }, recovered);
-    this.#members = new Members(context, this.#history, recovered);
+    this.#members = new Members(context, this.#history, () => this.#heartbeats.sequence, recovered);
     this.#leadership = new Leadership(
       context,
       this.#history,

@@ -1,5 +1,6 @@
 import type { NodeId, Peer, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
 import { sameIncarnation, sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
+import { bitmapOf } from '../../../shared/protocol/kernel/bitmap.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import { Resyncs } from '../../../shared/protocol/kernel/resyncs.js';
 import type { Join, LeaseAcknowledgement, Refusal, Status } from '../../../shared/protocol/wire/messages.js';
@@ -48,6 +49,8 @@ export class Members {
   constructor(
     private readonly context: MasterContext,
     private readonly history: History,
+    /** The newest heartbeat's sequence. */
+    private readonly heartbeat: () => number,
     recovered: { readonly members: readonly MemberRecord[]; readonly nextSlot: number },
   ) {
     this.#nextSlot = recovered.nextSlot;
@@ -161,7 +164,13 @@ export class Members {
     member.welcomed = true;
     member.promised = true; // it joined in this epoch, which it promised before it obeyed
     member.heardMs = this.context.nowMs;
-    this.context.send(member.peer, { kind: 'welcome', slot: member.slot, leaseMs: this.context.config.leaseMs });
+    this.context.send(member.peer, {
+      kind: 'welcome',
+      slot: member.slot,
+      leaseMs: this.context.config.leaseMs,
+      member: member.peer.incarnation,
+      heartbeat: this.heartbeat(),
+    });
   }
 
   #refuse(from: Peer): Refusal | null {
@@ -307,19 +316,23 @@ export class Members {
   acknowledge(isVoter: (member: Member) => boolean): LeaseAcknowledgement[] {
     const { nowMs } = this.context;
     const { leaseMs } = this.context.config;
-    const acknowledged: LeaseAcknowledgement[] = [];
+    const slotsByEcho = new Map<number, number[]>();
     for (const member of this.#byNode.values()) {
       if (!this.isLive(member) || member.status === null || member.fenced || !isVoter(member)) continue;
       if (member.status.state === 'diverged' || member.status.state === 'failed') continue;
       if (nowMs - member.statusMs >= leaseMs) continue;
       // A lease would make it a voter, and it would hold up every round until it has caught up.
       if (this.#isFarBehind(member)) continue;
-      acknowledged.push({ slot: member.slot, sequence: member.status.sequence });
-      // The slave counts from its sending, which was earlier; ρ covers the difference of the two clocks' rates.
+      const echoed = member.status.echo?.sequence ?? 0;
+      const slots = slotsByEcho.get(echoed);
+      if (slots === undefined && slotsByEcho.size >= limits.acknowledgedHeartbeats) continue;
+      if (slots === undefined) slotsByEcho.set(echoed, [member.slot]);
+      else slots.push(member.slot);
+      // The slave counts from what it echoed, which was earlier; ρ covers the difference of the two clocks' rates.
       const endsMs = member.statusMs + leaseMs * (1 + 2 * limits.clockRateError);
       member.leaseEndsMs = Math.max(member.leaseEndsMs, endsMs);
     }
-    return acknowledged;
+    return [...slotsByEcho].map(([heartbeat, slots]) => ({ heartbeat, slots: bitmapOf(slots) }));
   }
 
   /** When the last lease of those who are not in `yes` has ended. */

@@ -2,6 +2,7 @@ import type { Epoch, Incarnation, NodeId, RoundId, Tip } from '../../../shared/p
 import type { ResyncCounts } from '../../../shared/protocol/kernel/resyncs.js';
 import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
 
+/** How far a master is on its way to leading, or past it. */
 export type MasterPhase = 'opening' | 'surveying' | 'claiming' | 'leading' | 'closing' | 'halted';
 
 /** The core's account of itself, for status, metrics and checkers. Computed on request; changes nothing. */
@@ -18,6 +19,7 @@ export interface MasterView {
   readonly oldestDelta: Tip | null;
 }
 
+/** An open round. */
 export interface RoundView {
   readonly round: RoundId;
   readonly version: number;
@@ -52,6 +54,7 @@ export interface RoundAccount {
   readonly missing: readonly NodeId[];
 }
 
+/** How one voter of an open round answered. */
 export interface RoundVote {
   readonly node: NodeId;
   readonly yes: boolean;
@@ -61,6 +64,7 @@ export interface RoundVote {
   readonly afterMs: number;
 }
 
+/** A registered member, as the master knows it. */
 export interface MemberView {
   readonly node: NodeId;
   readonly slot: number;

@@ -13,6 +13,7 @@ import {
   type Operation,
 } from './build.js';
 
+const unchanged = { description: 'What the client has is still so.' };
 const confirmed = { type: 'boolean', const: true };
 
 /** Operators' words, a node's account of itself, and health. */
@@ -98,6 +99,47 @@ export const nodeOperations: readonly Operation[] = [
     tag: 'node',
     at: bothRoles,
     answers: { 200: { description: 'The metrics.', content: { 'text/plain': { schema: text } } } },
+  },
+  {
+    method: 'get',
+    path: '/v1/live',
+    operationId: 'watchGroup',
+    summary: 'What the dashboard shows: the events status and rounds, whole at first and then what changes',
+    tag: 'node',
+    at: ['master'],
+    answers: { 200: { description: 'The events.', content: { 'text/event-stream': { schema: text } } } },
+  },
+  {
+    method: 'get',
+    path: '/',
+    operationId: 'dashboard',
+    summary: 'The dashboard',
+    tag: 'node',
+    at: ['master'],
+    open: true,
+    answers: { 200: { description: 'A page.', content: { 'text/html': { schema: text } } }, 304: unchanged },
+  },
+  {
+    method: 'get',
+    path: '/dashboard/{file}',
+    operationId: 'dashboardFile',
+    summary: 'A file of the dashboard',
+    tag: 'node',
+    at: ['master'],
+    open: true,
+    parameters: [inPath('file', 'Its name.')],
+    answers: {
+      200: {
+        description: 'The file.',
+        content: {
+          'text/html': { schema: text },
+          'text/css': { schema: text },
+          'text/javascript': { schema: text },
+          'image/svg+xml': { schema: text },
+        },
+      },
+      304: unchanged,
+    },
   },
   {
     method: 'get',

@@ -4,6 +4,7 @@ import type { ChainId, Delta, Digest, Epoch, Tip, Version } from './ids.js';
 /** SHA-256 cut to 128 bits: enough against accident; against a forger the packets' authentication stands guard. */
 const hexDigits = 32;
 
+/** The first 128 bits of the SHA-256 of the bytes. */
 export function digestOf(bytes: Uint8Array): Digest {
   return hash('sha256', bytes, 'hex').slice(0, hexDigits) as Digest;
 }

@@ -21,6 +21,7 @@ export const errorCodes = [
   'member-unknown',
   'refused-by-group',
   'bad-operation',
+  'wrong-kind',
   'condition-failed',
   'user-layer-failed',
   'stepped-down',
@@ -32,6 +33,7 @@ export const errorCodes = [
   'history-pruned',
 ] as const;
 
+/** For programs: what went wrong. */
 export type ErrorCode = (typeof errorCodes)[number];
 
 /**
@@ -65,6 +67,7 @@ export const exitCodes = {
   nameTaken: 15,
   storeFailed: 16,
   unreachable: 17,
+  unwell: 18,
 } as const;
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];

@@ -76,6 +76,7 @@ export function sameEpoch(a: Epoch, b: Epoch): boolean {
   return a.number === b.number && a.claimant === b.claimant;
 }
 
+/** True when both name the same state: by epoch, version and chain id. */
 export function sameTip(a: Tip | null, b: Tip | null): boolean {
   if (a === null || b === null) return a === b;
   return a.version === b.version && a.chain === b.chain && sameEpoch(a.epoch, b.epoch);

@@ -14,7 +14,7 @@ export const limits = {
   maxQueuedReplications: 10_000,
   /** Rounds open at once, for user layers that allow it. */
   maxOpenRounds: 64,
-  /** Members of one data set: sizes bitmaps and lease acknowledgements in heartbeats. */
+  /** Members of one data set: sizes bitmaps. */
   maxMembers: 4096,
   /** A member without a lease that lags more than this is left out of rounds while it catches up. */
   voterLagVersions: 64,
@@ -47,6 +47,10 @@ export const limits = {
   heartbeatFastMs: 100,
   heartbeatFastCount: 4,
   heartbeatSlowMs: 1000,
+  /** Statuses that a heartbeat asks everybody for within one lease; while data flows, also the heartbeats within one. */
+  statusesInLease: 8,
+  /** Heartbeats that a slave remembers having echoed, and that a heartbeat acknowledges echoes of: those of a lease, and more. */
+  acknowledgedHeartbeats: 64,
   /** What a slave exposes is told within this, so that one status acknowledges many commits; sooner when asked. */
   acknowledgeMs: 5,
   /** Retry of prepare and commit: never sooner than this, doubling to the slowest. */

@@ -1,5 +1,6 @@
 import type { NodeId, Tip } from './ids.js';
 
+/** `one`: each applies a change on arrival. `two`: all or none, after a vote. */
 export type Phases = 'one' | 'two';
 
 /** Who must say yes. A number: at least so many of those live at the start, and any no aborts. */
@@ -11,6 +12,7 @@ export type DeliveryMode = 'unicast' | 'heartbeat' | 'multicast';
 /** Which packet kind carries the change; `auto` chooses by size and by what the group is known to lack. */
 export type ContentChoice = 'auto' | 'version' | 'state' | 'change' | 'chain';
 
+/** `disk`: durable before it counts. `memory`: fast, and lost with the process. */
 export type Durability = 'disk' | 'memory';
 
 /** One node's no, or its silence. */
@@ -21,12 +23,14 @@ export interface NodeRefusal {
   readonly operations?: readonly number[];
 }
 
+/** How the voters of a round answered. */
 export interface VoteTally {
   readonly yes: number;
   readonly no: number;
   readonly silent: number;
 }
 
+/** Why a round ended without a commit. */
 export type AbortReason =
   | 'refused'
   | 'timeout'

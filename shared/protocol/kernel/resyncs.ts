@@ -9,7 +9,9 @@ import { limits } from './limits.js';
  * `too-old`: the master's history no longer reached back to it; `diverged`: it was off the master's chain.
  */
 export const resyncCauses = ['new', 'gap', 'fell-behind', 'too-old', 'diverged'] as const;
+/** One of `resyncCauses`. */
 export type ResyncCause = (typeof resyncCauses)[number];
+/** Since the process started; what never happened has no count. */
 export type ResyncCounts = Readonly<Partial<Record<ResyncCause, number>>>;
 
 /**

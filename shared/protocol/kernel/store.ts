@@ -10,10 +10,13 @@ export type StoreOperation =
 
 /** What a write may do. Everything of one transaction becomes durable together, or nothing of it does (G4). */
 export interface StoreTransaction {
+  /** Writes or replaces a record. */
   put(key: StoreKey, value: StoreValue): void;
+  /** Does nothing when there is no such record. */
   remove(key: StoreKey): void;
 }
 
+/** Reads of what was written last, synchronous and from memory. */
 export interface StoreReader {
   /** Undefined when there is no such record. */
   get(key: StoreKey): StoreValue | undefined;

@@ -28,4 +28,6 @@ export const keyValueBounds = {
   /** Of those, the ones that come with a reason, and the length of one. */
   explainedRefusals: 8,
   reasonCharacters: 120,
+  /** What the newest changes did, in their encoded size, for readers of `changes()` that come a little behind. */
+  maxRecentBytes: 16 * 1024 * 1024,
 } as const;

@@ -7,7 +7,13 @@ import { isFromSender, maxFragments } from '../wire/header.js';
 import type { Envelope, Message } from '../wire/messages.js';
 import { messageOrdinals, transportOrdinals } from '../wire/registry.js';
 import { ChecksumSeal, type PacketSeal, type SignedContext } from '../wire/seal.js';
-import { encodeFragmentRequest, encodePath, pathDataSet, type FragmentRequest, type PathMessage } from '../wire/transport.js';
+import {
+  encodeFragmentRequest,
+  encodePath,
+  pathDataSet,
+  type FragmentRequest,
+  type PathMessage,
+} from '../wire/transport.js';
 import { wireLimits } from '../wire/wire-limits.js';
 import { noCounts, type EndpointCounters } from './counters.js';
 import { PacedQueue } from './paced-queue.js';

@@ -54,13 +54,19 @@ export interface HearingStep {
 export class GroupHearing {
   readonly #limits: PathLimits;
   readonly #suspectMs: number;
+  readonly #isDeaf: boolean;
   readonly #speakers = new Map<string, Speaker>();
   #number = 0;
   #nextMs = Infinity;
 
-  /** `spread` in [0, 1): this node's place in a crowd that suspects the same. */
-  constructor(limits: PathLimits, spread: number) {
+  /**
+   * `spread` in [0, 1): this node's place in a crowd that suspects the same. `isDeaf`: this node listens to no multicast,
+   * and needs no evidence to say so.
+   */
+  constructor(limits: PathLimits, options: { readonly spread: number; readonly isDeaf: boolean }) {
+    const { spread, isDeaf } = options;
     this.#limits = limits;
+    this.#isDeaf = isDeaf;
     this.#suspectMs = limits.suspectMs + spread * limits.suspectSpreadMs;
   }
 
@@ -85,14 +91,21 @@ export class GroupHearing {
       if (nowMs - speaker.groupMs > this.#limits.backMs + this.#suspectMs) speaker.backCount = 0;
       if (speaker.backCount === 0) speaker.backSinceMs = nowMs;
       speaker.backCount += 1;
-      const isBack = speaker.backCount >= this.#limits.backDatagrams && nowMs - speaker.backSinceMs >= this.#limits.backMs;
+      const isBack =
+        speaker.backCount >= this.#limits.backDatagrams && nowMs - speaker.backSinceMs >= this.#limits.backMs;
       if (isBack) this.#wakeAt(speaker, nowMs);
     }
     speaker.groupMs = nowMs;
   }
 
   /** It said what masters say. */
-  spoke(key: string, peer: Peer, from: Address, came: { readonly byGroup: boolean; readonly isBeat: boolean }, nowMs: number): void {
+  spoke(
+    key: string,
+    peer: Peer,
+    from: Address,
+    came: { readonly byGroup: boolean; readonly isBeat: boolean },
+    nowMs: number,
+  ): void {
     const speaker = this.#speakers.get(key) ?? this.#meet(key, peer, from, nowMs);
     if (came.byGroup) speaker.groupMs = nowMs;
     if (!came.isBeat || came.byGroup) return;
@@ -157,6 +170,10 @@ export class GroupHearing {
       speaker.nextMs = Math.min(suspectAtMs, speaker.reportAtMs);
       return;
     }
+    if (this.#isDeaf) {
+      this.#becomeUnheard(speaker, step, nowMs);
+      return;
+    }
     speaker.hearing = 'asking';
     speaker.askedMs = nowMs;
     speaker.probes = 0;
@@ -187,7 +204,12 @@ export class GroupHearing {
     speaker.backCount = 0;
     speaker.reportAtMs = nowMs;
     speaker.reportEveryMs = this.#limits.reportMs;
-    step.changes.push({ node: speaker.node, hears: false, silentMs: speaker.groupMs === -Infinity ? null : nowMs - speaker.groupMs });
+    if (!this.#isDeaf)
+      step.changes.push({
+        node: speaker.node,
+        hears: false,
+        silentMs: speaker.groupMs === -Infinity ? null : nowMs - speaker.groupMs,
+      });
     this.#whileUnheard(speaker, step, nowMs);
   }
 
@@ -258,7 +280,8 @@ export class GroupHearing {
 
   #forgetStalest(): void {
     let stalest: { readonly key: string; readonly anyMs: number } | null = null;
-    for (const [key, { anyMs }] of this.#speakers) if (stalest === null || anyMs < stalest.anyMs) stalest = { key, anyMs };
+    for (const [key, { anyMs }] of this.#speakers)
+      if (stalest === null || anyMs < stalest.anyMs) stalest = { key, anyMs };
     if (stalest !== null) this.#speakers.delete(stalest.key);
   }
 }

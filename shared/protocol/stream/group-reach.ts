@@ -75,7 +75,11 @@ export class GroupReach {
   }
 
   /** What a peer said of itself. True when that is news. */
-  reported(peer: { readonly key: string; readonly node: string; readonly from: Address }, hears: boolean, nowMs: number): boolean {
+  reported(
+    peer: { readonly key: string; readonly node: string; readonly from: Address },
+    hears: boolean,
+    nowMs: number,
+  ): boolean {
     const { key, node, from } = peer;
     const configured = this.#configured.get(from);
     if (configured !== undefined) configured.unknown = null;
@@ -86,7 +90,8 @@ export class GroupReach {
       this.#unreached.delete(address);
     }
     // G10: whoever may speak here fills this table and no more.
-    if (!hears && this.#unreached.size < this.#limits.maxUnreached) this.#unreached.set(from, { key, node, heardMs: nowMs });
+    if (!hears && this.#unreached.size < this.#limits.maxUnreached)
+      this.#unreached.set(from, { key, node, heardMs: nowMs });
     this.#gather();
     return hears === wasUnreached;
   }

@@ -25,7 +25,10 @@ class Slave {
   }
 
   /** Wakes it whenever it wants to; whatever probe it sends is answered by unicast when the master is `alive`. */
-  pass(untilMs: number, master: { readonly alive: boolean; readonly beatsEveryMs?: number; readonly byGroup?: boolean }): void {
+  pass(
+    untilMs: number,
+    master: { readonly alive: boolean; readonly beatsEveryMs?: number; readonly byGroup?: boolean },
+  ): void {
     const { alive, beatsEveryMs = Infinity, byGroup = true } = master;
     let beatAtMs = this.nowMs;
     while (this.nowMs <= untilMs) {
@@ -80,7 +83,14 @@ describe('how a master is heard', () => {
     const slave = new Slave();
     slave.beat(true);
     slave.pass(2000, { alive: true });
-    expect(slave.kinds()).toEqual(['path-probe', 'path-probe', 'path-probe', 'report false', 'report false', 'report false']);
+    expect(slave.kinds()).toEqual([
+      'path-probe',
+      'path-probe',
+      'path-probe',
+      'report false',
+      'report false',
+      'report false',
+    ]);
     expect(slave.sent[0]?.atMs).toBe(pathLimits.suspectMs);
     expect(slave.paths.view.unheard).toEqual(['master']);
     expect(slave.paths.copies).toEqual([masterAddress]);
@@ -127,6 +137,18 @@ describe('how a master is heard', () => {
     const slave = new Slave({ mode: 'unicast' });
     slave.pass(60_000, { alive: true, beatsEveryMs: 1000, byGroup: false });
     expect(slave.sent).toEqual([]);
+  });
+
+  test('who listens to no multicast asks nothing: it says so, and no more once heartbeats come by unicast', () => {
+    const slave = new Slave({ mode: 'unicast' });
+    slave.beat(false);
+    slave.pass(3000, { alive: true });
+    expect(new Set(slave.kinds())).toEqual(new Set(['report false']));
+    slave.sent.length = 0;
+    slave.pass(30_000, { alive: true, beatsEveryMs: 800, byGroup: false });
+    expect(slave.kinds().length).toBeLessThanOrEqual(1);
+    expect(slave.paths.takeEvents()).toEqual([]);
+    expect(slave.paths.view.unheard).toEqual([]);
   });
 
   test('who hears a master both ways says so, about once a second', () => {

@@ -67,13 +67,15 @@ export class GroupPaths {
     this.#mode = options.mode;
     this.#limits = { ...pathLimits, ...options.limits };
     this.#reach = new GroupReach(this.#limits, options.peers ?? []);
-    this.#hearing = new GroupHearing(this.#limits, Number.parseInt(storeId.slice(0, 4), 16) / 0x1_0000);
+    const spread = Number.parseInt(storeId.slice(0, 4), 16) / 0x1_0000;
+    this.#hearing = new GroupHearing(this.#limits, { spread, isDeaf: options.mode === 'unicast' });
     this.#doubles = options.mode === 'auto';
     this.#listens = options.mode !== 'multicast';
   }
 
   get view(): PathView {
-    const unheard = this.#hearing.unheard.map(({ node }) => node).sort();
+    // Who listens to no multicast misses none.
+    const unheard = this.#doubles ? this.#hearing.unheard.map(({ node }) => node).sort() : [];
     return { mode: this.#mode, unreached: this.#reach.unreachedNodes, unheard };
   }
 

@@ -1,4 +1,4 @@
-import type { Delta, Epoch, Peer, RoundId, Tip } from '../kernel/ids.js';
+import type { Delta, Epoch, Incarnation, Peer, RoundId, Tip } from '../kernel/ids.js';
 
 /**
  * What masters and slaves say to each other: one discriminated union per family. The reign's epoch, the sender and the
@@ -63,6 +63,10 @@ export interface Welcome {
   /** The member's place in the voter bitmaps of this reign. */
   readonly slot: number;
   readonly leaseMs: number;
+  /** Who is welcomed: a process that started later at the same address isn't meant. */
+  readonly member: Incarnation;
+  /** The newest heartbeat when this was said. Only later ones speak of this member by its slot; 0 when there was none. */
+  readonly heartbeat: number;
 }
 
 export interface Refusal {
@@ -78,7 +82,7 @@ export interface Leave {
 /** A slave's account of itself; it acknowledges commits, and asks for its lease. */
 export interface Status {
   readonly kind: 'status';
-  /** Rises by one with each status of this incarnation; the heartbeat acknowledges by it. */
+  /** Rises by one with each status of this incarnation. */
   readonly sequence: number;
   readonly tip: Tip | null;
   readonly prepared: readonly PreparedRef[];
@@ -92,6 +96,7 @@ export interface Status {
   readonly snapshots: number;
 }
 
+/** What a copy is worth to a reader. */
 export type SlaveState = 'current' | 'serving' | 'catching up' | 'diverged' | 'failed';
 
 export interface HeartbeatEcho {
@@ -119,7 +124,9 @@ export interface Heartbeat {
   readonly leaseMs: number;
   /** When this reign's next heartbeat is due at the latest, milliseconds from now. */
   readonly nextInMs: number;
-  /** Acknowledged statuses, which renew leases: pairs of slot and status sequence. */
+  /** Everybody answers with a status. To the others only those do that hold no lease. */
+  readonly asks: boolean;
+  /** Members whose newest status echoed a heartbeat, which renews their leases; by heartbeat. */
   readonly acknowledged: readonly LeaseAcknowledgement[];
 }
 
@@ -133,8 +140,10 @@ export interface OpenRoundNote {
 }
 
 export interface LeaseAcknowledgement {
-  readonly slot: number;
-  readonly sequence: number;
+  /** The one that was echoed: a lease counts from when the member heard it. 0: none yet; it counts from the member's first status. */
+  readonly heartbeat: number;
+  /** Bitmap of slots. */
+  readonly slots: Uint8Array;
 }
 
 export interface Decision {

@@ -3,6 +3,7 @@ import { limits } from '../kernel/limits.js';
 import { bodyOfFields, type Body } from './body.js';
 import {
   epochField,
+  idField,
   peerField,
   refsField,
   roundField,
@@ -22,16 +23,16 @@ import { wireLimits } from './wire-limits.js';
  *   claim      = [tip | nil]
  *   promise    = [granted, promised epoch, claimant leads, tip | nil, refs]
  *   join       = [tip | nil, promised epoch, refs]
- *   welcome    = [slot, lease ms]
+ *   welcome    = [slot, lease ms, member's store id, its start counter, heartbeat sequence]
  *   refusal    = [reason, text]
  *   leave      = []
  *   status     = [sequence, tip | nil, refs, state, echo | nil, window bytes, repairs, snapshots]
  *     echo     = [heartbeat sequence, master sent ms, slave received ms, slave sent ms]
  *   heartbeat  = [sequence, sent ms, tip | nil, lowest open round, open rounds, decisions, heal, lease ms, next in ms,
- *                 acknowledged]
+ *                 asks, acknowledged]
  *     open rounds  = [number, tip, bits of missing votes, …]
  *     decisions    = [round, tip, outcome, …]
- *     acknowledged = [slot, status sequence, …]
+ *     acknowledged = [heartbeat sequence, bits, …]
  */
 
 export function encodeSession(message: SessionMessage): Body {
@@ -64,7 +65,7 @@ function sessionFields(message: SessionMessage): unknown[] {
     case 'join':
       return [tipField(message.tip), epochField(message.promised), refsField(message.prepared)];
     case 'welcome':
-      return [message.slot, message.leaseMs];
+      return [message.slot, message.leaseMs, idField(message.member.storeId), message.member.start, message.heartbeat];
     case 'refusal':
       return [wordField(refusalReasons, message.reason), textField(message.text)];
     case 'status':
@@ -96,7 +97,8 @@ function sessionFields(message: SessionMessage): unknown[] {
         wordField(healPermissions, message.heal),
         message.leaseMs,
         message.nextInMs,
-        message.acknowledged.flatMap((entry) => [entry.slot, entry.sequence]),
+        message.asks,
+        message.acknowledged.flatMap(({ heartbeat, slots }) => [heartbeat, slots]),
       ];
     default:
       return unreachable(message);
@@ -137,7 +139,13 @@ export function decodeSession(kind: SessionMessage['kind'], fields: FieldReader)
     case 'join':
       return fields.finish({ kind, tip: fields.tipOrNull(), promised: fields.epoch(), prepared: fields.refs() });
     case 'welcome':
-      return fields.finish({ kind, slot: fields.count(limits.maxMembers - 1), leaseMs: fields.duration() });
+      return fields.finish({
+        kind,
+        slot: fields.count(limits.maxMembers - 1),
+        leaseMs: fields.duration(),
+        member: { storeId: fields.id(), start: fields.count() },
+        heartbeat: fields.count(),
+      });
     case 'refusal':
       return fields.finish({ kind, reason: fields.word(refusalReasons), text: fields.text() });
     case 'status':
@@ -172,9 +180,10 @@ export function decodeSession(kind: SessionMessage['kind'], fields: FieldReader)
         heal: fields.word(healPermissions),
         leaseMs: fields.duration(),
         nextInMs: fields.duration(),
+        asks: fields.boolean(),
         acknowledged: fields.list({ most: wireLimits.maxAcknowledgements, width: 2 }, (entry) => ({
-          slot: entry.count(limits.maxMembers - 1),
-          sequence: entry.count(),
+          heartbeat: entry.count(),
+          slots: entry.bitmap(),
         })),
       });
     default:

@@ -20,8 +20,8 @@ export const wireLimits = {
   maxOpenRoundNotes: limits.maxOpenRounds,
   /** Decisions in one heartbeat. */
   maxDecisions: 4 * limits.recentDecisions,
-  /** Lease acknowledgements in one heartbeat. */
-  maxAcknowledgements: limits.maxMembers,
+  /** Heartbeats that one heartbeat acknowledges the echoes of. */
+  maxAcknowledgements: limits.acknowledgedHeartbeats,
   /** A bitmap of member slots. */
   maxBitmapBytes: limits.maxMembers / 8,
   maxChainSteps: limits.maxChainSteps,

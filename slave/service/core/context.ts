@@ -5,7 +5,8 @@ import { seededRandom } from '../../../shared/protocol/kernel/random.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import { Timers } from '../../../shared/protocol/kernel/timers.js';
 import type { HealPermission, Message } from '../../../shared/protocol/wire/messages.js';
-import type { SlaveConfig, SlaveEffect, SlaveEvent, Token } from './io.js';
+import type { SlaveCoreEvents } from './events.js';
+import type { SlaveConfig, SlaveEffect, Token } from './io.js';
 
 export type SlaveTimer = 'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again';
 
@@ -61,6 +62,12 @@ export class SlaveContext {
     if (this.master !== null) this.send(this.master, message);
   }
 
+  /** It may share a datagram with what follows from whatever else has arrived by now. */
+  sendToMasterGathered(message: Message): void {
+    if (this.master !== null)
+      this.emit({ kind: 'send', to: this.master, epoch: this.promised, message, gathers: true });
+  }
+
   /** What isn't to be durable is written nowhere: nobody would read it, and the core has it in memory. */
   persist(operations: readonly StoreOperation[], durable: boolean): Token {
     const token = this.token();
@@ -68,7 +75,11 @@ export class SlaveContext {
     return token;
   }
 
-  event(name: string, level: SlaveEvent['level'], fields: Readonly<Record<string, unknown>> = {}): void {
+  event<Name extends keyof SlaveCoreEvents>(
+    name: Name,
+    level: SlaveCoreEvents[Name]['level'],
+    fields: SlaveCoreEvents[Name]['fields'],
+  ): void {
     this.emit({ kind: 'event', event: { name, level, fields } });
   }
 

@@ -1,6 +1,7 @@
 import type { RoundId } from '../../../shared/protocol/kernel/ids.js';
-import { roundKey, sameEpoch, sameTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
+import { roundKey, sameEpoch, sameRound, sameTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
+import type { Heartbeat } from '../../../shared/protocol/wire/messages.js';
 import type { CatchUp } from './catch-up.js';
 import type { SlaveContext } from './context.js';
 import type { SlaveInput, Token } from './io.js';
@@ -19,6 +20,8 @@ const askOthersEvery = 3;
 export class InDoubt {
   #delayMs: number = limits.repairMinMs;
   #asked = 0;
+  /** The lowest round that is prepared and undecided here. While rounds follow each other it changes, and nobody need ask. */
+  #watched: RoundId | null = null;
   /** Rounds that the master of this reign was asked about, and couldn't tell. */
   readonly #unknown = new Set<string>();
   #resolving: { readonly token: Token; readonly command: Token; readonly decision: OperatorDecision } | null = null;
@@ -111,24 +114,39 @@ export class InDoubt {
 
   /** Called at the end of every step: starts asking when a prepared round looks decided, and stops when none is left. */
   watch(lowestOpenRound: number): void {
-    const doubtful = this.participant.staged.some((staged) => staged.phase === 'prepared' && staged.decided === null);
-    if (!doubtful) {
-      this.context.timers.clear('inquiry');
-      this.#delayMs = limits.repairMinMs;
-      this.#asked = 0;
+    const lowest = this.participant.staged.find(isUndecided)?.round ?? null;
+    if (lowest === null) {
+      if (this.#watched !== null) this.#watchAnew(null);
       return;
     }
+    if (this.#watched === null || !sameRound(lowest, this.#watched)) this.#watchAnew(lowest);
     const overdue = this.participant.staged.some((staged) => this.#isOverdue(staged, lowestOpenRound));
     if (!this.context.timers.isSet('inquiry')) {
       this.context.timers.set('inquiry', this.context.nowMs + (overdue ? 0 : limits.repairMaxMs));
     } else if (overdue && this.#asked === 0) this.context.timers.setEarlier('inquiry', this.context.nowMs);
   }
 
+  #watchAnew(lowest: RoundId | null): void {
+    this.#watched = lowest;
+    this.context.timers.clear('inquiry');
+    this.#delayMs = limits.repairMinMs;
+    this.#asked = 0;
+  }
+
+  /** That the round is still open is all that an answer could tell: the next heartbeat tells as much, unasked. */
+  onHeartbeat({ openRounds, nextInMs }: Pick<Heartbeat, 'openRounds' | 'nextInMs'>): void {
+    const watched = this.#watched;
+    if (watched === null || !sameEpoch(watched.epoch, this.context.promised)) return;
+    if (!openRounds.some(({ number }) => number === watched.number)) return;
+    this.#watchAnew(watched);
+    this.context.timers.set('inquiry', this.context.nowMs + nextInMs + limits.repairMaxMs);
+  }
+
   onTick(): void {
     if (!this.context.timers.takeDue('inquiry', this.context.nowMs)) return;
     this.#asked += 1;
     for (const staged of this.participant.staged) {
-      if (staged.phase !== 'prepared' || staged.decided !== null) continue;
+      if (!isUndecided(staged)) continue;
       const inquiry = { kind: 'inquiry', round: staged.round, from: staged.from, to: staged.change.to } as const;
       if (this.#asked % askOthersEvery === 0) this.context.send('all', inquiry);
       else this.context.sendToMaster(inquiry);
@@ -139,10 +157,14 @@ export class InDoubt {
 
   /** Signs that the group has gone on without this round: a newer reign, a floor above it, a committed state beyond it. */
   #isOverdue(staged: Staged, lowestOpenRound: number): boolean {
-    if (staged.phase !== 'prepared' || staged.decided !== null) return false;
+    if (!isUndecided(staged)) return false;
     if (!sameEpoch(staged.round.epoch, this.context.promised)) return this.context.master !== null;
     if (staged.round.number < lowestOpenRound) return true;
     const { target } = this.catchUp;
     return target !== null && !sameTip(target, staged.from) && versionOf(target) >= staged.change.to.version;
   }
+}
+
+function isUndecided(staged: Staged): boolean {
+  return staged.phase === 'prepared' && staged.decided === null;
 }

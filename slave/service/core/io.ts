@@ -1,7 +1,9 @@
 import type { DataSetId, Delta, Epoch, Incarnation, NodeId, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
+import type { EventLevel } from '../../../shared/protocol/kernel/events.js';
 import type { Durability } from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import type { Decision, Message } from '../../../shared/protocol/wire/messages.js';
+import type { SlaveCoreEvents } from './events.js';
 
 export type DecisionOutcome = Decision['outcome'];
 
@@ -48,7 +50,14 @@ export type SlaveUserCall =
 
 /** What is to be done about it. Plain data; the service does it in order. */
 export type SlaveEffect =
-  | { readonly kind: 'send'; readonly to: Peer | 'all'; readonly epoch: Epoch; readonly message: Message }
+  | {
+      readonly kind: 'send';
+      readonly to: Peer | 'all';
+      readonly epoch: Epoch;
+      readonly message: Message;
+      /** It may wait until all that has arrived by now is used, for more to the same peer. */
+      readonly gathers?: true;
+    }
   | {
       readonly kind: 'persist';
       readonly token: Token;
@@ -98,13 +107,16 @@ export type SlaveEffect =
   | { readonly kind: 'event'; readonly event: SlaveEvent }
   | {
       readonly kind: 'halt';
-      readonly code: 'name-taken' | 'cloned-store' | 'store-failed' | 'forgotten' | 'group-full';
+      readonly code: HaltCode;
       readonly text: string;
     };
 
+export type HaltCode = 'name-taken' | 'cloned-store' | 'store-failed' | 'forgotten' | 'group-full';
+
+/** One of `SlaveCoreEvents`: its fields were checked where it was made. */
 export interface SlaveEvent {
-  readonly name: string;
-  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly name: keyof SlaveCoreEvents;
+  readonly level: EventLevel;
   readonly fields: Readonly<Record<string, unknown>>;
 }
 

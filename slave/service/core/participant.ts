@@ -200,7 +200,12 @@ export class Participant {
   /** What is exposed by now: a vote may have waited. */
   #voteLeaves(vote: Vote): void {
     const exposed = versionOf(this.tip);
-    this.context.sendToMaster(vote.exposed === exposed ? vote : { ...vote, exposed });
+    const newest = vote.exposed === exposed ? vote : { ...vote, exposed };
+    // With several rounds under way the prepare of the next one may have arrived already. In a small group the master reads so
+    // few votes that none need wait.
+    const gathers = this.staged.length > 1 && this.context.groupSize > limits.promptRepairMembers;
+    if (gathers) this.context.sendToMasterGathered(newest);
+    else this.context.sendToMaster(newest);
     this.listener.onVoted();
   }
 

@@ -1,6 +1,7 @@
 import type { Epoch, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
-import { compareEpochs, sameTip } from '../../../shared/protocol/kernel/ids.js';
+import { compareEpochs, sameIncarnation, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { BoundedMap } from '../../../shared/protocol/kernel/bounded.js';
+import { countBits, hasBit } from '../../../shared/protocol/kernel/bitmap.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { Heartbeat, HeartbeatEcho, Message, SlaveState, Welcome } from '../../../shared/protocol/wire/messages.js';
 import type { SlaveContext } from './context.js';
@@ -9,10 +10,6 @@ import type { Participant } from './participant.js';
 import { slaveKeys } from './records.js';
 
 const refuseEveryMs = 20;
-
-/** Numbers of statuses never meet in two starts: so many of each, and so many starts before they begin anew. Below 2^53. */
-const statusesOfAStart = 2 ** 32;
-const startsApart = 2 ** 20;
 
 /** What the reign needs to know of the rest to give an account of the slave. */
 export interface Account {
@@ -25,13 +22,18 @@ export interface Account {
 export class Reign {
   leaseUntilMs = 0;
   /** The newest heartbeat of this reign; older ones that arrive late are ignored. */
-  #heartbeatSequence = -1;
+  #heartbeatSequence = 0;
   #echo: Omit<HeartbeatEcho, 'slaveSentMs'> | null = null;
   /** A lease that holds once this state is exposed here. */
   #leaseOnceExposed: { readonly untilMs: number; readonly tip: Tip | null } | null = null;
   #awaited: Tip | null = null;
-  readonly #statusSentMs = new BoundedMap<number, number>(64);
-  #statusSequence: number;
+  /** When the heartbeats were heard that statuses echoed; at 0, when the first status left before any was heard. */
+  readonly #echoedMs = new BoundedMap<number, number>(limits.acknowledgedHeartbeats);
+  /** False: a status that echoed nothing may have left before the machine slept, so that none counts any more. */
+  #mayEchoNothing = true;
+  /** Up to this one, heartbeats may speak of who had this name and slot before. */
+  #strangeHeartbeats = 0;
+  #statusSequence = 0;
   /** A promise on its way to disk, and the message that led to it. */
   #promising: { readonly token: Token; readonly epoch: Epoch; readonly from: Peer; readonly message: Message } | null =
     null;
@@ -44,10 +46,7 @@ export class Reign {
     private readonly context: SlaveContext,
     private readonly participant: Participant,
     private readonly account: () => Account,
-  ) {
-    // G12: a late acknowledgement of a status of the process before must name none of this one's.
-    this.#statusSequence = (context.config.incarnation.start % startsApart) * statusesOfAStart;
-  }
+  ) {}
 
   start(): void {
     this.#sendJoin();
@@ -83,8 +82,9 @@ export class Reign {
     this.context.master = null;
     this.context.slot = null;
     this.context.heal = 'nobody';
-    this.#heartbeatSequence = -1;
-    this.#leaseOnceExposed = null;
+    this.#heartbeatSequence = 0;
+    this.#forgetHeartbeats();
+    this.#mayEchoNothing = true;
     // What an older reign lent is over: the new one may commit without this node from now on.
     this.leaseUntilMs = 0;
     this.context.event('promised', 'info', { epoch: epoch.number, to: from.node });
@@ -114,8 +114,11 @@ export class Reign {
   }
 
   onWelcome(welcome: Welcome): void {
+    // G12: what another process was told at this address says nothing of this one's leases.
+    if (!sameIncarnation(welcome.member, this.context.config.incarnation)) return;
     if (this.context.slot === welcome.slot) return;
     this.context.slot = welcome.slot;
+    this.#strangeHeartbeats = welcome.heartbeat;
     this.context.leaseMs = welcome.leaseMs;
     this.#welcomedMs = this.context.nowMs;
     this.#acknowledgedMs = this.context.nowMs;
@@ -131,10 +134,11 @@ export class Reign {
     this.#echo = { sequence: heartbeat.sequence, masterSentMs: heartbeat.sentMs, slaveReceivedMs: this.context.nowMs };
     this.context.leaseMs = heartbeat.leaseMs;
     this.context.heal = heartbeat.heal;
-    this.context.groupSize = Math.max(1, heartbeat.acknowledged.length);
+    const members = heartbeat.acknowledged.reduce((sum, { slots }) => sum + countBits(slots), 0);
+    this.context.groupSize = Math.max(1, members);
     this.#renewLease(heartbeat);
     this.#checkMembership();
-    this.#scheduleStatus(heartbeat.nextInMs);
+    if (heartbeat.asks || !this.hasLease()) this.#scheduleStatus(heartbeat.nextInMs);
     return true;
   }
 
@@ -163,8 +167,8 @@ export class Reign {
   /** The machine slept, and may have missed what the group replaced. */
   onSuspended(): void {
     this.leaseUntilMs = 0;
-    this.#leaseOnceExposed = null;
-    this.#statusSentMs.clear();
+    this.#forgetHeartbeats();
+    this.#mayEchoNothing = false;
     this.context.event('lease dropped', 'warn', { reason: 'the machine was suspended' });
   }
 
@@ -173,7 +177,7 @@ export class Reign {
     this.context.timers.clear('status');
     this.context.timers.clear('acknowledgement');
     this.#statusSequence += 1;
-    this.#statusSentMs.set(this.#statusSequence, this.context.nowMs);
+    this.#noteEcho();
     const account = this.account();
     this.context.sendToMaster({
       kind: 'status',
@@ -195,6 +199,18 @@ export class Reign {
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #noteEcho(): void {
+    if (this.#echo !== null) this.#echoedMs.set(this.#echo.sequence, this.#echo.slaveReceivedMs);
+    else if (this.#mayEchoNothing && !this.#echoedMs.has(0)) this.#echoedMs.set(0, this.context.nowMs);
+  }
+
+  /** A lease counts from none of those that were heard so far. */
+  #forgetHeartbeats(): void {
+    this.#echo = null;
+    this.#echoedMs.clear();
+    this.#leaseOnceExposed = null;
+  }
 
   #sendPromise(to: Peer, granted: boolean): void {
     this.context.send(to, {
@@ -222,14 +238,19 @@ export class Reign {
     this.#joinDelayMs = Math.min(this.#joinDelayMs * (master === null ? 3 : 2), slowestMs);
   }
 
-  /** Counted from the sending of the status that is acknowledged; holds once this heartbeat's tip is exposed here. */
+  /**
+   * G12: counted from when the heartbeat was heard whose echo is acknowledged, which was before the master got the status;
+   * holds once this heartbeat's tip is exposed here.
+   */
   #renewLease(heartbeat: Heartbeat): void {
-    const acknowledged = heartbeat.acknowledged.find(({ slot }) => slot === this.context.slot);
+    const { slot } = this.context;
+    if (slot === null || heartbeat.sequence <= this.#strangeHeartbeats) return;
+    const acknowledged = heartbeat.acknowledged.find(({ slots }) => hasBit(slots, slot));
     if (acknowledged === undefined) return;
     this.#acknowledgedMs = this.context.nowMs;
-    const sentMs = this.#statusSentMs.get(acknowledged.sequence);
-    if (sentMs === undefined) return;
-    const untilMs = sentMs + heartbeat.leaseMs;
+    const heardMs = this.#echoedMs.get(acknowledged.heartbeat);
+    if (heardMs === undefined) return;
+    const untilMs = heardMs + heartbeat.leaseMs;
     if (sameTip(heartbeat.tip, this.participant.tip)) this.leaseUntilMs = Math.max(this.leaseUntilMs, untilMs);
     else this.#leaseOnceExposed = { untilMs, tip: heartbeat.tip };
   }

@@ -327,6 +327,7 @@ export class SlaveCore {
     }
     if (heartbeat.tip !== null) this.#participant.onCommitted(heartbeat.tip);
     if (!this.#reign.onHeartbeat(heartbeat)) return;
+    this.#inDoubt.onHeartbeat(heartbeat);
     this.#catchUp.onHeartbeatTip(heartbeat.tip);
   }
 

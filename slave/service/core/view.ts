@@ -34,6 +34,7 @@ export interface SlaveView {
   readonly resyncs: ResyncCounts;
 }
 
+/** A round that this slave said yes to and doesn't know the outcome of. */
 export interface InDoubtView {
   readonly round: RoundId;
   readonly to: Tip;

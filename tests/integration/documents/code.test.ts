@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { createProgram } from '../../../cli/program.js';
 import type { Shell } from '../../../cli/shell.js';
 import { keyValue as originals } from '../../../master/index.js';
 import type { Outcome } from '../../../shared/protocol/kernel/outcome.js';
+import type { SlaveKeyValue } from '../../../slave/index.js';
 import { keyValue as copies } from '../../../slave/index.js';
 import { RouteTable } from '../../../master/user/route-table.example.js';
 import { Loopback } from '../process/loopback.js';
@@ -15,6 +17,7 @@ import { blocksOf, callable, typeProblems } from './code.js';
 
 const readme = await blocksOf('README.md', 'ts');
 const userLayer = await blocksOf('docs/user-layer.md', 'ts');
+const embedding = await blocksOf('docs/embedding.md', 'ts');
 
 /** What a block without imports of its own takes for granted. */
 const granted = `
@@ -28,6 +31,21 @@ export type { MasterDataSet, PutOperation };
 void keyValue; void copies;
 `;
 
+/** What a block uses, and an earlier block of its page has made. */
+const made: Readonly<Record<string, string>> = {
+  prices: "import type { MasterKeyValue } from 'lockstep/master'; declare const prices: MasterKeyValue<Price>;",
+  copy: "import type { SlaveKeyValue } from 'lockstep/slave'; declare const copy: SlaveKeyValue<Price>;",
+  version: 'declare const version: number;',
+  signal: 'declare const signal: AbortSignal;',
+};
+
+function madeFor(code: string): string {
+  return Object.entries(made)
+    .filter(([name]) => new RegExp(`\\b${name}\\b`).test(code) && !new RegExp(`const ${name}\\b`).test(code))
+    .map(([, declaration]) => `${declaration}\n`)
+    .join('');
+}
+
 function blockWith(blocks: readonly { readonly code: string }[], text: string): string {
   const found = blocks.filter(({ code }) => code.includes(text));
   if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} blocks contain ${text}`);
@@ -36,7 +54,7 @@ function blockWith(blocks: readonly { readonly code: string }[], text: string): 
 
 describe('the code in README.md', () => {
   test('and in docs/ compiles against the real API', async () => {
-    const blocks = [...readme, ...userLayer].map(({ document, line, code }) => {
+    const blocks = [...readme, ...userLayer, ...embedding].map(({ document, line, code }) => {
       const own = /^import /m.test(code);
       const missing =
         /new RouteTable/.test(code) && !/class RouteTable/.test(code)
@@ -44,10 +62,14 @@ describe('the code in README.md', () => {
           : '';
       // Two sides in one block, as the text says in a comment: each has a keyValue of its own.
       const sides = code.replaceAll(/(slave\.register\('prices', )keyValue/g, '$1copies');
-      return { name: `${document.replaceAll(/\W/g, '-')}-${line}`, code: own ? code : `${granted}${missing}${sides}` };
+      return {
+        name: `${document.replaceAll(/\W/g, '-')}-${line}`,
+        code: own ? code : `${granted}${missing}${madeFor(code)}${sides}`,
+      };
     });
     expect(readme.length).toBeGreaterThanOrEqual(2);
     expect(userLayer.length).toBeGreaterThanOrEqual(4);
+    expect(embedding.length).toBeGreaterThanOrEqual(6);
     const wrong = {
       name: 'wrong',
       code: "import { Master } from 'lockstep/master';\nawait Master.open({ stores: 1 });\nexport {};",
@@ -148,6 +170,89 @@ describe('the code in docs/user-layer.md', () => {
     } finally {
       await rm(folder, { recursive: true });
     }
+  });
+});
+
+describe('the code in docs/embedding.md', () => {
+  test('runs: open, read, reach, listen, follow, refuse', async () => {
+    await using group = await Loopback.start();
+    const said: unknown[][] = [];
+    const controller = new AbortController();
+    const followed = (...values: unknown[]): void => {
+      said.push(values);
+      controller.abort();
+    };
+    const master = await group.master();
+    const handle = { register: master.register.bind(master), [Symbol.asyncDispose]: () => Promise.resolve() };
+    const granted = {
+      master,
+      slave: await group.slave('s1'),
+      Master: { open: () => Promise.resolve(handle) },
+      keyValue: originals,
+      copies,
+      signal: controller.signal,
+      console: { log: followed, warn: (...values: unknown[]) => void said.push(values) },
+    };
+    const code = [
+      blockWith(embedding, 'const copy = await'),
+      'const following = (async () => {',
+      blockWith(embedding, 'copy.changes('),
+      '})();',
+      blockWith(embedding, "master.on('vetoed'"),
+      // In a function of its own: it opens and closes a master, which here is another handle of the one above.
+      'const outcome = await (async () => {',
+      blockWith(embedding, 'const prices = await'),
+      'return outcome; })();',
+      'await copy.reached(1, { timeoutMs: 20000 }); await following;',
+    ].join('\n');
+    const run = callable(code, granted, 'return { outcome, total, value: copy.get("sku-1") };');
+    expect(await run()).toMatchObject({ outcome: { kind: 'committed' }, total: 0, value: { cents: 999 } });
+    expect(said).toEqual([[['sku-1', { cents: 999 }]]]);
+  });
+
+  test('runs: the refusal of what is ten times the old price', async () => {
+    await using group = await Loopback.start();
+    const master = await group.master();
+    const prices = await master.register('prices', originals<{ cents: number }>());
+    const run = callable(
+      blockWith(embedding, 'const careful = await'),
+      { slave: await group.slave('s1'), copies },
+      'return careful;',
+    );
+    const careful = (await run()) as SlaveKeyValue<{ cents: number }>;
+    await prices.change([{ put: ['sku-1', { cents: 5 }] }]);
+    await careful.reached(1, { timeoutMs: 20_000 });
+    expect(await prices.change([{ put: ['sku-1', { cents: 50 }] }], { voters: 'all' })).toMatchObject({
+      kind: 'aborted',
+      refusals: [{ node: 's1', reason: 'put sku-1: ten times the old price' }],
+    });
+    expect((await prices.change([{ put: ['sku-1', { cents: 49 }] }], { voters: 'all' })).kind).toBe('committed');
+  });
+
+  test('runs: the subscription to a diagnostics channel', async () => {
+    await using group = await Loopback.start();
+    const said: unknown[] = [];
+    let stop = (): void => undefined;
+    const subscribeForNow = (name: string, subscriber: (message: unknown) => void): void => {
+      subscribe(name, subscriber);
+      stop = () => void unsubscribe(name, subscriber);
+    };
+    const block = blockWith(embedding, "from 'node:diagnostics_channel'");
+    await callable(
+      block,
+      { subscribe: subscribeForNow, console: { log: (text: string) => void said.push(text) } },
+      '',
+    )();
+    try {
+      const slave = await group.slave('s1');
+      const copy = await slave.register('prices', copies());
+      const prices = await (await group.master()).register('prices', originals());
+      await prices.change([{ put: ['sku-1', { cents: 999 }] }]);
+      await copy.reached(1, { timeoutMs: 20_000 });
+    } finally {
+      stop();
+    }
+    expect(said).toEqual(['s1 shows version 1']);
   });
 });
 

@@ -50,6 +50,9 @@ export async function compiledLockstep(): Promise<string> {
 async function compileInto(target: string): Promise<void> {
   await symlink(join(root, 'node_modules'), join(target, 'node_modules'));
   await copyFile(join(root, 'package.json'), join(target, 'package.json'));
+  // The dashboard is served as it is written.
+  await mkdir(join(target, 'master', 'dashboard'), { recursive: true });
+  await symlink(join(root, 'master', 'dashboard', 'page'), join(target, 'master', 'dashboard', 'page'));
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   const options = ['-p', 'tsconfig.build.json', '--noCheck', '--declaration', 'false', '--outDir', target];
   await promisify(execFile)(process.execPath, [tsc, ...options], { cwd: root });

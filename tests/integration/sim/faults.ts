@@ -75,6 +75,7 @@ const laterFaults = [
   'multicast-unreached',
 ] as const;
 
+/** What the nemesis may do to the group. */
 export type FaultKind = (typeof firstFaults)[number] | (typeof laterFaults)[number] | 'take-over';
 
 /** Off unless asked for: with it, two masters may commit on two sides of a cut, which `live` voters allow. */

@@ -15,6 +15,7 @@ export { World } from './world.js';
 export type { WorldOptions, WorldStats } from './world.js';
 export { CounterMaster, CounterSlave } from './counter-layer.js';
 
+/** What to simulate, and how often. */
 export interface SimulateOptions extends SimOptions {
   /** How many runs; default 100. */
   readonly seeds?: number;
@@ -23,6 +24,7 @@ export interface SimulateOptions extends SimOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Every seed held. */
 export interface SimulateResult {
   readonly passed: number;
   readonly seeds: readonly SeedResult[];

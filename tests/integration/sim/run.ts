@@ -17,6 +17,7 @@ import { drawMix, Workload } from './workload.js';
 import type { WorldStats } from './world.js';
 import { World } from './world.js';
 
+/** The world of one seed. What is absent, the seed draws. */
 export interface SimOptions {
   /** Default: drawn by the seed, 1 to 5. */
   readonly slaves?: number;
@@ -26,6 +27,7 @@ export interface SimOptions {
   readonly swarm?: boolean;
   /** Default: counters, whose changes can't be applied twice or out of order unseen. Called at every start of a node. */
   readonly master?: (context: LayerContext) => MasterUserLayer;
+  /** As `master`, for each slave. */
   readonly slave?: (context: LayerContext) => SlaveUserLayer;
   /** Makes a change in a master's layer of the host's own. Absent: `replicate` is called and asks the layer's `delta`. */
   readonly change?: MakeChange;
@@ -36,6 +38,7 @@ export interface SimOptions {
   readonly keepTrace?: boolean;
 }
 
+/** A guarantee that didn't hold, and when in virtual time. */
 export interface SeedFailure {
   /** `bug`: an exception, an unknown error, or a node that was taken for another. */
   readonly guarantee: GuaranteeId | 'bug';
@@ -43,6 +46,7 @@ export interface SeedFailure {
   readonly text: string;
 }
 
+/** What became of one seed. */
 export interface SeedResult {
   readonly seed: number;
   readonly ok: boolean;

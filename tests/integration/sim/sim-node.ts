@@ -280,6 +280,11 @@ export class SimMaster extends SimNode<MasterService> {
     this.#options = options;
   }
 
+  /** Its running process was told to lead although another does. */
+  get takesOver(): boolean {
+    return this.alive && this.#options.takeOver && this.starts === 1;
+  }
+
   /** The host's own layer, of the running process. */
   get layer(): MasterUserLayer | null {
     return this.alive ? this.#layer : null;

@@ -25,6 +25,7 @@ import type { LayerContext, SimNodeParts } from './sim-node.js';
 import { SimMaster, SimSlave } from './sim-node.js';
 import { Trace } from './trace.js';
 
+/** Who is in a world, and what its network and disks do. */
 export interface WorldOptions {
   readonly seed: number;
   readonly slaves: number;
@@ -69,6 +70,7 @@ const starGroup = 200;
 const largeViewEveryMs = 300;
 const askEveryMs = 50;
 
+/** What happened in a world, counted. */
 export interface WorldStats {
   readonly events: number;
   readonly virtualMs: number;
@@ -101,7 +103,7 @@ export class World {
   readonly #keys: WorldKeys | null;
   readonly #nodes = new Map<string, SimMaster | SimSlave>();
   readonly #listeners = new Set<(node: string, event: EventRecord) => void>();
-  #masterAddresses: readonly Address[] = [];
+  readonly #masterAddresses: readonly Address[] = [];
   #datagrams = 0;
   #crashes = 0;
 
@@ -152,12 +154,14 @@ export class World {
     return [...this.#nodes.values()];
   }
 
+  /** The slave of this name; throws when there is none. */
   slave(name: string): SimSlave {
     const slave = this.slaves.find((candidate) => candidate.name === name);
     invariant(slave !== undefined, `there is no slave ${name}`);
     return slave;
   }
 
+  /** The node of this name; throws when there is none. */
   node(name: string): SimMaster | SimSlave {
     const node = this.#nodes.get(name);
     invariant(node !== undefined, `there is no node ${name}`);
@@ -199,6 +203,7 @@ export class World {
     for (const slave of this.slaves) slave.start();
   }
 
+  /** Ends a node as a loss of power does: what wasn't synced may be gone. */
   crash(name: string): void {
     const node = this.node(name);
     if (!node.alive) return;
@@ -206,6 +211,7 @@ export class World {
     node.crash();
   }
 
+  /** Starts a crashed node again, with what its disk kept. */
   restart(name: string): void {
     this.crash(name);
     this.node(name).start();
@@ -219,6 +225,7 @@ export class World {
     };
   }
 
+  /** Lets virtual time pass. */
   async run(forMs: number): Promise<void> {
     await this.timeline.runUntil(this.nowMs + forMs);
   }
@@ -249,10 +256,19 @@ export class World {
   /** True when every slave is current, at the master's tip, with nothing open or in doubt anywhere. */
   get converged(): boolean {
     const view = this.leader?.service?.view();
+    if (this.#isBeingTakenOver) return false;
     if (view === undefined || !view.mayCommit || view.openRounds.length > 0 || view.queued > 0) return false;
     return this.slaves.every((slave) => {
       const copy = slave.service?.view();
       return copy !== undefined && copy.state === 'current' && copy.inDoubt.length === 0 && sameTip(copy.tip, view.tip);
+    });
+  }
+
+  /** Somebody is about to lead in the place of the one who still does: the group is at no rest. */
+  get #isBeingTakenOver(): boolean {
+    return this.masters.some((master) => {
+      const phase = master.service?.view().phase;
+      return phase === 'claiming' || (phase === 'surveying' && master.takesOver);
     });
   }
 

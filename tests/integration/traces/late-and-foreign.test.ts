@@ -22,11 +22,11 @@ function harmful(open: { readonly from: Tip | null; readonly to: Tip; readonly r
   const voters = Uint8Array.of(0xff);
   return [
     { kind: 'claim', tip: null },
-    { kind: 'welcome', slot: 5, leaseMs: 60_000 },
+    { kind: 'welcome', slot: 5, leaseMs: 60_000, member: { storeId: 'a'.repeat(32), start: 1 }, heartbeat: 0 },
     { kind: 'leave' },
     {
       kind: 'heartbeat', sequence: 1_000_000, sentMs: 0, tip: open.to, lowestOpenRound: 1000, openRounds: [],
-      recentDecisions: [{ round: open.round, to: open.to, outcome: 'aborted' }], heal: 'operator', leaseMs: 60_000, nextInMs: 1, acknowledged: [{ slot: 0, sequence: 1 }],
+      recentDecisions: [{ round: open.round, to: open.to, outcome: 'aborted' }], heal: 'operator', leaseMs: 60_000, nextInMs: 1, asks: true, acknowledged: [{ heartbeat: 1, slots: Uint8Array.of(1) }],
     },
     { kind: 'announce', from: open.from, to: next.to, content: change },
     { kind: 'prepare', round: 1000, from: open.from, to: next.to, content: change, voters, lowestOpenRound: 1000, committed: open.to },

@@ -170,6 +170,7 @@ describe('a stranger that calls itself a leading master in no epoch', () => {
     heal: 'nobody',
     leaseMs: 3000,
     nextInMs: 100,
+    asks: true,
     acknowledged: [],
   };
   const report: Message = { kind: 'report', role: 'master', promised: noEpoch, tip, prepared: [], hears: stranger };

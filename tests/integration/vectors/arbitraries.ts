@@ -54,7 +54,7 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ kind: fc.constant('claim'), tip: tipOrNull }),
   fc.record({ kind: fc.constant('promise'), granted: fc.boolean(), promised: epochs, claimantLeads: fc.boolean(), tip: tipOrNull, prepared: refs }),
   fc.record({ kind: fc.constant('join'), tip: tipOrNull, promised: epochs, prepared: refs }),
-  fc.record({ kind: fc.constant('welcome'), slot: fc.nat(4095), leaseMs: duration }),
+  fc.record({ kind: fc.constant('welcome'), slot: fc.nat(4095), leaseMs: duration, member: peers.map(({ incarnation }) => incarnation), heartbeat: count }),
   fc.record({ kind: fc.constant('refusal'), reason: fc.constantFrom('name-taken', 'cloned-store', 'group-full', 'forgotten'), text }),
   fc.record({
     kind: fc.constant('status'), sequence: count, tip: tipOrNull, prepared: refs,
@@ -67,7 +67,7 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
     openRounds: fc.array(fc.record({ number: count, to: tips, missing: bitmap }), { maxLength: 4 }),
     recentDecisions: fc.array(fc.record({ round: rounds, to: tips, outcome: fc.constantFrom('committed', 'aborted') }), { maxLength: 4 }),
     heal: fc.constantFrom('nobody', 'majority', 'operator'), leaseMs: duration, nextInMs: duration,
-    acknowledged: fc.array(fc.record({ slot: fc.nat(4095), sequence: count }), { maxLength: 20 }),
+    asks: fc.boolean(), acknowledged: fc.array(fc.record({ heartbeat: count, slots: bitmap }), { maxLength: 20 }),
   }),
   fc.tuple(tipOrNull, tips).chain(([from, to]) => contents(from, to).map((content): Message => ({ kind: 'announce', from, to, content }))),
   fc.tuple(count, tipOrNull, tips, bitmap, count, tipOrNull).chain(([round, from, to, voters, lowestOpenRound, other]) =>

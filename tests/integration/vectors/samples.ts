@@ -33,7 +33,7 @@ export const samples: Readonly<Record<string, Message>> = {
   claim: { kind: 'claim', tip: tip(5) },
   promise: { kind: 'promise', granted: true, promised: epoch, claimantLeads: false, tip: tip(5), prepared },
   join: { kind: 'join', tip: null, promised: epoch, prepared: [] },
-  welcome: { kind: 'welcome', slot: 4095, leaseMs: 3000 },
+  welcome: { kind: 'welcome', slot: 4095, leaseMs: 3000, member: receiver.incarnation, heartbeat: 7 },
   refusal: { kind: 'refusal', reason: 'cloned-store', text: 'the store of this node runs elsewhere, too' },
   leave: { kind: 'leave' },
   status: {
@@ -51,7 +51,8 @@ export const samples: Readonly<Record<string, Message>> = {
       { round: { epoch, number: 10 }, to: tip(4), outcome: 'aborted' },
       { round: { epoch, number: 11 }, to: tip(5), outcome: 'committed' },
     ],
-    heal: 'majority', leaseMs: 3000, nextInMs: 100, acknowledged: [{ slot: 0, sequence: 70_000 }, { slot: 2, sequence: 5 }],
+    heal: 'majority', leaseMs: 3000, nextInMs: 375, asks: true,
+    acknowledged: [{ heartbeat: 8, slots: Uint8Array.of(0b101) }, { heartbeat: 70_000, slots: Uint8Array.of(0, 0x80) }],
   },
   'announce-version': { kind: 'announce', from: tip(5), to: tip(6), content: { kind: 'version' } },
   'announce-state': { kind: 'announce', from: tip(5), to: tip(6), content: { kind: 'state', state: delta(0, 6, small) } },

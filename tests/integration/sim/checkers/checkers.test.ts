@@ -178,6 +178,7 @@ const heartbeat = (tip: Tip | null): Message => ({
   heal: 'nobody',
   leaseMs: 3000,
   nextInMs: 100,
+  asks: true,
   acknowledged: [],
 });
 const called = (call: 'prepare' | 'commit' | 'abort'): Observation => ({
@@ -248,7 +249,7 @@ describe('each checker bites', () => {
   describe('G1: a decision', () => {
     const welcome = (node: string, slot: number): Observation => {
       const incarnation = { storeId: 'f'.repeat(32), start: 1 };
-      const message: Message = { kind: 'welcome', slot, leaseMs: 3000 };
+      const message: Message = { kind: 'welcome', slot, leaseMs: 3000, member: incarnation, heartbeat: 0 };
       const packet = { to: { node: node as NodeId, incarnation }, dataSet, epoch, message };
       return { kind: 'sent', node: 'master', role: 'master', packet };
     };
