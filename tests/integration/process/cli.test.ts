@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { exitCodes } from '../../../shared/protocol/kernel/errors.js';
@@ -102,12 +102,31 @@ describe('a master and two slaves', () => {
 
       const status = await lockstep('status');
       const rows = status.out.trimEnd().split('\n');
-      expect(rows[0]).toMatch(/^node +role +state +version +behind +last vote +in doubt$/);
+      expect(rows[0]).toMatch(/^node +role +state +version +behind +last vote +in doubt +resyncs +last veto$/);
       expect(rows[1]).toMatch(/^master +master +leading +e\d+ v\d+ /);
       expect(rows.slice(2).sort()).toEqual([
         expect.stringMatching(/^a +slave +current +e\d+ v\d+ +0 /),
-        expect.stringMatching(/^b +slave +current +e\d+ v\d+ +0 /),
+        expect.stringMatching(/^b +slave +current +e\d+ v\d+ +0 .* v2 at .*: put sku-1: cents must be positive$/),
       ]);
+
+      const history = (await lockstep('history')).out.trimEnd().split('\n');
+      expect(history.at(-1)).toMatch(/^v1 +\S+ +committed +2\/2 yes /);
+      expect(history.at(-2)).toMatch(/^v2 +\S+ +aborted .* b: put sku-1: cents must be positive$/);
+      expectOneLine(await lockstep('roll-back', '2'), exitCodes.usage, /version 2 was aborted already \(refused\)/);
+
+      const kept = join(group.folder, 'kept.ndjson');
+      expect((await lockstep('export', kept)).out).toMatch(/^ 1501 records · version \d+ · /);
+      expect((await readFile(kept, 'utf8')).split('\n')).toHaveLength(1502);
+      expect((await lockstep('diff', '--with', urlB)).out).toMatch(/^ no difference · 1501 records · /);
+      // Of the veto nothing was committed: what the feed and the versions have is the one put.
+      const change = JSON.parse(
+        (await group.run(['watch', '--since', '0', '--count', '1', '--to', urlA])).out,
+      ) as unknown;
+      expect(change).toMatchObject({ version: 1, operations: [{ put: ['sku-1', { cents: 999 }] }] });
+      expect(await lockstep('diff', '--from', '0', '--until', '1')).toMatchObject({
+        exitCode: exitCodes.different,
+        out: '* sku-1  {"cents":999}  (v1)\n 1 key differs · versions 0 to 1\n',
+      });
 
       // What the processes print on standard output is their one line of addresses.
       for (const node of [master, a, b]) expect(node.out.trimEnd().split('\n')).toHaveLength(1);
