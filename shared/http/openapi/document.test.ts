@@ -2,6 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { addMasterRoutes } from '../../../master/http/api.js';
+import { addPublishRoutes } from '../../../master/http/publish.js';
 import { addSlaveRoutes } from '../../../slave/http/api.js';
 import { RecordingLog } from '../../../tests/integration/process/http-fakes.js';
 import { documented } from '../../../tests/support/documented.js';
@@ -20,8 +21,11 @@ test.each(sides)('the document of a %s is valid OpenAPI 3.1', async (role) => {
 test.each(sides)('a %s serves the routes of its document and no others', async (role) => {
   const server = createServer(new RecordingLog());
   const { routes } = documented(server, role);
-  if (role === 'master') addMasterRoutes(server, { node: 'm', dataSets: new Map(), whyNotLeading: () => null });
-  else addSlaveRoutes(server, { node: 's', dataSets: new Map() });
+  const master = { node: 'm', dataSets: new Map(), whyNotLeading: () => null };
+  if (role === 'master') {
+    addMasterRoutes(server, master);
+    addPublishRoutes(server, master, new Map());
+  } else addSlaveRoutes(server, { node: 's', dataSets: new Map() });
   addMetricsRoute(server, new Registry());
   await server.ready();
   const written = operations.filter(({ at }) => at.includes(role)).map(({ method, path }) => `${method} ${path}`);

@@ -16,6 +16,13 @@ const operation: Schema = {
   ],
 };
 
+const votes = object({ yes: count, no: count, silent: count });
+const committed = { outcome: { const: 'committed' }, ...tip, durationMs: number, votes, durable: flag };
+const refusals = list(object({ node: text, reason: text, operations: list(count) }, ['operations']));
+const failures = list(object({ operation: count, key: text, actual: orNull(version) }));
+const aborted = { outcome: { const: 'aborted' }, reason: text, refusals, failures, durationMs: number };
+const unknown = { outcome: { const: 'unknown' }, reason: text, durationMs: number };
+
 /** What travels, by the names that `bodies.ts` gives it. */
 export const schemas: Readonly<Record<string, Schema>> = {
   Error: object({ error: object({ code: text, message: text, field: text }, ['field']) }),
@@ -37,25 +44,25 @@ export const schemas: Readonly<Record<string, Schema>> = {
     },
     ['phases', 'timeoutMs', 'voters', 'commitBy', 'abortBy', 'wait'],
   ),
-  Committed: object({
-    outcome: { const: 'committed' },
-    ...tip,
-    durationMs: number,
-    votes: object({ yes: count, no: count, silent: count }),
-    durable: flag,
-  }),
-  Aborted: object(
-    {
-      outcome: { const: 'aborted' },
-      reason: text,
-      refusals: list(object({ node: text, reason: text, operations: list(count) }, ['operations'])),
-      failures: list(object({ operation: count, key: text, actual: orNull(version) })),
-      durationMs: number,
-    },
-    ['failures'],
-  ),
-  Unknown: object({ outcome: { const: 'unknown' }, reason: text, durationMs: number }),
+  Committed: object(committed),
+  Aborted: object(aborted, ['failures']),
+  Unknown: object(unknown),
   Pending: object({ outcome: { const: 'pending' } }),
+  Files: object({ added: list(text), changed: list(text), removed: list(text), count }),
+  Published: object({ ...committed, files: ref('Files') }),
+  NotPublished: object({ ...aborted, files: ref('Files') }, ['failures']),
+  PublishedUnknown: object({ ...unknown, files: ref('Files') }),
+  Unchanged: object({ outcome: { const: 'unchanged' }, version: count }),
+  Publish: object(
+    {
+      allowEmpty: flag,
+      phases: choice('one', 'two'),
+      timeoutMs: { type: 'integer', minimum: 1, maximum: 600_000 },
+      voters: { anyOf: [choice('all', 'live'), { type: 'integer', minimum: 1 }] },
+      wait: choice('decided', 'exposed'),
+    },
+    ['allowEmpty', 'phases', 'timeoutMs', 'voters', 'wait'],
+  ),
   Member: object({
     node: text,
     live: flag,

@@ -26,7 +26,7 @@ afterEach(async () => {
 async function doctor(...parameters: readonly string[]): Promise<{
   readonly exitCode: number;
   readonly findings: readonly Finding[];
-  of(check: string): Finding | undefined;
+  readonly of: (check: string) => Finding | undefined;
 }> {
   const lines: string[] = [];
   const shell: Shell = {
