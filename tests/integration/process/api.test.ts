@@ -40,7 +40,11 @@ describe('a key-value data set', () => {
       { cents: 999 },
     ]);
     expect([one.tip, two.tip]).toEqual([prices.tip, prices.tip]);
-    expect((await seen.next()).value).toEqual({ tip: outcome.tip, skipped: 0 });
+    expect((await seen.next()).value).toEqual({
+      tip: outcome.tip,
+      skipped: 0,
+      operations: [{ put: ['sku-1', { cents: 999 }] }],
+    });
     await until(() => one.state === 'current', 's1 is current');
   });
 

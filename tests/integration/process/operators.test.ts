@@ -49,7 +49,7 @@ test(
 
     const at = ['--to', await group.url(slave)];
     const round = (await copyOf(group, slave)).inDoubt[0]?.round ?? '';
-    expect((await group.run(['status', ...at])).out).toMatch(/v2 for \d+ s \(round \S+, 1 voters\)/);
+    expect((await group.run(['status', ...at])).out).toMatch(/v2 for \d[\d.]* s \(round \S+, 1 voters\)/);
     const bare = await group.run(['resolve', round, 'commit', ...at]);
     expect(bare).toMatchObject({ exitCode: exitCodes.usage, out: '' });
     expect(bare.err).toMatch(/--i-understand/);

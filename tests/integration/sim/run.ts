@@ -130,7 +130,7 @@ export async function runSeed(seed: number, options: SimOptions = {}): Promise<S
     nemesis.stop();
     layers.calm();
     convergedInMs = await converge(world);
-    await lastRound(world, workload, bug);
+    await lastRound(world, workload, { bug, attempts: options.change === undefined ? 1 : lastRoundsOfHosts });
     // What follows a decision on disk: the prepared record goes.
     await world.run(lastWritesMs);
     world.sampleViews();
@@ -157,6 +157,9 @@ export async function runSeed(seed: number, options: SimOptions = {}): Promise<S
 
 /** Layers of the host's own say themselves how many rounds they allow; the core's bound holds in any case. */
 const maxRoundsOfHosts = 64;
+
+/** A host's slaves may veto what the host itself changes, so that one refusal shows nothing. */
+const lastRoundsOfHosts = 10;
 
 /** What only a confusion of names or stores would bring about; no fault of the nemesis does. */
 const wrongHalts: readonly string[] = ['name-taken', 'cloned-store', 'forgotten', 'group-full'];
@@ -185,7 +188,11 @@ async function converge(world: World): Promise<number | null> {
   return Math.round(tookMs);
 }
 
-async function lastRound(world: World, workload: Workload, bug: (text: string) => void): Promise<void> {
+async function lastRound(
+  world: World,
+  workload: Workload,
+  { bug, attempts }: { readonly bug: (text: string) => void; readonly attempts: number },
+): Promise<void> {
   if (!world.converged) return;
   const results: (Outcome | null)[] = [];
   void workload.replicateForAll().then((outcome) => {
@@ -193,6 +200,10 @@ async function lastRound(world: World, workload: Workload, bug: (text: string) =
   });
   await world.runUntil(() => results.length > 0, lastRoundMs);
   const outcome = results[0] ?? null;
+  if (outcome?.kind === 'aborted' && outcome.reason === 'refused' && attempts > 1) {
+    await lastRound(world, workload, { bug, attempts: attempts - 1 });
+    return;
+  }
   if (outcome?.kind !== 'committed') {
     bug(
       `all are healed, and a round that needs them all ends as ${outcome === null ? 'nothing' : JSON.stringify(outcome)}`,
