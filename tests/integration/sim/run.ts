@@ -175,7 +175,8 @@ function stackOf(error: unknown): string {
 async function converge(world: World): Promise<number | null> {
   world.observe({ kind: 'healed' });
   const healedMs = world.nowMs;
-  const converged = await world.runUntil(() => world.converged, convergenceBoundMs);
+  // Back on multicast, too: copies by unicast are no sign of quiet, and G10 counts what is said in quiet.
+  const converged = await world.runUntil(() => world.converged && world.reachesAll, convergenceBoundMs);
   world.sampleViews();
   if (!converged) return null;
   const tookMs = world.nowMs - healedMs;

@@ -88,6 +88,7 @@ abstract class SimNode<Service> {
   abstract readonly role: Role;
   protected readonly parts: SimNodeParts;
   #process: SimProcess | null = null;
+  #endpoint: Endpoint | null = null;
   #node: Node | null = null;
   #service: Service | null = null;
   #starts = 0;
@@ -114,6 +115,11 @@ abstract class SimNode<Service> {
   }
 
   /** Null while the node is down, or starts. */
+  /** Nodes that it sends to by unicast as well, since its multicast doesn't reach them. */
+  get unreached(): readonly string[] {
+    return this.#service === null ? [] : (this.#endpoint?.paths.unreached ?? []);
+  }
+
   get service(): Service | null {
     return this.#service;
   }
@@ -207,6 +213,7 @@ abstract class SimNode<Service> {
     const seal = this.#seal ?? new ChecksumSeal(self);
     const windowBytes = receiveBufferBytes;
     const endpoint = new Endpoint({ self, maxDatagramBytes, windowBytes, seal, paths: this.parts.paths });
+    this.#endpoint = endpoint;
     const node = new Node(
       self,
       ports,

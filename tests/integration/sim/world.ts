@@ -272,6 +272,11 @@ export class World {
     });
   }
 
+  /** Nobody is reached by unicast in the place of multicast. Comes some heartbeats after the network is whole again. */
+  get reachesAll(): boolean {
+    return this.masters.every((master) => master.unreached.length === 0);
+  }
+
   get tips(): ReadonlyMap<string, Tip | null> {
     return new Map(this.nodes.map((node) => [node.name, node.service?.view().tip ?? null]));
   }
