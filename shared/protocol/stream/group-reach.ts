@@ -62,11 +62,15 @@ export class GroupReach {
     return [...this.#configured].filter(([, { heardMs }]) => heardMs < oldestMs).map(([address]) => address);
   }
 
-  /** Any datagram came from there. */
-  heard(from: Address, nowMs: number): void {
+  /** Any datagram came from there. A later process at the same address says for itself when multicast doesn't reach it. */
+  heard(key: string, from: Address, nowMs: number): void {
     if (this.#unreached.size > 0) {
       const known = this.#unreached.get(from);
-      if (known !== undefined) known.heardMs = nowMs;
+      if (known?.key === key) known.heardMs = nowMs;
+      else if (known !== undefined) {
+        this.#unreached.delete(from);
+        this.#gather();
+      }
     }
     if (this.#configured.size > 0) {
       const known = this.#configured.get(from);

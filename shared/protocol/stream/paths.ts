@@ -101,7 +101,7 @@ export class GroupPaths {
   /** A valid datagram came. */
   heard(key: string, peer: Peer, came: { readonly from: Address; readonly byGroup: boolean }, nowMs: number): void {
     if (!this.#listens) return;
-    this.#reach.heard(came.from, nowMs);
+    this.#reach.heard(key, came.from, nowMs);
     this.#hearing.heard(key, peer, came.from, came.byGroup, nowMs);
   }
 
