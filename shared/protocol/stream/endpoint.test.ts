@@ -3,7 +3,7 @@ import { digestOf } from '../kernel/digest.js';
 import { LockstepError } from '../kernel/errors.js';
 import type { Peer } from '../kernel/ids.js';
 import { encodeBody } from '../wire/codec.js';
-import type { Envelope } from '../wire/messages.js';
+import type { Envelope, Message } from '../wire/messages.js';
 import { Endpoint } from './endpoint.js';
 import { Packer } from './packer.js';
 
@@ -411,3 +411,39 @@ describe('an end that is asked for by a receiver that is slow', () => {
     expect(datagrams.slice(10).flatMap((bytes) => slave.receive(bytes, 'm:1', 200))).toHaveLength(1);
   });
 });
+
+/** Takes each datagram once, as one with keys does. */
+class OnceSeal extends ChecksumSeal {
+  readonly #taken = new Set<string>();
+
+  override open(bytes: Uint8Array): ReturnType<ChecksumSeal['open']> {
+    const text = Buffer.from(bytes).toString('latin1');
+    if (this.#taken.has(text)) return 'replayed';
+    this.#taken.add(text);
+    return super.open(bytes);
+  }
+}
+
+test('a master that sends by unicast what comes by multicast is told to stop, although the copies are replays', () => {
+  const [self, address] = [peer('s1'), '10.0.0.1:7000'];
+  const slave = new Endpoint({ ...options, self, seal: new OnceSeal(self), paths: { mode: 'auto' } });
+  const master = new Endpoint({ ...options, self: peer('master') });
+  const toMaster: string[] = [];
+  for (let nowMs = 0; nowMs < 3000; nowMs += 500) {
+    master.send({ to: 'all', dataSet: 'prices', epoch, message: heartbeat }, nowMs);
+    for (const { bytes } of master.takeDatagrams(nowMs)) {
+      slave.receive(bytes, address, nowMs, true);
+      slave.receive(bytes, address, nowMs, false);
+    }
+    slave.tick(nowMs + 1);
+    toMaster.push(...slave.takeDatagrams(nowMs + 1).map(({ to }) => to));
+  }
+  expect(slave.counters.rejected.replayed).toBe(6);
+  expect(toMaster.length).toBeGreaterThan(0);
+  expect(new Set(toMaster)).toEqual(new Set([address]));
+});
+
+const heartbeat: Message = {
+  ...{ kind: 'heartbeat', sequence: 1, sentMs: 0, tip: null, lowestOpenRound: 1, openRounds: [], recentDecisions: [] },
+  ...{ heal: 'nobody', leaseMs: 3000, nextInMs: 500, asks: false, acknowledged: [] },
+};

@@ -137,6 +137,7 @@ export class Endpoint {
     const opened = this.#seal.open(bytes);
     if (typeof opened === 'string') {
       this.counters.rejected[opened] += 1;
+      if (opened === 'replayed') this.#paths.doubled(from, byGroup, nowMs);
       return [];
     }
     const decoded = decodeFrames(opened.bytes, opened.header);

@@ -86,7 +86,10 @@ export class GroupHearing {
     speaker.anyMs = nowMs;
     if (peer.incarnation.start !== speaker.start) this.#restarted(speaker, peer.incarnation.start, nowMs);
     speaker.address = from;
-    if (!byGroup) return;
+    if (byGroup) this.#byGroup(speaker, nowMs);
+  }
+
+  #byGroup(speaker: Speaker, nowMs: number): void {
     if (speaker.hearing === 'unheard') {
       if (nowMs - speaker.groupMs > this.#limits.backMs + this.#suspectMs) speaker.backCount = 0;
       if (speaker.backCount === 0) speaker.backSinceMs = nowMs;
@@ -110,7 +113,23 @@ export class GroupHearing {
     if (came.byGroup) speaker.groupMs = nowMs;
     if (!came.isBeat || came.byGroup) return;
     speaker.directBeatMs = nowMs;
-    // It sends by unicast what is heard by multicast as well: it may stop.
+    this.#tellTwice(speaker, nowMs);
+  }
+
+  /** Once more came what is here already: of the two copies of a datagram the later one, whichever way that took. */
+  doubled(from: Address, byGroup: boolean, nowMs: number): void {
+    for (const speaker of this.#speakers.values()) {
+      if (speaker.address !== from) continue;
+      if (byGroup) this.#byGroup(speaker, nowMs);
+      this.#tellTwice(speaker, nowMs);
+    }
+  }
+
+  /**
+   * It sends by unicast what is heard by multicast as well: it may stop. Said again while it goes on, since the word may be
+   * lost, and a process that started later doesn't know what was said before.
+   */
+  #tellTwice(speaker: Speaker, nowMs: number): void {
     const isTwice = speaker.hearing === 'heard' && nowMs - speaker.groupMs < this.#limits.suspectMs;
     if (!isTwice || nowMs - speaker.toldHeardMs < this.#limits.suspectMs) return;
     speaker.reportAtMs = nowMs;

@@ -2,7 +2,7 @@ import type { PathLimits } from './path-limits.js';
 import type { Address } from './types.js';
 
 interface Unreached {
-  readonly key: string;
+  readonly address: Address;
   readonly node: string;
   heardMs: number;
 }
@@ -22,7 +22,8 @@ interface Configured {
 export class GroupReach {
   readonly #limits: PathLimits;
   readonly #configured = new Map<Address, Configured>();
-  readonly #unreached = new Map<Address, Unreached>();
+  /** By the key of the peer. */
+  readonly #unreached = new Map<string, Unreached>();
   /** Those to whom what they don't hear may have to be said: masters that are not heard, from the other half. */
   #also: readonly Address[] = [];
   #copies: readonly Address[] = [];
@@ -62,13 +63,13 @@ export class GroupReach {
     return [...this.#configured].filter(([, { heardMs }]) => heardMs < oldestMs).map(([address]) => address);
   }
 
-  /** Any datagram came from there. A later process at the same address says for itself when multicast doesn't reach it. */
+  /** Any datagram came from there. A peer that speaks from elsewhere by now says anew what it hears there. */
   heard(key: string, from: Address, nowMs: number): void {
     if (this.#unreached.size > 0) {
-      const known = this.#unreached.get(from);
-      if (known?.key === key) known.heardMs = nowMs;
+      const known = this.#unreached.get(key);
+      if (known?.address === from) known.heardMs = nowMs;
       else if (known !== undefined) {
-        this.#unreached.delete(from);
+        this.#unreached.delete(key);
         this.#gather();
       }
     }
@@ -88,14 +89,14 @@ export class GroupReach {
     const configured = this.#configured.get(from);
     if (configured !== undefined) configured.unknown = null;
     let wasUnreached = false;
-    for (const [address, known] of this.#unreached) {
-      if (known.key !== key && address !== from) continue;
+    for (const [other, { address }] of this.#unreached) {
+      if (other !== key && address !== from) continue;
       wasUnreached = true;
-      this.#unreached.delete(address);
+      this.#unreached.delete(other);
     }
     // G10: whoever may speak here fills this table and no more.
     if (!hears && this.#unreached.size < this.#limits.maxUnreached)
-      this.#unreached.set(from, { key, node, heardMs: nowMs });
+      this.#unreached.set(key, { address: from, node, heardMs: nowMs });
     this.#gather();
     return hears === wasUnreached;
   }
@@ -109,7 +110,7 @@ export class GroupReach {
   /** Forgets those who are silent: they restarted elsewhere, or are gone. True while there is somebody to forget. */
   expire(nowMs: number): boolean {
     const oldestMs = nowMs - this.#limits.forgetMs;
-    for (const [address, { heardMs }] of this.#unreached) if (heardMs < oldestMs) this.#unreached.delete(address);
+    for (const [key, { heardMs }] of this.#unreached) if (heardMs < oldestMs) this.#unreached.delete(key);
     for (const configured of this.#configured.values())
       if (configured.heardMs < oldestMs) configured.unknown ??= { nextMs: -Infinity };
     this.#gather();
@@ -117,7 +118,8 @@ export class GroupReach {
   }
 
   #gather(): void {
-    this.#copies = [...new Set([...this.#unreached.keys(), ...this.#also])];
+    const unreached = [...this.#unreached.values()].map(({ address }) => address);
+    this.#copies = [...new Set([...unreached, ...this.#also])];
     this.#isAnyUnknown = [...this.#configured.values()].some(({ unknown }) => unknown !== null);
   }
 }

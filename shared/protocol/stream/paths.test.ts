@@ -162,6 +162,28 @@ describe('how a master is heard', () => {
     expect(slave.sent.length).toBeLessThanOrEqual(4);
   });
 
+  test('so does who gets its heartbeats once, and each of them a second time that can not be read again', () => {
+    for (const secondByGroup of [false, true]) {
+      const slave = new Slave();
+      slave.beat(true);
+      for (let count = 0; count < 40; count += 1) {
+        slave.beat(!secondByGroup);
+        slave.paths.doubled(masterAddress, secondByGroup, slave.nowMs);
+        slave.pass(slave.nowMs + 100, { alive: true });
+      }
+      expect(new Set(slave.kinds())).toEqual(new Set(['report true']));
+      expect(slave.sent.length).toBeLessThanOrEqual(4);
+    }
+  });
+
+  test('copies of a stranger say nothing of the master', () => {
+    const slave = new Slave();
+    slave.beat(true);
+    slave.paths.doubled(slaveAddress, false, slave.nowMs);
+    slave.pass(1000, { alive: true });
+    expect(slave.sent).toEqual([]);
+  });
+
   test('with multicast alone nothing is asked or told', () => {
     const slave = new Slave({ mode: 'multicast', peers: [masterAddress] });
     slave.beat(true);
@@ -195,6 +217,14 @@ describe('whom multicast reaches', () => {
     report(paths, false, 0);
     report(paths, false, 10, '10.0.0.2:7001');
     expect(paths.copies).toEqual(['10.0.0.2:7001']);
+  });
+
+  test('who speaks from elsewhere gets no copies where it was', () => {
+    const paths = new GroupPaths({ mode: 'auto' }, storeId);
+    report(paths, false, 0);
+    paths.heard('s', peer('s1', 2), { from: '10.0.0.2:7001', byGroup: false }, 10);
+    expect(paths.copies).toEqual([]);
+    expect(paths.view.unreached).toEqual([]);
   });
 
   test('who is silent for a minute is forgotten', () => {

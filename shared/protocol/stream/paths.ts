@@ -105,6 +105,14 @@ export class GroupPaths {
     this.#hearing.heard(key, peer, came.from, came.byGroup, nowMs);
   }
 
+  /**
+   * A datagram that was there already. With keys nothing more is known of it than the address that it says it came from: whoever
+   * forges that can make a slave believe that multicast passes, which costs no more than the multicast itself that they may block.
+   */
+  doubled(from: Address, byGroup: boolean, nowMs: number): void {
+    if (this.#listens) this.#hearing.doubled(from, byGroup, nowMs);
+  }
+
   message(
     key: string,
     peer: Peer,

@@ -178,7 +178,8 @@ async function converge(world: World): Promise<number | null> {
   world.observe({ kind: 'healed' });
   const healedMs = world.nowMs;
   const converged = await world.runUntil(() => world.converged, convergenceBoundMs);
-  // G10 counts what is said in quiet, and a hundred slaves that still get copies by unicast aren't there yet.
+  // G10 counts what is said in quiet, and a hundred slaves that still get copies by unicast aren't there yet. Copies to where
+  // nobody is any more go on for longer, until the address is forgotten: few, and so not waited for.
   if (converged) await world.runUntil(() => world.reachesAll, backOnMulticastMs);
   world.sampleViews();
   if (!converged) return null;
