@@ -9,7 +9,7 @@ import { addMasterRoutes } from './api.js';
 import { addPublishRoutes, servedDirectory, type ServedDirectory } from './publish.js';
 
 const epoch: Epoch = { number: 1, nonce: 'a'.repeat(32), node: 'm' as NodeId } as unknown as Epoch;
-const tip: Tip = { epoch, version: 3 as Version, chain: 'c' as ChainId } as unknown as Tip;
+const tip: Tip = { epoch, version: 3 as Version, chain: 'c' as ChainId };
 const files = { added: ['a.txt'], changed: [], removed: ['sub/b.txt'] };
 
 let server: FastifyInstance;

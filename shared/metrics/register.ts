@@ -1,8 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, type Metric, type Registry } from 'prom-client';
 import { LockstepError } from '../protocol/kernel/errors.js';
+import { kernelDrops } from '../runtime/kernel-drops.js';
 import type { Family } from './family.js';
-import { kernelDrops } from './kernel-drops.js';
 
 /** Where a node's metrics go. */
 export interface MetricsOptions {

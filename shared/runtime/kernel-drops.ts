@@ -49,6 +49,21 @@ function ownSocketInodes(): ReadonlySet<number> {
   return inodes;
 }
 
+/** The drops at this process's sockets, or at those of some ports; null where the system doesn't tell. */
+export function kernelDrops(counts: (port: number) => boolean = () => true): number | null {
+  try {
+    const sockets = readKernelSockets();
+    if (sockets === null) return null;
+    const own = ownSocketInodes();
+    return sockets
+      .filter(({ port, inode }) => own.has(inode) && counts(port))
+      .reduce((sum, { drops }) => sum + drops, 0);
+  } catch {
+    // A hardened system shows a process neither.
+    return null;
+  }
+}
+
 const readEveryMs = 1000;
 
 /** The drops at this process's sockets on some ports; read when asked, and no more than once a second. */
@@ -65,21 +80,7 @@ export class KernelDrops {
     const nowMs = performance.now();
     if (nowMs - this.#readMs < readEveryMs) return this.#drops;
     this.#readMs = nowMs;
-    this.#drops = this.#sum();
+    this.#drops = kernelDrops((port) => this.#ports.has(port));
     return this.#drops;
-  }
-
-  #sum(): number | null {
-    try {
-      const sockets = readKernelSockets();
-      if (sockets === null) return null;
-      const own = ownSocketInodes();
-      return sockets
-        .filter(({ port, inode }) => this.#ports.has(port) && own.has(inode))
-        .reduce((sum, { drops }) => sum + drops, 0);
-    } catch {
-      // A hardened system shows a process neither.
-      return null;
-    }
   }
 }

@@ -5,7 +5,6 @@ import { keyValue as original, registerMetrics as registerMaster, type Master } 
 import { addMetricsRoute } from '../../../shared/http/metrics.js';
 import { createServer } from '../../../shared/http/server.js';
 import { newToken, parseTokens } from '../../../shared/http/tokens.js';
-import { dropsIn, kernelDrops } from '../../../shared/metrics/kernel-drops.js';
 import { keyValue as copy, registerMetrics as registerSlave } from '../../../slave/index.js';
 import { scrape, valueOf, type MetricSeen } from '../../support/metrics.js';
 import { RecordingLog } from './http-fakes.js';
@@ -180,13 +179,4 @@ test('the route wants the role read', async () => {
   expect(answer.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
   expect(answer.body).toContain('# TYPE lockstep_rounds_total counter');
   await server.close();
-});
-
-test("drops of the kernel are counted for this process's sockets alone", () => {
-  const head =
-    '   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops';
-  const line = (inode: number, drops: number): string =>
-    `  77: 0100007F:1CE9 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 ${inode} 2 0000000000000000 ${drops}`;
-  expect(dropsIn([head, line(11, 5), line(12, 7), line(13, 2), ''].join('\n'), new Set(['11', '13']))).toBe(7);
-  if (process.platform === 'linux') expect(kernelDrops()).toBeGreaterThanOrEqual(0);
 });

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { keyValue as originals } from '../../../master/index.js';
 import { keyValue as copies } from '../../../slave/index.js';
 import { bindUdp } from '../../../shared/runtime/udp-socket.js';
-import { KernelDrops } from '../../../shared/runtime/kernel-drops.js';
+import { KernelDrops, kernelDrops } from '../../../shared/runtime/kernel-drops.js';
 import { Loopback, until } from './loopback.js';
 
 test('a mixed group: who has no multicast gets copies by unicast, and the others none', async () => {
@@ -75,6 +75,7 @@ test.runIf(platform() === 'linux')(
       });
       await until(() => (new KernelDrops([port]).read() ?? 0) > 0, 'the kernel tells that it dropped some');
       expect(new KernelDrops([idle.address().port]).read()).toBe(0);
+      expect(kernelDrops(), 'all of this process').toBeGreaterThan(0);
       // Once a second at most.
       expect(before.read()).toBe(0);
     } finally {
