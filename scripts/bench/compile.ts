@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -17,7 +17,8 @@ export async function compileForBench(): Promise<string> {
   await mkdir(caches, { recursive: true });
   const target = await mkdtemp(join(caches, 'lockstep-bench-'));
   process.once('exit', () => rmSync(target, { recursive: true, force: true }));
-  await writeFile(join(target, 'package.json'), '{"type":"module"}\n');
+  // The code is of the package's scope: it finds the package by its name, as it does where it is installed.
+  await copyFile(join(project, 'package.json'), join(target, 'package.json'));
   for (const folder of folders) {
     const entries = await readdir(join(project, folder), { recursive: true });
     const sources = entries.filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
