@@ -40,6 +40,18 @@ export function configureRoles(program: Command): void {
   }
 }
 
+/**
+ * Gives `lockstep doctor` what a node on this machine would take from the file and the environment. Such a file is a master's or
+ * a slave's: what only a node needs is judged as the node would, and passed over.
+ */
+export function applyNodeConfiguration(program: Command, command: Command): readonly Setting[] {
+  const own = new Map(configKeys(command).map((key) => [key.key, key]));
+  const keys = new Map<string, ConfigKey>();
+  for (const role of roles)
+    for (const key of configKeys(roleIn(program, role))) keys.set(key.key, own.get(key.key) ?? key);
+  return applyConfiguration(command, { environment: process.env, other: null, keys: [...keys.values()] });
+}
+
 export function addConfig(program: Command, shell: Shell, add: Readonly<Record<Role, AddRole>>): void {
   const config = program.command('config').description('show and check the configuration of nodes');
   const show = config.command('show').description('print what is in force for a node, and where each value came from');
@@ -92,7 +104,7 @@ export function addConfig(program: Command, shell: Shell, add: Readonly<Record<R
     );
 }
 
-function addConfigFlag(command: Command): Command {
+export function addConfigFlag(command: Command): Command {
   return command.option(
     '--config <file>',
     `YAML that holds flags by their names (dataSet: prices); default: what ${configVariable} names`,
