@@ -80,8 +80,9 @@ export function addConfig(program: Command, shell: Shell, add: Readonly<Record<R
     .description('say what is wrong in a configuration file, line by line')
     .argument('<file>', 'YAML')
     .addOption(new Option('--for <role>', 'who will read it; default: whichever it fits').choices(roles))
+    .option('--json', 'print JSON, one line')
     .action(
-      ending(shell, async (file: string, flags: { readonly for?: Role }) => {
+      ending(shell, async (file: string, flags: { readonly for?: Role; readonly json?: true }) => {
         const text = readConfigText(file, 'config check');
         const checked = (flags.for === undefined ? roles : [flags.for]).map((role) => ({
           role,
@@ -91,15 +92,14 @@ export function addConfig(program: Command, shell: Shell, add: Readonly<Record<R
             other: otherRole(program, role),
           }),
         }));
-        const fits = checked.filter(({ problems }) => problems.length === 0);
-        if (fits.length > 0) {
-          shell.out(`${file} is right for a ${fits.map(({ role }) => role).join(' and a ')}`);
-          return exitCodes.ok;
-        }
+        const fits = checked.filter(({ problems }) => problems.length === 0).map(({ role }) => role);
         // What it was meant for is rather what it fits better.
         const [best] = [...checked].sort((a, b) => a.problems.length - b.problems.length);
-        for (const { line, message } of best?.problems ?? []) shell.err(`${file} line ${line}: ${message}\n`);
-        return exitCodes.usage;
+        const problems = best?.problems ?? [];
+        if (flags.json === true) shell.out(JSON.stringify({ file, fits, problems }));
+        else if (fits.length > 0) shell.out(`${file} is right for a ${fits.join(' and a ')}`);
+        else for (const { line, message } of problems) shell.err(`${file} line ${line}: ${message}\n`);
+        return fits.length > 0 ? exitCodes.ok : exitCodes.usage;
       }),
     );
 }

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
 import { expect, test } from 'vitest';
 import { exitCodes } from '../shared/protocol/kernel/errors.js';
 import { problemOf } from '../shared/http/problem.js';
@@ -31,6 +32,18 @@ test('docs/cli.md names every command and every flag', () => {
     for (const option of command.options)
       expect(cliPage, `${command.name()} ${option.long ?? ''}`).toContain(`\`${option.long ?? '?'}`);
   }
+});
+
+test('every command prints JSON when asked to, but those that run a node and that print a script', () => {
+  const leaves = (command: Command, path: string): string[] =>
+    command.commands.length > 0
+      ? command.commands.flatMap((inner) => leaves(inner, `${path} ${inner.name()}`))
+      : command.options.some(({ long }) => long === '--json')
+        ? []
+        : [path];
+  const without = createProgram(shell).commands.flatMap((command) => leaves(command, command.name()));
+  expect(without.map((path) => path.split(' ')[0])).toEqual(expect.arrayContaining(['master', 'slave', 'completion']));
+  expect(without.filter((path) => !/^(master|slave|completion)/.test(path))).toEqual([]);
 });
 
 test('docs/http.md lists every code that a request can be answered with, beside its status', () => {
