@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
 import type { Digest, Tip } from '../protocol/kernel/ids.js';
@@ -17,7 +17,16 @@ export interface VersionedFolderOptions {
   /** Where versions are kept: on the file system of the link. Default: `.NAME.lockstep` beside the link. */
   readonly state?: string | undefined;
   readonly dataSet: string;
+  /** The slave that shows the versions: one owns a link. Left out where nobody else could come by it. */
+  readonly node?: string;
   readonly files: Files;
+}
+
+/** Whose versions these are, as their folder says. */
+interface Owner {
+  readonly dataSet: string;
+  /** Null: nobody's yet, or they were written by a version that didn't say. */
+  readonly node: string | null;
 }
 
 /** Complete and durable, but shown to nobody. */
@@ -99,6 +108,7 @@ export class VersionedFolder {
   /** Rejects as `open` does when something else stands in the link's place; only looks. */
   async check(): Promise<void> {
     await this.#shownName();
+    await this.#readOwner();
   }
 
   /** A draft on top of what is shown, or of nothing; `seal` or `discard` ends it. */
@@ -268,33 +278,66 @@ export class VersionedFolder {
     );
   }
 
-  /** The state's folder belongs to one data set. */
+  /** The state's folder belongs to one data set of one slave. */
   async #takeState(): Promise<void> {
+    const { dataSet, node } = this.#options;
+    await this.#readable(() => this.#files.makeFolders(this.state));
+    const owner = await this.#readOwner();
+    if (owner === null || (owner.node === null && node !== undefined)) {
+      await this.#readable(() => this.#writeOwner({ dataSet, node: node ?? null }, owner === null));
+      // Another process may have been faster.
+      await this.#readOwner();
+    }
+  }
+
+  async #writeOwner({ dataSet, node }: Owner, isFirst: boolean): Promise<void> {
     const path = join(this.state, stateFile);
-    await this.#readable(async () => {
-      await this.#files.makeFolders(this.state);
-      if ((await this.#files.facts(path)) !== null) return;
-      const written = join(this.state, `${stateFile}.new`);
-      await this.#files.remove(written);
-      const draft = await this.#files.create(written);
-      await draft.write(Buffer.from(`${JSON.stringify({ format: 1, dataSet: this.#options.dataSet })}\n`));
-      await draft.finish(0o600);
-      await this.#files.rename(written, path);
-      await this.#files.sync(this.state);
-      await this.#files.sync(dirname(this.state));
-    });
-    const text = (await this.#files.read(path)).toString('utf8');
-    const dataSet = dataSetIn(text);
-    if (dataSet === null)
+    const written = `${path}.${randomUUID()}`;
+    const draft = await this.#files.create(written);
+    await draft.write(Buffer.from(`${JSON.stringify({ format: 1, dataSet, ...(node === null ? {} : { node }) })}\n`));
+    await draft.finish(0o600);
+    if (!isFirst || !(await this.#linkedFirst(written, path))) await this.#files.rename(written, path);
+    await this.#files.remove(written);
+    await this.#files.sync(this.state);
+    await this.#files.sync(dirname(this.state));
+  }
+
+  /** A name is linked once only, so that of two that start together one finds the other's. False: there are no links here. */
+  async #linkedFirst(from: string, to: string): Promise<boolean> {
+    try {
+      await this.#files.link(from, to);
+      return true;
+    } catch (error) {
+      // Another one was faster, and may have tidied up since.
+      return codeOf(error) === 'EEXIST' || codeOf(error) === 'ENOENT';
+    }
+  }
+
+  /** Null: nobody has taken the folder yet. Rejects with `store-foreign` when it is another one's. */
+  async #readOwner(): Promise<Owner | null> {
+    const path = join(this.state, stateFile);
+    const text = await this.#readable(async () =>
+      (await this.#files.facts(path)) === null ? null : (await this.#files.read(path)).toString('utf8'),
+    );
+    if (text === null) return null;
+    const owner = ownerIn(text);
+    const { dataSet, node } = this.#options;
+    if (owner === null)
       throw new LockstepError(
         'store-format',
         `${path} is of another format; use the version that wrote it, or name another folder; nothing was touched`,
       );
-    if (dataSet !== this.#options.dataSet)
+    if (owner.dataSet !== dataSet)
       throw new LockstepError(
         'store-foreign',
-        `${this.state} keeps the versions of the data set ${dataSet}, not ${this.#options.dataSet}; name another folder; nothing was touched`,
+        `${this.state} keeps the versions of the data set ${owner.dataSet}, not ${dataSet}; name another folder; nothing was touched`,
       );
+    if (owner.node !== null && node !== undefined && owner.node !== node)
+      throw new LockstepError(
+        'store-foreign',
+        `${this.link} is where the slave ${owner.node} shows its folder, and this is ${node}; name another place for it, or, when ${node} is to take the place of ${owner.node}, stop that one and remove ${path}; nothing was touched`,
+      );
+    return owner;
   }
 
   async #readable<Value>(work: () => Promise<Value>): Promise<Value> {
@@ -370,11 +413,13 @@ export class VersionedFolder {
   }
 }
 
-function dataSetIn(text: string): string | null {
+function ownerIn(text: string): Owner | null {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || !('format' in value) || value.format !== 1) return null;
-    return 'dataSet' in value && typeof value.dataSet === 'string' ? value.dataSet : null;
+    if (!('dataSet' in value) || typeof value.dataSet !== 'string') return null;
+    const node = 'node' in value ? value.node : null;
+    return node === null || typeof node === 'string' ? { dataSet: value.dataSet, node } : null;
   } catch {
     return null;
   }
