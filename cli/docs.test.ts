@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { exitCodes } from '../shared/protocol/kernel/errors.js';
 import { problemOf } from '../shared/http/problem.js';
 import { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
+import { runLockstep } from '../tests/support/run-lockstep.js';
 import { createProgram } from './program.js';
 import type { Shell } from './shell.js';
 
@@ -32,6 +33,13 @@ test('docs/cli.md names every command and every flag', () => {
     for (const option of command.options)
       expect(cliPage, `${command.name()} ${option.long ?? ''}`).toContain(`\`${option.long ?? '?'}`);
   }
+});
+
+test('--version prints the version of the package', async () => {
+  const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  expect(await runLockstep(['--version'])).toEqual({ exitCode: 0, out: `${version}\n`, err: '' });
 });
 
 test('every command prints JSON when asked to, but those that run a node and that print a script', () => {
