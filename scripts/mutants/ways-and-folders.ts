@@ -173,8 +173,8 @@ export const wayAndFolderMutations: readonly Mutation[] = [
     guarantee: 'F6',
     edits: [
       {
-        file: versions,
-        find: 'owner.node !== null && node !== undefined && owner.node !== node',
+        file: 'shared/directory/version-owner.ts',
+        find: 'owner.node !== null && node !== null && owner.node !== node',
         replace: "owner.node === ''",
       },
     ],

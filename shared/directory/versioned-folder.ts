@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { errorText, LockstepError } from '../protocol/kernel/errors.js';
 import type { Digest, Tip } from '../protocol/kernel/ids.js';
@@ -10,6 +10,7 @@ import { codeOf, type Files } from './files.js';
 import { writeChange } from './staging.js';
 import { contentName, HeldContents, manifestName, manifestText, parseManifest, type Version } from './version.js';
 import { VersionDraft } from './version-draft.js';
+import { ownerFile, VersionOwner } from './version-owner.js';
 
 export interface VersionedFolderOptions {
   /** The symbolic link that readers go by. It and nothing else says which version is shown. */
@@ -22,13 +23,6 @@ export interface VersionedFolderOptions {
   readonly files: Files;
 }
 
-/** Whose versions these are, as their folder says. */
-interface Owner {
-  readonly dataSet: string;
-  /** Null: nobody's yet, or they were written by a version that didn't say. */
-  readonly node: string | null;
-}
-
 /** Complete and durable, but shown to nobody. */
 export interface Staged {
   readonly from: Tip | null;
@@ -36,7 +30,6 @@ export interface Staged {
   readonly folder: string;
 }
 
-const stateFile = 'lockstep.json';
 const nextLink = 'next';
 
 /**
@@ -47,8 +40,8 @@ const nextLink = 'next';
 export class VersionedFolder {
   readonly link: string;
   readonly state: string;
-  readonly #options: VersionedFolderOptions;
   readonly #files: Files;
+  readonly #owner: VersionOwner;
   #current: Version | null = null;
   #previous: Version | null = null;
   #staged: Staged[] = [];
@@ -59,10 +52,10 @@ export class VersionedFolder {
   #digest: { readonly of: Version; readonly digest: Digest } | null = null;
 
   constructor(options: VersionedFolderOptions) {
-    this.#options = options;
     this.#files = options.files;
     this.link = resolve(options.link);
     this.state = resolve(options.state ?? join(dirname(this.link), `.${basename(this.link)}.lockstep`));
+    this.#owner = new VersionOwner(options.files, this, options);
   }
 
   get tip(): Tip | null {
@@ -97,7 +90,7 @@ export class VersionedFolder {
         'a directory needs symbolic links and file modes; run this node on Linux, macOS or a BSD',
       );
     const name = await this.#shownName();
-    await this.#takeState();
+    await this.#readable(() => this.#owner.take());
     this.#current = name === null ? null : await this.#load(name);
     this.#previous = await this.#loadPrevious();
     this.#staged = [];
@@ -108,7 +101,7 @@ export class VersionedFolder {
   /** Rejects as `open` does when something else stands in the link's place; only looks. */
   async check(): Promise<void> {
     await this.#shownName();
-    await this.#readOwner();
+    await this.#readable(() => this.#owner.check());
   }
 
   /** A draft on top of what is shown, or of nothing; `seal` or `discard` ends it. */
@@ -278,68 +271,6 @@ export class VersionedFolder {
     );
   }
 
-  /** The state's folder belongs to one data set of one slave. */
-  async #takeState(): Promise<void> {
-    const { dataSet, node } = this.#options;
-    await this.#readable(() => this.#files.makeFolders(this.state));
-    const owner = await this.#readOwner();
-    if (owner === null || (owner.node === null && node !== undefined)) {
-      await this.#readable(() => this.#writeOwner({ dataSet, node: node ?? null }, owner === null));
-      // Another process may have been faster.
-      await this.#readOwner();
-    }
-  }
-
-  async #writeOwner({ dataSet, node }: Owner, isFirst: boolean): Promise<void> {
-    const path = join(this.state, stateFile);
-    const written = `${path}.${randomUUID()}`;
-    const draft = await this.#files.create(written);
-    await draft.write(Buffer.from(`${JSON.stringify({ format: 1, dataSet, ...(node === null ? {} : { node }) })}\n`));
-    await draft.finish(0o600);
-    if (!isFirst || !(await this.#linkedFirst(written, path))) await this.#files.rename(written, path);
-    await this.#files.remove(written);
-    await this.#files.sync(this.state);
-    await this.#files.sync(dirname(this.state));
-  }
-
-  /** A name is linked once only, so that of two that start together one finds the other's. False: there are no links here. */
-  async #linkedFirst(from: string, to: string): Promise<boolean> {
-    try {
-      await this.#files.link(from, to);
-      return true;
-    } catch (error) {
-      // Another one was faster, and may have tidied up since.
-      return codeOf(error) === 'EEXIST' || codeOf(error) === 'ENOENT';
-    }
-  }
-
-  /** Null: nobody has taken the folder yet. Rejects with `store-foreign` when it is another one's. */
-  async #readOwner(): Promise<Owner | null> {
-    const path = join(this.state, stateFile);
-    const text = await this.#readable(async () =>
-      (await this.#files.facts(path)) === null ? null : (await this.#files.read(path)).toString('utf8'),
-    );
-    if (text === null) return null;
-    const owner = ownerIn(text);
-    const { dataSet, node } = this.#options;
-    if (owner === null)
-      throw new LockstepError(
-        'store-format',
-        `${path} is of another format; use the version that wrote it, or name another folder; nothing was touched`,
-      );
-    if (owner.dataSet !== dataSet)
-      throw new LockstepError(
-        'store-foreign',
-        `${this.state} keeps the versions of the data set ${owner.dataSet}, not ${dataSet}; name another folder; nothing was touched`,
-      );
-    if (owner.node !== null && node !== undefined && owner.node !== node)
-      throw new LockstepError(
-        'store-foreign',
-        `${this.link} is where the slave ${owner.node} shows its folder, and this is ${node}; name another place for it, or, when ${node} is to take the place of ${owner.node}, stop that one and remove ${path}; nothing was touched`,
-      );
-    return owner;
-  }
-
   async #readable<Value>(work: () => Promise<Value>): Promise<Value> {
     try {
       return await work();
@@ -404,23 +335,11 @@ export class VersionedFolder {
   }
 
   async #prune(): Promise<void> {
-    const kept = new Set([stateFile, this.#current?.name, this.#previous?.name, ...this.#pins.keys(), ...this.#drafts]);
+    const kept = new Set([ownerFile, this.#current?.name, this.#previous?.name, ...this.#pins.keys(), ...this.#drafts]);
     for (const { version } of this.#staged) kept.add(version.name);
     for (const name of await this.#files.names(this.state)) {
       const text = name.toString('utf8');
       if (!kept.has(text)) await this.#files.remove(join(this.state, text));
     }
-  }
-}
-
-function ownerIn(text: string): Owner | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null || !('format' in value) || value.format !== 1) return null;
-    if (!('dataSet' in value) || typeof value.dataSet !== 'string') return null;
-    const node = 'node' in value ? value.node : null;
-    return node === null || typeof node === 'string' ? { dataSet: value.dataSet, node } : null;
-  } catch {
-    return null;
   }
 }
