@@ -1,4 +1,5 @@
 import type { Epoch, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
+import { ClockEstimate } from '../../../shared/protocol/clock/clock-estimate.js';
 import { noEpoch } from '../../../shared/protocol/kernel/ids.js';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
 import { seededRandom } from '../../../shared/protocol/kernel/random.js';
@@ -14,6 +15,8 @@ export type SlaveTimer = 'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'a
 export class SlaveContext {
   readonly timers = new Timers<SlaveTimer>();
   readonly random: Random;
+  /** Group time, as far as this node knows it; driven by `ClockSync`. */
+  readonly clock = new ClockEstimate();
   nowMs = 0;
   /** The newest reign that this slave is durably bound to. */
   promised: Epoch = noEpoch;

@@ -143,6 +143,7 @@ export class CoreGroup {
       leaseMs: 3000,
       maxLeaseMs: 5000,
       surveyMs: 1000,
+      groupOffsetMs: 1_796_119_200_000,
       historyBytes: 1 << 20,
       historyAgeMs: 3_600_000,
       takeOver: false,
