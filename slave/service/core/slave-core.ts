@@ -78,6 +78,11 @@ export class SlaveCore {
     return this.#closed ? Infinity : this.#context.timers.next();
   }
 
+  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. */
+  nextExactMs(): number {
+    return this.#closed ? Infinity : this.#context.timers.nextExact();
+  }
+
   step(input: SlaveInput, nowMs: number): SlaveEffect[] {
     this.#context.nowMs = nowMs;
     if (this.#closed) return [];

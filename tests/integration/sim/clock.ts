@@ -264,6 +264,11 @@ export class SimClock implements Clock {
     this.#process.later(this.#process.trueTime(this.#process.monotonicMs()), callback);
   }
 
+  /** Simulated timers are exact anyway. */
+  exactlyAt(atMs: number, callback: () => void): () => void {
+    return this.at(atMs, callback);
+  }
+
   at(atMs: number, callback: () => void): () => void {
     const alarm = new Alarm(this.#process, atMs, callback);
     if (atMs !== Infinity) alarm.wait();
