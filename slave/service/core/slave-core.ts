@@ -123,7 +123,7 @@ export class SlaveCore {
       repairs: this.#catchUp.repairs,
       snapshots: this.#catchUp.snapshots,
       resyncs: this.#catchUp.resyncs.counts,
-      clock: clockView(this.#context.clock, nowMs),
+      clock: clockView(this.#context.clock, this.#clockSync.era, nowMs),
     };
   }
 
