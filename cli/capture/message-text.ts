@@ -26,6 +26,10 @@ export function messageText(message: Message, epoch: Epoch): string {
       const open = message.openRounds.map(({ number, to }) => `${number} (v${to.version})`);
       return `heartbeat ${message.sequence} at ${showTip(message.tip)}${open.length === 0 ? '' : `, open rounds ${open.join(' ')}`}, next in ${Math.round(message.nextInMs)} ms`;
     }
+    case 'clock-request':
+      return `clock-request at ${millis(message.sentMs)}`;
+    case 'clock':
+      return `clock ${millis(message.sentMs)}, era ${message.era}, for the request at ${millis(message.requestSentMs)}`;
     case 'announce':
       return `announce ${stepText(message.from, message.to)} ${contentText(message.content)}`;
     case 'prepare':
@@ -56,6 +60,11 @@ export function messageText(message: Message, epoch: Epoch): string {
     default:
       return unreachable(message);
   }
+}
+
+/** A reading of a clock, in milliseconds: to the microsecond, which is as fine as any is read. */
+function millis(ms: number): string {
+  return `${Math.round(ms * 1000) / 1000} ms`;
 }
 
 function prepareText(message: Prepare, epoch: Epoch): string {

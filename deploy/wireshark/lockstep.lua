@@ -35,6 +35,8 @@ local kinds = {
   [23] = "leave",
   [24] = "status",
   [25] = "heartbeat",
+  [26] = "clock-request",
+  [27] = "clock",
   [48] = "announce",
   [49] = "prepare",
   [50] = "vote",
@@ -135,6 +137,10 @@ field(ProtoField.bool, "on_chain", "On the chain")
 field(ProtoField.uint64, "slot", "Slot")
 field(ProtoField.double, "lease", "Lease (ms)")
 field(ProtoField.double, "sent", "Sent (master's clock, ms)")
+field(ProtoField.double, "request_sent", "Request sent (asker's clock, ms)")
+field(ProtoField.double, "received", "Received (group time, ms)")
+field(ProtoField.double, "group_sent", "Sent (group time, ms)")
+field(ProtoField.uint64, "era", "Era of the master's clock")
 field(ProtoField.double, "next_in", "Next heartbeat within (ms)")
 field(ProtoField.bool, "asks", "Asks everybody for a status")
 field(ProtoField.uint64, "heartbeat", "Sequence of a heartbeat (0: none)")
@@ -493,6 +499,11 @@ local bodies = {
     list_of("Decisions", 3, 64, { round_of(required), to, word_of("decision") }),
     word_of("heal"), stamp_of("lease"), stamp_of("next_in"), bool_of("asks"),
     list_of("Acknowledged", 2, 64, { count_of("heartbeat"), bytes_of("acknowledged") }),
+  },
+  ["clock-request"] = { stamp_of("request_sent") },
+  clock = {
+    bytes_of("member_store_id", 16), count_of("member_start"), stamp_of("request_sent"), stamp_of("received"),
+    stamp_of("group_sent"), count_of("era"),
   },
   announce = { from, to, content_kind, content },
   prepare = {

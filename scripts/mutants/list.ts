@@ -1,3 +1,4 @@
+import { clockMutations } from './clock.js';
 import { leaseMutations } from './leases.js';
 import type { Mutation } from './mutation.js';
 import { wayAndFolderMutations } from './ways-and-folders.js';
@@ -19,6 +20,7 @@ const delivery = 'master/service/core/delivery.ts';
 export const mutations: readonly Mutation[] = [
   ...leaseMutations,
   ...wayAndFolderMutations,
+  ...clockMutations,
   {
     name: 'vote before durable',
     guarantee: 'G2',

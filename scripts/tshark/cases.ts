@@ -145,6 +145,16 @@ function expected(message: Message, epoch: number): Record<string, string> {
     case 'inquiry':
       shown['lockstep.from_version'] = of(message.from);
       break;
+    case 'clock-request':
+      shown['lockstep.request_sent'] = String(message.sentMs);
+      break;
+    case 'clock':
+      shown['lockstep.request_sent'] = String(message.requestSentMs);
+      shown['lockstep.received'] = String(message.receivedMs);
+      shown['lockstep.group_sent'] = String(message.sentMs);
+      shown['lockstep.member_start'] = String(message.member.start);
+      shown['lockstep.era'] = String(message.era);
+      break;
     case 'survey':
     case 'leave':
       break;
