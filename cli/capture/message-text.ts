@@ -39,6 +39,8 @@ export function messageText(message: Message, epochNumber: number): string {
     case 'commit':
     case 'abort':
       return `${message.kind} ${roundText(message.round)} v${message.to.version}`;
+    case 'arming':
+      return `${message.armed ? 'arming' : 'disarming'} ${roundText(message.round)} v${message.to.version} for ${instantText(message.activateAtMs)}`;
     case 'inquiry':
       return `inquiry ${roundText(message.round)} ${stepText(message.from, message.to)}`;
     case 'resolution':
@@ -68,9 +70,15 @@ function millis(ms: number): string {
 }
 
 function prepareText(message: Prepare, epochNumber: number): string {
-  const { round, from, to, content, committed } = message;
+  const { round, from, to, content, committed, activateAtMs } = message;
   const says = versionOf(committed) === versionOf(from) ? '' : `, v${versionOf(committed)} is committed`;
-  return `prepare round e${epochNumber}.${round} ${stepText(from, to)} ${contentText(content)}${says}`;
+  const at = activateAtMs === null ? '' : `, activates at ${instantText(activateAtMs)}`;
+  return `prepare round e${epochNumber}.${round} ${stepText(from, to)} ${contentText(content)}${says}${at}`;
+}
+
+/** A peer may send any number: beyond what dates can say it stays one. */
+function instantText(groupMs: number): string {
+  return groupMs <= 8.64e15 ? new Date(groupMs).toISOString() : `${groupMs} ms`;
 }
 
 /** The round as people read it; `--json` has the whole name, which `lockstep resolve` takes. */

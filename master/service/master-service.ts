@@ -5,7 +5,7 @@ import type { EventOf } from '../../shared/protocol/kernel/events.js';
 import type { DataSetId, Tip } from '../../shared/protocol/kernel/ids.js';
 import { epochKey, noEpoch, parseVersion, roundKey } from '../../shared/protocol/kernel/ids.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
-import type { Outcome, Rejection, Replication } from '../../shared/protocol/kernel/outcome.js';
+import type { Cancellation, Outcome, Rejection, Replication } from '../../shared/protocol/kernel/outcome.js';
 import type { Cancellable } from '../../shared/runtime/aborting.js';
 import { callerAborted, refuseAborted, unlessAborted } from '../../shared/runtime/aborting.js';
 import type { Node } from '../../shared/runtime/node.js';
@@ -15,13 +15,20 @@ import type { Machine } from '../../shared/runtime/node-driver.js';
 import { Driver } from '../../shared/runtime/node-driver.js';
 import { Wakers, type DeltaSource } from '../../shared/runtime/delta-source.js';
 import type { EventLog } from '../../shared/runtime/ports.js';
-import type { DataSetDefaults, MasterDataSet, ReplicateOptions, ReplicateTrace } from '../types.js';
+import type {
+  CancelActivationOptions,
+  DataSetDefaults,
+  Instant,
+  MasterDataSet,
+  ReplicateOptions,
+  ReplicateTrace,
+} from '../types.js';
 import type { MasterUserLayer } from '../user/contract.js';
 import type { HaltCode, MasterConfig, MasterEffect, MasterEvent, MasterInput } from './core/io.js';
 import type { MasterRecovered } from './core/records.js';
 import { recoverMaster } from './core/records.js';
 import type { LoggedRound } from './core/round-log.js';
-import type { MemberView, MasterView, RoundAccount } from './core/view.js';
+import type { ArmedView, MemberView, MasterView, RoundAccount } from './core/view.js';
 import type { MasterSettings } from './master-config.js';
 import { masterConfig } from './master-config.js';
 import type { MasterServiceEvents } from './events.js';
@@ -29,6 +36,7 @@ import { MasterEffects } from './master-effects.js';
 
 export interface MasterMachine extends Machine<MasterInput, MasterEffect> {
   view(nowMs: number): MasterView;
+  armed(nowMs: number): ArmedView | null;
   rounds(limit: number): readonly LoggedRound[];
   readonly committed: Omit<DeltaSource, 'breaks' | 'listen'>;
 }
@@ -217,6 +225,24 @@ export class MasterService implements MasterDataSet {
     refuseRejection(await unlessAborted(result, signal));
   }
 
+  get armed(): ArmedView | null {
+    return this.#core?.armed(this.#parts.node.nowMs()) ?? null;
+  }
+
+  async cancelActivation(version: number, options: CancelActivationOptions = {}): Promise<Cancellation> {
+    const { signal, timeoutMs = limits.roundTimeoutMs } = options;
+    checkVersion('version', version);
+    if (!(timeoutMs > 0)) throw new LockstepError('bad-option', `timeoutMs must be greater than 0, not ${timeoutMs}`);
+    refuseAborted(signal);
+    this.#refuseWhenOver();
+    const { command, result } = this.#commands.open();
+    this.#driver.submit({ kind: 'cancelActivation', command, version, timeoutMs });
+    const settled = await unlessAborted(result, signal);
+    refuseRejection(settled);
+    if (settled.kind === 'cancelled' || settled.kind === 'stands') return settled;
+    throw new LockstepError('closed', 'the cancellation ended without an outcome');
+  }
+
   async forget(node: string, { signal }: Cancellable = {}): Promise<void> {
     refuseAborted(signal);
     this.#refuseWhenOver();
@@ -319,7 +345,7 @@ export class MasterService implements MasterDataSet {
     switch (effect.kind) {
       case 'settle':
         this.#commands.settle(effect.command, effect.result);
-        if (effect.result.kind !== 'done' && effect.result.kind !== 'rejected') this.#parts.settled?.(effect.result);
+        if (isOutcome(effect.result)) this.#parts.settled?.(effect.result);
         this.#toldOutcome = true;
         this.#parts.node.linger(() => {
           this.#effects.releaseCommit();
@@ -370,7 +396,8 @@ export class MasterService implements MasterDataSet {
       version: options.version,
       prior: options.prior,
       delta: options.delta,
-      phases: options.phases ?? defaults.phases ?? 'two',
+      // Only a vote can schedule, so one is implied.
+      phases: options.activateAt === undefined ? (options.phases ?? defaults.phases ?? 'two') : 'two',
       timeoutMs,
       voters,
       content: options.content ?? defaults.content ?? 'auto',
@@ -378,7 +405,23 @@ export class MasterService implements MasterDataSet {
       abortBy: options.abortBy ?? defaults.abortBy ?? 'multicast',
       wait: options.wait ?? 'decided',
       operations: options.operations,
+      activateAtMs: options.activateAt === undefined ? undefined : this.#instant(options.activateAt, options.phases),
     };
+  }
+
+  /** In whole milliseconds of group time. */
+  #instant(activateAt: Instant, phases: ReplicateOptions['phases']): number {
+    const { node, settings } = this.#parts;
+    if (phases === 'one')
+      throw new LockstepError('bad-option', "activateAt needs phases 'two': all have to agree on an instant before it");
+    if (settings.durability !== 'disk')
+      throw new LockstepError('bad-option', "activateAt needs durability 'disk': what is armed has to survive a restart");
+    const atMs = instantMs(activateAt, node.nowMs() + settings.groupOffsetMs);
+    if (Number.isFinite(atMs)) return Math.ceil(atMs);
+    throw new LockstepError(
+      'bad-option',
+      'activateAt must be a valid date, Unix time in milliseconds, or { inMs } with milliseconds from now',
+    );
   }
 
   #record(event: MasterEvent | EventOf<MasterServiceEvents>): void {
@@ -396,6 +439,8 @@ const openingView: MasterView = {
   mayCommit: false,
   queued: 0,
   openRounds: [],
+  armed: null,
+  activation: null,
   members: [],
   historyBytes: 0,
   oldestDelta: null,
@@ -413,14 +458,25 @@ function checkVersion(option: string, value: number): void {
   throw new LockstepError('bad-option', `${option} must be a whole number of at least 1, not ${value}`);
 }
 
+function instantMs(instant: Instant, groupNowMs: number): number {
+  if (typeof instant === 'number') return instant;
+  return instant instanceof Date ? instant.getTime() : groupNowMs + instant.inMs;
+}
+
+function isOutcome(result: CommandResult): result is Outcome {
+  return ['committed', 'aborted', 'armed', 'unknown'].includes(result.kind);
+}
+
 function outcomeOf(result: CommandResult): Outcome {
   refuseRejection(result);
-  if (result.kind === 'done') throw new LockstepError('closed', 'the replication ended without an outcome');
+  if (!isOutcome(result)) throw new LockstepError('closed', 'the replication ended without an outcome');
   return result;
 }
 
 function refuseRejection(result: CommandResult): asserts result is Exclude<CommandResult, Rejection> {
-  if (result.kind === 'rejected') throw new LockstepError(result.code, result.text);
+  if (result.kind !== 'rejected') return;
+  const { earliestAtMs, latestAtMs } = result;
+  throw new LockstepError(result.code, result.text, { earliestAtMs, latestAtMs });
 }
 
 /** `epochMs`: what the node's clock has to be added to for Unix time. */

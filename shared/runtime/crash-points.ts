@@ -22,6 +22,7 @@ export const crashSteps = {
       'prepare',
       'commit',
       'abort',
+      'arming',
       'resolution',
       'deltas',
       'too-old',

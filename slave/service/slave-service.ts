@@ -374,6 +374,7 @@ const openingView: SlaveView = {
   leaseUntilMs: 0,
   welcomed: false,
   inDoubt: [],
+  armed: null,
   resolved: [],
   behind: null,
   behindMs: null,

@@ -11,7 +11,8 @@ export interface LoggedRound {
   readonly version: number;
   readonly phases: Phases;
   readonly startedMs: number;
-  readonly outcome: 'open' | 'committed' | 'aborted' | 'unknown';
+  /** `armed`: decided, and not shown before its instant. */
+  readonly outcome: 'open' | 'armed' | 'committed' | 'aborted' | 'unknown';
   /** Why it wasn't committed. */
   readonly reason: string | null;
   readonly decidedMs: number | null;
@@ -22,6 +23,16 @@ export interface LoggedRound {
   readonly votes: readonly LoggedVote[];
   /** Voters that haven't answered. */
   readonly missing: readonly NodeId[];
+  /** Of a scheduled change that was decided. */
+  readonly activation: LoggedActivation | null;
+}
+
+/** When a scheduled change shows, and how many of its voters were last known to be armed for it. */
+export interface LoggedActivation {
+  /** Group time. */
+  readonly atMs: number;
+  readonly armed: number;
+  readonly of: number;
 }
 
 export interface LoggedVote {
@@ -57,6 +68,7 @@ export interface RoundRecord {
   exposedMs: number | null;
   /** Voters that don't show it yet. */
   unexposed: number;
+  activation: LoggedActivation | null;
 }
 
 const noVoters: VoterList = { members: [], placeOfSlot: new Map() };
@@ -91,6 +103,7 @@ export class RoundLog {
       decidedMs: null,
       exposedMs: null,
       unexposed: 0,
+      activation: null,
     };
     this.#ring[this.#next] = record;
     this.#next = (this.#next + 1) % limits.loggedRounds;
@@ -107,9 +120,20 @@ export class RoundLog {
     record.refusals = [...record.refusals, { node, yes: false, reason, afterMs: nowMs - record.startedMs }];
   }
 
+  /** A scheduled change is decided. */
+  onArmed(record: RoundRecord, { atMs, of }: Pick<LoggedActivation, 'atMs' | 'of'>, nowMs: number): void {
+    record.outcome = 'armed';
+    record.decidedMs = nowMs;
+    record.activation = { atMs, armed: 0, of };
+  }
+
+  onReported(record: RoundRecord, armed: number): void {
+    if (record.activation !== null && record.activation.armed !== armed) record.activation = { ...record.activation, armed };
+  }
+
   onCommitted(record: RoundRecord, nowMs: number): void {
     record.outcome = 'committed';
-    record.decidedMs = nowMs;
+    record.decidedMs ??= nowMs;
     if (record.voters.members.length === 0) return; // in one phase nobody is asked, and nobody tells
     record.unexposed = record.voters.members.length;
     if (this.#unexposed.length === limits.unexposedRounds) this.#unexposed.shift();
@@ -161,6 +185,7 @@ export class RoundLog {
 function loggedRound(record: RoundRecord): LoggedRound {
   const { epoch, number, version, phases, startedMs, outcome, reason, decidedMs, exposedMs, operations, bytes } =
     record;
+  const { activation } = record;
   const votes: LoggedVote[] = [];
   const missing: NodeId[] = [];
   record.voters.members.forEach(({ node }, place) => {
@@ -172,6 +197,6 @@ function loggedRound(record: RoundRecord): LoggedRound {
   votes.sort((a, b) => a.afterMs - b.afterMs);
   return {
     ...{ epoch, number, version, phases, startedMs, outcome, reason, decidedMs, exposedMs, operations, bytes },
-    ...{ votes, missing },
+    ...{ votes, missing, activation },
   };
 }

@@ -12,6 +12,7 @@ import type {
   SlaveState,
   SnapshotRequest,
 } from '../../../shared/protocol/wire/messages.js';
+import { Armed } from './armed.js';
 import { CatchUp } from './catch-up.js';
 import { SlaveContext } from './context.js';
 import { InDoubt } from './in-doubt.js';
@@ -33,6 +34,7 @@ export class SlaveCore {
   readonly #reign: Reign;
   readonly #inDoubt: InDoubt;
   readonly #packets: Packets;
+  readonly #armed: Armed;
   #closed = false;
 
   constructor(
@@ -43,6 +45,7 @@ export class SlaveCore {
     this.#context = context;
     if (recovered.record !== null) context.promised = recovered.record.promised;
     this.#participant = new Participant(context, {
+      onActivated: (scheduled) => this.#armed.onActivated(scheduled),
       onExposed: (tip) => this.#onExposed(tip),
       onVoted: () => this.#reign.onVoted(),
       onCommittedHeardOf: (tip) => this.#catchUp.onCommittedHeardOf(tip),
@@ -55,7 +58,10 @@ export class SlaveCore {
       state: this.#state(),
       repairs: this.#catchUp.repairs,
       snapshots: this.#catchUp.snapshots,
+      arming: this.#armed.report,
+      activation: this.#armed.activation,
     }));
+    this.#armed = new Armed(context, this.#participant, () => this.#reign.sendStatus());
     this.#inDoubt = new InDoubt(context, this.#participant, this.#catchUp, recovered.resolved);
     this.#packets = new Packets(context, this.#participant, this.#catchUp);
   }
@@ -74,6 +80,7 @@ export class SlaveCore {
     if (this.#closed) return [];
     this.#handle(input);
     if (!this.#closed && !this.#context.storeFailed) {
+      this.#armed.advance();
       this.#catchUp.advance();
       this.#inDoubt.watch(this.#packets.lowestOpenRound);
     }
@@ -91,7 +98,7 @@ export class SlaveCore {
       leaseUntilMs: this.#reign.leaseUntilMs,
       welcomed: this.#context.slot !== null,
       inDoubt: this.#participant.staged
-        .filter(({ phase }) => phase === 'prepared')
+        .filter((staged) => this.#inDoubt.isInDoubt(staged))
         .map(({ round, change, sinceMs, voters }) => ({
           round,
           to: change.to,
@@ -99,6 +106,7 @@ export class SlaveCore {
           voters,
           masterCannotTell: this.#inDoubt.masterCannotTell(round),
         })),
+      armed: this.#armed.view(),
       resolved: this.#inDoubt.resolved,
       behind: this.#catchUp.behind,
       behindMs: this.#catchUp.behindMs,
@@ -127,6 +135,8 @@ export class SlaveCore {
           return this.#onStoreFailed(input.answer.reason);
         this.#participant.work.onAnswer(input.token, input.answer);
         return;
+      case 'exposed':
+        return this.#participant.onShown(input.token);
       case 'transferred':
         this.#catchUp.onTransferred(input.token, input.error);
         return;
@@ -155,6 +165,7 @@ export class SlaveCore {
   }
 
   #onTick(): void {
+    this.#armed.onTick();
     this.#reign.onTick();
     this.#participant.onTick();
     this.#catchUp.onTick();
@@ -165,9 +176,11 @@ export class SlaveCore {
     if (error !== null) return this.#onStoreFailed(error);
     const promised = this.#reign.onPersisted(token);
     if (promised === null) {
-      if (!this.#inDoubt.onPersisted(token)) this.#participant.onPersisted(token);
+      if (this.#armed.onPersisted(token) || this.#inDoubt.onPersisted(token)) return;
+      this.#participant.onPersisted(token);
       return;
     }
+    this.#armed.onNewReign();
     this.#packets.onNewReign();
     this.#participant.onNewReign();
     this.#catchUp.onNewReign();
@@ -264,6 +277,8 @@ export class SlaveCore {
         return this.#onCommit(message);
       case 'abort':
         return this.#onAbort(message);
+      case 'arming':
+        return this.#armed.onNote(message, true);
       case 'deltas':
         return this.#catchUp.onDeltas(message);
       case 'too-old':
@@ -327,6 +342,7 @@ export class SlaveCore {
     }
     if (heartbeat.tip !== null) this.#participant.onCommitted(heartbeat.tip);
     if (!this.#reign.onHeartbeat(heartbeat)) return;
+    if (heartbeat.arming !== null) this.#armed.onNote(heartbeat.arming, false);
     this.#inDoubt.onHeartbeat(heartbeat);
     this.#catchUp.onHeartbeatTip(heartbeat.tip);
   }
@@ -361,7 +377,7 @@ export class SlaveCore {
   #state(): SlaveState {
     if (this.#context.storeFailed || this.#participant.failure !== '') return 'failed';
     if (this.#catchUp.diverged !== null) return 'diverged';
-    if (this.#reign.hasLease()) return 'current';
+    if (this.#reign.hasLease() && this.#armed.whyNotCurrent() === '') return 'current';
     return this.#catchUp.isBehind || this.#participant.tip === null ? 'catching up' : 'serving';
   }
 
@@ -374,7 +390,7 @@ export class SlaveCore {
       const why = author === undefined ? '' : ` (committed here by ${author}, an operator)`;
       return `this copy is at ${showTip(tip)}${why}, which is not on the master's chain; discard it here (lockstep discard), or adopt it by a master with an empty store (lockstep master --adopt-from ${this.#context.config.node})`;
     }
-    if (this.#reign.hasLease()) return '';
+    if (this.#reign.hasLease()) return this.#armed.whyNotCurrent();
     if (!this.#context.hearsMaster()) return 'no master is heard';
     if (this.#context.slot === null) return 'the master has not welcomed this node yet';
     if (this.#catchUp.fetching !== '') return `fetching ${this.#catchUp.fetching}`;
