@@ -12,8 +12,8 @@ export interface Machine<Input, Effect> {
 export interface DriverHooks<Input, Effect> {
   readonly received: (envelope: Envelope) => Input;
   readonly tick: Input;
-  /** What must go into the core before the next input: null almost always. */
-  readonly before?: (nowMs: number) => Input | null;
+  /** What must go into the core before the next input: nothing, almost always. */
+  readonly before?: (nowMs: number) => readonly Input[];
   readonly execute: (effect: Effect, nowMs: number) => void;
   /** All inputs are taken; called once per turn. */
   readonly settled?: (nowMs: number) => void;
@@ -107,8 +107,8 @@ export class Driver<Input, Effect> implements Participant {
     this.#draining = true;
     this.#node.touch(this);
     try {
-      const before = this.#hooks.before?.(nowMs) ?? null;
-      if (before !== null) this.#inputs.unshift(before);
+      const before = this.#hooks.before?.(nowMs) ?? [];
+      if (before.length > 0) this.#inputs.unshift(...before);
       // The first input is of this moment; effects may take a while.
       let stepMs = nowMs;
       while (this.#inputs.length > 0) {

@@ -28,6 +28,11 @@ export class Timers<Name extends string> {
     return this.#deadline(name) !== Infinity;
   }
 
+  /** True when it is set, and comes no later than that. */
+  isDueBy(name: Name, atMs: number): boolean {
+    return this.#deadline(name) <= atMs;
+  }
+
   /** True once per deadline: takes it off the table when it has come. */
   takeDue(name: Name, nowMs: number): boolean {
     if (this.#deadline(name) > nowMs) return false;

@@ -11,6 +11,13 @@ import type { ArmingMark } from './records.js';
 import { isArmed, type ScheduledChange, type Staged } from './staged.js';
 import type { ArmedHereView } from './view.js';
 
+export interface ArmedListener {
+  /** Something is on disk that the master waits for. */
+  sendStatus(): void;
+  /** The group time is to be known well at this instant; null: at none. */
+  expect(instantMs: number | null): void;
+}
+
 /** `unknown`: the instant may have come, and the clock is too uncertain to say. */
 type Moment = 'ahead' | 'come' | 'unknown';
 
@@ -26,11 +33,12 @@ export class Armed {
   #wanted: { readonly round: RoundId; readonly order: number; readonly armed: boolean } | null = null;
   #write: { readonly token: Token; readonly staged: Staged; readonly mark: ArmingMark } | null = null;
   #saidThatItWaits = false;
+  #expectedMs: number | null = null;
 
   constructor(
     private readonly context: SlaveContext,
     private readonly participant: Participant,
-    private readonly sendStatus: () => void,
+    private readonly listener: ArmedListener,
   ) {}
 
   /** For statuses: what is on disk about the newest arming of this reign. */
@@ -51,7 +59,7 @@ export class Armed {
     if (staged === undefined || this.#ignoreNote(note, staged)) return;
     const known = this.#knownOrder(staged);
     if (note.order > known) this.#wanted = { round: note.round, order: note.order, armed: note.armed };
-    else if (isAsked && note.order === known && this.#write === null) this.sendStatus();
+    else if (isAsked && note.order === known && this.#write === null) this.listener.sendStatus();
   }
 
   #ignoreNote({ voters, to, activateAtMs }: ArmingNote, staged: Staged): boolean {
@@ -81,7 +89,7 @@ export class Armed {
       const at = showInstant(staged.activateAtMs);
       this.context.event('armed', 'info', { version, at, clockErrorMs: this.#errorMs() ?? 0 });
     } else this.context.event('disarmed', 'info', { version });
-    if (sameEpoch(mark.reign, this.context.promised)) this.sendStatus();
+    if (sameEpoch(mark.reign, this.context.promised)) this.listener.sendStatus();
     return true;
   }
 
@@ -93,6 +101,7 @@ export class Armed {
   advance(): void {
     this.#mark();
     const staged = this.#staged();
+    this.#expect(staged?.activateAtMs ?? null);
     if (staged === null || staged.activateAtMs === null || !isArmed(staged, this.context.promised)) {
       this.context.timers.clear('activation');
       return;
@@ -146,6 +155,12 @@ export class Armed {
     const reading = this.context.clock.at(this.context.nowMs);
     const inMs = reading === null ? null : activateAtMs - reading.bestMs;
     return { round, version: change.to.version, activateAtMs, armed: isArmed(staged, this.context.promised), inMs };
+  }
+
+  #expect(instantMs: number | null): void {
+    if (instantMs === this.#expectedMs) return;
+    this.#expectedMs = instantMs;
+    this.listener.expect(instantMs);
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,8 @@ import type { SlaveCoreEvents } from './events.js';
 import type { SlaveConfig, SlaveEffect, Token } from './io.js';
 import type { ScheduledChange } from './staged.js';
 
-export type SlaveTimer = 'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again' | 'activation';
+export type SlaveTimer =
+  'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again' | 'clock' | 'activation';
 
 /** What the parts of a slave's core share: the facts about the reign, and the way out for effects. */
 export class SlaveContext {

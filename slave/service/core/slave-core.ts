@@ -11,9 +11,11 @@ import type {
   Resolution,
   SlaveState,
   SnapshotRequest,
+  Welcome,
 } from '../../../shared/protocol/wire/messages.js';
 import { Armed } from './armed.js';
 import { CatchUp } from './catch-up.js';
+import { ClockSync } from './clock-sync.js';
 import { SlaveContext } from './context.js';
 import { InDoubt } from './in-doubt.js';
 import type { SlaveConfig, SlaveEffect, SlaveInput, Token } from './io.js';
@@ -21,7 +23,7 @@ import { Packets } from './packets.js';
 import { Participant } from './participant.js';
 import type { SlaveRecovered } from './records.js';
 import { Reign } from './reign.js';
-import type { SlaveView } from './view.js';
+import { clockView, type SlaveView } from './view.js';
 
 /**
  * A slave's protocol for one data set, as a synchronous state machine: no clock, no socket, no promise. The service
@@ -35,6 +37,7 @@ export class SlaveCore {
   readonly #inDoubt: InDoubt;
   readonly #packets: Packets;
   readonly #armed: Armed;
+  readonly #clockSync: ClockSync;
   #closed = false;
 
   constructor(
@@ -54,14 +57,23 @@ export class SlaveCore {
     this.#catchUp = new CatchUp(context, this.#participant, (packet) => {
       this.#packets.use(packet);
     });
-    this.#reign = new Reign(context, this.#participant, () => ({
-      state: this.#state(),
-      repairs: this.#catchUp.repairs,
-      snapshots: this.#catchUp.snapshots,
-      arming: this.#armed.report,
-      activation: this.#armed.activation,
-    }));
-    this.#armed = new Armed(context, this.#participant, () => this.#reign.sendStatus());
+    this.#clockSync = new ClockSync(context);
+    this.#reign = new Reign(
+      context,
+      this.#participant,
+      () => ({
+        state: this.#state(),
+        repairs: this.#catchUp.repairs,
+        snapshots: this.#catchUp.snapshots,
+        arming: this.#armed.report,
+        activation: this.#armed.activation,
+      }),
+      () => this.#clockSync.onStatus(),
+    );
+    this.#armed = new Armed(context, this.#participant, {
+      sendStatus: () => this.#reign.sendStatus(),
+      expect: (instantMs) => this.#clockSync.expect(instantMs),
+    });
     this.#inDoubt = new InDoubt(context, this.#participant, this.#catchUp, recovered.resolved);
     this.#packets = new Packets(context, this.#participant, this.#catchUp);
   }
@@ -117,6 +129,7 @@ export class SlaveCore {
       repairs: this.#catchUp.repairs,
       snapshots: this.#catchUp.snapshots,
       resyncs: this.#catchUp.resyncs.counts,
+      clock: clockView(this.#context.clock, nowMs),
     };
   }
 
@@ -144,6 +157,8 @@ export class SlaveCore {
         return this.#catchUp.onStreamed(input.token, input.delta);
       case 'suspended':
         return this.#reign.onSuspended();
+      case 'clockJumped':
+        return this.#clockSync.onClockJumped(input.byMs);
       case 'discard':
         return this.#onDiscard(input.command);
       case 'resolve':
@@ -167,6 +182,7 @@ export class SlaveCore {
   #onTick(): void {
     this.#armed.onTick();
     this.#reign.onTick();
+    this.#clockSync.onTick();
     this.#participant.onTick();
     this.#catchUp.onTick();
     this.#inDoubt.onTick();
@@ -182,6 +198,7 @@ export class SlaveCore {
     }
     this.#armed.onNewReign();
     this.#packets.onNewReign();
+    this.#clockSync.onNewReign();
     this.#participant.onNewReign();
     this.#catchUp.onNewReign();
     this.#inDoubt.onNewReign();
@@ -234,6 +251,7 @@ export class SlaveCore {
       case 'join':
       case 'vote':
       case 'status':
+      case 'clock-request':
       case 'report':
       case 'promise':
       case 'delta-request':
@@ -268,7 +286,9 @@ export class SlaveCore {
       case 'heartbeat':
         return this.#onHeartbeat(message);
       case 'welcome':
-        return this.#reign.onWelcome(message);
+        return this.#onWelcome(message);
+      case 'clock':
+        return this.#clockSync.onClock(message);
       case 'announce':
         return this.#packets.onAnnounce(message);
       case 'prepare':
@@ -331,6 +351,10 @@ export class SlaveCore {
       code: refusal.reason === 'group-full' ? 'group-full' : refusal.reason,
       text: refusal.text,
     });
+  }
+
+  #onWelcome(welcome: Welcome): void {
+    if (this.#reign.onWelcome(welcome)) this.#clockSync.onWelcome();
   }
 
   #onHeartbeat(heartbeat: Heartbeat): void {

@@ -1,3 +1,4 @@
+import type { ClockEstimate } from '../../../shared/protocol/clock/clock-estimate.js';
 import type { Epoch, NodeId, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
 import type { OperatorDecision } from './records.js';
 import type { ResyncCounts } from '../../../shared/protocol/kernel/resyncs.js';
@@ -34,6 +35,25 @@ export interface SlaveView {
   readonly repairs: number;
   readonly snapshots: number;
   readonly resyncs: ResyncCounts;
+  /** The group time at the moment of asking; null as long as no master of this reign has told it. */
+  readonly clock: ClockView | null;
+}
+
+/** What the group's clock shows now: something from `earliestMs` to `latestMs`, milliseconds since 1970. */
+export interface ClockView {
+  readonly earliestMs: number;
+  /** The likeliest. */
+  readonly groupMs: number;
+  readonly latestMs: number;
+  /** Half of the interval: no true reading is further from its middle. */
+  readonly errorMs: number;
+}
+
+export function clockView(clock: ClockEstimate, nowMs: number): ClockView | null {
+  const reading = clock.at(nowMs);
+  if (reading === null) return null;
+  const { earliestMs, bestMs, latestMs } = reading;
+  return { earliestMs, groupMs: bestMs, latestMs, errorMs: clock.errorMs(nowMs) };
 }
 
 /** A scheduled change that this slave said yes to, before its instant. */

@@ -73,6 +73,7 @@ const slaveView: SlaveView = {
   repairs: 0,
   snapshots: 0,
   resyncs: {},
+  clock: null,
 };
 
 class Bench {
