@@ -50,6 +50,8 @@ const masterView: MasterView = {
   mayCommit: true,
   queued: 0,
   openRounds: [],
+  armed: null,
+  activation: null,
   members: [],
   historyBytes: 0,
   oldestDelta: null,
@@ -63,6 +65,7 @@ const slaveView: SlaveView = {
   leaseUntilMs: 0,
   welcomed: true,
   inDoubt: [],
+  armed: null,
   resolved: [],
   behind: null,
   behindMs: null,
@@ -181,6 +184,7 @@ const heartbeat = (tip: Tip | null): Message => ({
   nextInMs: 100,
   asks: true,
   acknowledged: [],
+  arming: null,
 });
 const called = (call: 'prepare' | 'commit' | 'abort'): Observation => ({
   kind: 'called',
@@ -263,6 +267,7 @@ describe('each checker bites', () => {
       voters: bitmapOf([0, 1]),
       lowestOpenRound: 1,
       committed: null,
+      activateAtMs: null,
     };
     const voteOf = (node: string): Observation => {
       const from = { node: node as NodeId, incarnation: { storeId: 'f'.repeat(32), start: 1 } };
