@@ -6,7 +6,8 @@ import type {
   ScheduledOutcome,
   VoterPolicy,
 } from '../../../shared/protocol/kernel/outcome.js';
-import type { Random } from '../../../shared/protocol/kernel/random.js';
+import { limits } from '../../../shared/protocol/kernel/limits.js';
+import { seededRandom, type Random } from '../../../shared/protocol/kernel/random.js';
 import type { MasterDataSet, ReplicateOptions } from '../../../master/types.js';
 import type { MasterUserLayer } from '../../../master/user/contract.js';
 import type { SimProcess } from './clock.js';
@@ -39,6 +40,11 @@ export interface WorkloadMix {
   readonly commitBy: readonly DeliveryMode[];
   readonly abortBy: readonly DeliveryMode[];
   readonly timeoutsMs: readonly number[];
+  /** Changes that show at an instant some seconds ahead; what comes after them waits. */
+  readonly schedule: number;
+  /** Of those, which are taken back again, or tried to be. */
+  readonly cancel: number;
+  readonly scheduleSeed: number;
 }
 
 export function drawMix(random: Random, slaves: number): WorkloadMix {
@@ -61,6 +67,9 @@ export function drawMix(random: Random, slaves: number): WorkloadMix {
     commitBy: some(['multicast', 'unicast', 'heartbeat']),
     abortBy: some(['multicast', 'unicast', 'heartbeat']),
     timeoutsMs: some([200, 700, 2000, 5000]),
+    schedule: random.chance(0.4) ? 0 : 0.02 + random.next() * 0.1,
+    cancel: random.chance(0.5) ? 0 : random.next() * 0.5,
+    scheduleSeed: random.below(0x7fff_ffff),
   };
 }
 
@@ -76,6 +85,8 @@ export class Workload {
   #open = 0;
   #running = false;
   #vetoes = true;
+  /** Of its own, so that what isn't scheduled is drawn as it was before there was any. */
+  readonly #scheduling: Random;
 
   constructor(options: {
     readonly world: World;
@@ -86,6 +97,7 @@ export class Workload {
     this.#world = options.world;
     this.#random = options.random;
     this.#mix = options.mix;
+    this.#scheduling = seededRandom(options.mix.scheduleSeed);
     this.#makeChange = options.makeChange ?? this.#counterChange;
   }
 
@@ -116,7 +128,8 @@ export class Workload {
     try {
       const outcome = await untilEnd(process, this.#watched(service, { ...options, ...given, version }));
       if (outcome === null || process?.alive !== true) return null;
-      if (outcome.kind !== 'committed' && layer instanceof CounterMaster) layer.unstage(version);
+      if (outcome.kind === 'aborted' || outcome.kind === 'unknown')
+        if (layer instanceof CounterMaster) layer.unstage(version);
       this.outcomes[outcome.kind] += 1;
       this.#world.observe({ kind: 'settled', node: leader.name, version, outcome });
       return outcome;
@@ -153,6 +166,12 @@ export class Workload {
         service.rollBack(options.version).catch(() => undefined);
       });
     }
+    if (options.activateAt !== undefined && this.#scheduling.chance(this.#mix.cancel)) {
+      this.#world.timeline.after(this.#scheduling.next() * 4000, () => {
+        // Not armed yet, or too late: both are fine. What counts is who shows it.
+        service.cancelActivation(options.version, { timeoutMs: 500 }).catch(() => undefined);
+      });
+    }
     return service.replicate(options);
   }
 
@@ -160,10 +179,17 @@ export class Workload {
     if (!this.#running) return;
     this.#world.timeline.after(this.#random.next() * 2 * this.#mix.meanGapMs, () => {
       if (this.#running && this.#open < maxOpenReplications) {
-        void this.replicate(this.#drawOptions());
+        void this.replicate({ ...this.#drawOptions(), ...this.#drawInstant() });
       }
       this.#next();
     });
+  }
+
+  /** Soon enough for the run to see it, some of them too soon to be armed. */
+  #drawInstant(): Partial<ReplicateOptions> {
+    if (!this.#scheduling.chance(this.#mix.schedule)) return {};
+    const inMs = limits.leaseMs + 200 + this.#scheduling.next() * 3000;
+    return { phases: 'two', activateAt: { inMs } };
   }
 
   #drawOptions(): Partial<ReplicateOptions> {

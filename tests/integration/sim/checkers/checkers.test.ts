@@ -420,6 +420,58 @@ describe('each checker bites', () => {
     expect(new Bench().see(silent, called('commit')).broken).toEqual(['G11']);
   });
 
+  test('G16: shown before its instant, or current without it after', async () => {
+    // The master's clock shows what the simulator's does.
+    const clock = (sentMs: number): Observation => ({
+      kind: 'sent',
+      node: 'master',
+      role: 'master',
+      packet: {
+        to: 'all',
+        dataSet,
+        epoch,
+        message: {
+          kind: 'clock',
+          member: { storeId: '0'.repeat(32), start: 1 },
+          requestSentMs: 0,
+          receivedMs: sentMs,
+          sentMs,
+          era: 1,
+        },
+      },
+    });
+    const prepare: Message = {
+      kind: 'prepare',
+      round: 1,
+      from: null,
+      to: first.to,
+      content: { kind: 'change', change: first },
+      voters: Uint8Array.of(1),
+      lowestOpenRound: 1,
+      committed: null,
+      activateAtMs: 1000,
+    };
+    const current: Observation = {
+      kind: 'slave',
+      node: 's1',
+      view: { ...slaveView, state: 'current' },
+      backlogBytes: 0,
+      hasSlept: false,
+    };
+    const armed = (): Bench => new Bench().committed(first).see(clock(0), sent('master', prepare));
+    const early = armed();
+    await early.pass(900);
+    expect(early.see(exposed(first, 'commit', content)).broken).toEqual(['G16']);
+    const inTime = armed();
+    await inTime.pass(960);
+    expect(inTime.see(exposed(first, 'commit', content)).broken).toEqual([]);
+    const late = armed();
+    await late.pass(1040);
+    expect(late.see(current).broken).toEqual([]);
+    await late.pass(20);
+    expect(late.see(current).broken).toEqual(['G16']);
+  });
+
   test('G12: current, although a change is older than a lease', async () => {
     const bench = new Bench().committed(first);
     bench.see(sent('master', commit));
