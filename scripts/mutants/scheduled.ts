@@ -69,7 +69,7 @@ export const scheduledMutations: readonly Mutation[] = [
     edits: [
       {
         file: armed,
-        find: 'if (moment === \'come\') return `version ${version} is due`;',
+        find: "if (moment === 'come') return `version ${version} is due`;",
         replace: "if (moment === 'come') return '';",
       },
     ],
@@ -112,7 +112,8 @@ export const scheduledMutations: readonly Mutation[] = [
       {
         file: 'slave/service/core/staged.ts',
         find: 'return mark?.armed === true && decided === null && sameEpoch(mark.reign, reign);',
-        replace: 'return mark?.armed === true && decided === null && (reign.number > 0 || sameEpoch(mark.reign, reign));',
+        replace:
+          'return mark?.armed === true && decided === null && (reign.number > 0 || sameEpoch(mark.reign, reign));',
       },
     ],
     caughtBy: {

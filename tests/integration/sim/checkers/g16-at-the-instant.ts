@@ -66,7 +66,8 @@ export const g16AtTheInstant: CheckerFactory = ({ takeOver, truth, nowMs, clockO
         if (message.kind !== 'clock') return;
         const key = `${epochKey(epoch)} ${message.era}`;
         const clock = clockOf(observation.node);
-        if (clock !== null && !references.has(key)) references.set(key, { atMs: nowMs(), groupMs: message.sentMs, clock });
+        if (clock !== null && !references.has(key))
+          references.set(key, { atMs: nowMs(), groupMs: message.sentMs, clock });
       } else if (observation.kind === 'exposed') {
         shown.set(observation.node, observation.tip);
         if (observation.how === 'commit' && observation.tip !== null) onShown(observation.node, observation.tip);
