@@ -45,5 +45,9 @@ export const wholeLeaseMs = 3000 * (1 + 2 * limits.clockRateError);
 
 /** A write of a slave that arms or disarms. */
 export function isMark(operations: readonly StoreOperation[]): boolean {
-  return operations.some((each) => each.kind === 'put' && (each.value as { readonly mark?: unknown }).mark != null);
+  return operations.some((each) => {
+    if (each.kind !== 'put') return false;
+    const { mark = null } = each.value as { readonly mark?: unknown };
+    return mark !== null;
+  });
 }

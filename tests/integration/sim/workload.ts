@@ -67,7 +67,7 @@ export function drawMix(random: Random, slaves: number): WorkloadMix {
     commitBy: some(['multicast', 'unicast', 'heartbeat']),
     abortBy: some(['multicast', 'unicast', 'heartbeat']),
     timeoutsMs: some([200, 700, 2000, 5000]),
-    schedule: random.chance(0.4) ? 0 : 0.02 + random.next() * 0.1,
+    schedule: random.chance(0.3) ? 0 : 0.05 + random.next() * 0.4,
     cancel: random.chance(0.5) ? 0 : random.next() * 0.5,
     scheduleSeed: random.below(0x7fff_ffff),
   };
