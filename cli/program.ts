@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { packageVersion } from '../shared/metrics/version.js';
+import { addCancel } from './cancel.js';
 import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
 import { addConfig, configureRoles } from './config.js';
@@ -66,6 +67,7 @@ export function createProgram(shell: Shell): Command {
   addMembers(program, shell);
   addForget(program, shell);
   addRollBack(program, shell);
+  addCancel(program, shell);
   addKeygen(program, shell);
   addKey(program, shell);
   addResolve(program, shell);
