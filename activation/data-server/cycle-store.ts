@@ -29,6 +29,7 @@ export interface NewDatabase {
   readonly intervalMs: number;
   readonly originMs: number;
   readonly nowMs: number;
+  readonly afterStep?: AfterStep | undefined;
 }
 
 export interface Changed<Result> {
@@ -86,5 +87,8 @@ export interface StoredItem extends ProductionRow {
   readonly key: string;
 }
 
-/** For tests of what a death in the middle leaves behind: called inside the transaction, after each step. */
+/**
+ * For tests of what a death in the middle leaves behind: called inside the transaction, after each step. The embedded
+ * database doesn't wait for it.
+ */
 export type AfterStep = (step: PlanStep) => void | Promise<void>;

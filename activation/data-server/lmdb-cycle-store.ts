@@ -24,8 +24,6 @@ import { pageOf } from './page.js';
 export interface EmbeddedStoreOptions extends NewDatabase {
   /** Made when it isn't there. */
   readonly folder: string;
-  /** @internal The transaction doesn't wait for it. */
-  readonly afterStep?: AfterStep | undefined;
 }
 
 /** An item of the staged or the active copy. */

@@ -38,8 +38,6 @@ export interface PostgresqlStoreOptions extends NewDatabase {
   readonly url: string;
   /** Called when a connection breaks while nobody uses it; another one is made when it's needed. */
   readonly onLost?: ((reason: string) => void) | undefined;
-  /** @internal */
-  readonly afterStep?: AfterStep | undefined;
 }
 
 const connections = 8;
