@@ -9,6 +9,7 @@ import type { Cancellable } from '../shared/runtime/aborting.js';
 import { refuseAborted, unlessAborted } from '../shared/runtime/aborting.js';
 import { endpointUnderTest, layerUnderTest } from '../shared/runtime/crash-hooks.js';
 import type { PathOptions } from '../shared/protocol/stream/paths.js';
+import { groupOffsetOf } from '../shared/runtime/group-clock.js';
 import { networkStatus, type NetworkStatus } from '../shared/runtime/network-status.js';
 import type { PacketSeal } from '../shared/protocol/wire/seal.js';
 import type { KeySource } from '../shared/runtime/key-files.js';
@@ -113,6 +114,7 @@ export class Master implements AsyncDisposable {
       leaseMs: leaseOf(options.leaseMs),
       maxLeaseMs: limits.maxLeaseMs,
       surveyMs: limits.surveyMs,
+      groupOffsetMs: groupOffsetOf(opened.ports.clock),
       claimant: opened.ports.random.hex128(),
     };
     return new Master({ name, settings, ...opened });

@@ -10,6 +10,7 @@ import {
   checkOwnMulticast,
   checkPort,
   checkReceiveBuffer,
+  checkSettings,
   hasFailed,
   unreachableNode,
   type AskedNode,
@@ -35,6 +36,22 @@ describe('the machine', () => {
     expect(checkNodeVersion('v20.14.1')).toMatchObject({
       level: 'fail',
       fix: expect.stringContaining('20.15') as string,
+    });
+  });
+
+  test('where the settings come from', () => {
+    const flags = { key: 'group', from: null };
+    expect(checkSettings([flags]).text).toBe('flags and defaults; no file and no variable gives any');
+    expect(
+      checkSettings([
+        { key: 'interface', from: 'node.yaml' },
+        { key: 'port', from: 'LOCKSTEP_PORT' },
+        { key: 'store', from: 'node.yaml' },
+        flags,
+      ]),
+    ).toMatchObject({
+      level: 'ok',
+      text: 'interface, store from node.yaml; port from LOCKSTEP_PORT; the rest are flags and defaults',
     });
   });
 
@@ -77,11 +94,12 @@ describe('the machine', () => {
   });
 
   test('keys: none needed, none given, unreadable', () => {
-    const keys = { interface: '127.0.0.1', peers: [], source: null, error: null, role: null };
+    const keys = { interface: '127.0.0.1', peers: [], source: null, error: null, role: null, insecure: false };
     expect(checkKeys(keys).level).toBe('ok');
     expect(checkKeys({ ...keys, peers: ['[::1]:7402', 'localhost:1'] }).level).toBe('ok');
     expect(checkKeys({ ...keys, interface: '10.0.0.1' }).fix).toContain('lockstep keygen');
     expect(checkKeys({ ...keys, peers: ['10.0.0.2:7402'] }).level).toBe('fail');
+    expect(checkKeys({ ...keys, interface: '10.0.0.1', insecure: true }).level).toBe('warn');
     expect(checkKeys({ ...keys, source: 'k', role: 'slave' }).level).toBe('ok');
     const open = 'the key file k may be read by others (mode 644); chmod 600 k';
     expect(checkKeys({ ...keys, source: 'k', error: open })).toMatchObject({
@@ -168,6 +186,7 @@ describe('the group', () => {
       receiveBufferBytes: 212_992,
       unheard: [],
       unreached: [],
+      clockErrors: [],
     };
     const levels = (reading: Partial<AskedNode>): readonly string[] =>
       checkAsked({ ...asked, ...reading }, 4_194_304).map(({ check, level }) => `${check} ${level}`);
@@ -176,6 +195,22 @@ describe('the group', () => {
     expect(levels({ offsetMs: 1500, errorMs: 800 })).toEqual(['clock ok']);
     expect(levels({ kernelDrops: 4 })).toEqual(['clock ok', 'drops-master fail']);
     expect(levels({ kernelDrops: null, unreached: ['s1'] })).toEqual(['clock ok', 'paths-master warn']);
+    const clockErrors = [
+      { dataSet: 'prices', errorMs: 0.4 },
+      { dataSet: 'routes', errorMs: 50.5 },
+      { dataSet: 'flags', errorMs: null },
+    ];
+    const times = checkAsked({ ...asked, node: 's1', clockErrors }, 1).slice(1);
+    expect(times.map(({ check, level }) => `${check} ${level}`)).toEqual([
+      'group-time-s1 ok',
+      'group-time-s1 warn',
+      'group-time-s1 warn',
+    ]);
+    expect(times.map(({ text }) => text)).toEqual([
+      's1 knows the group time of prices to ± 0.4 ms',
+      's1 knows the group time of routes to ± 51 ms only; above 50 it takes part in no scheduled change',
+      's1 does not know the group time of flags: no master has told it one',
+    ]);
     expect(hasFailed([unreachableNode('http://a', 'refused')])).toBe(true);
     expect(hasFailed(checkAsked(asked, 1))).toBe(false);
   });

@@ -1,4 +1,5 @@
 import type { TransportMode } from '../../shared/protocol/stream/paths.js';
+import { limits } from '../../shared/protocol/kernel/limits.js';
 import { isLoopback } from '../../shared/runtime/addresses.js';
 
 /** What one look at the machine or the group came to. */
@@ -25,6 +26,21 @@ function warn(check: string, text: string, fix: string): Finding {
 
 function fail(check: string, text: string, fix: string): Finding {
   return { check, level: 'fail', text, fix };
+}
+
+export interface SettingReading {
+  readonly key: string;
+  /** The file, or the variable; null: a flag, or nothing but the default. */
+  readonly from: string | null;
+}
+
+/** Where the settings that are looked at came from: a file that wasn't read is no finding of any other check. */
+export function checkSettings(settings: readonly SettingReading[]): Finding {
+  const places = new Map<string, string[]>();
+  for (const { key, from } of settings) if (from !== null) places.set(from, [...(places.get(from) ?? []), key]);
+  if (places.size === 0) return ok('settings', 'flags and defaults; no file and no variable gives any');
+  const given = [...places].map(([from, keys]) => `${keys.join(', ')} from ${from}`).join('; ');
+  return ok('settings', `${given}; the rest are flags and defaults`);
 }
 
 export const oldestNode: readonly [number, number] = [20, 15];
@@ -203,6 +219,8 @@ export interface AskedNode {
   readonly receiveBufferBytes: number;
   readonly unheard: readonly string[];
   readonly unreached: readonly string[];
+  /** Of a slave's data sets: how well it knows group time, ms; null: not at all. Empty for a master. */
+  readonly clockErrors: readonly { readonly dataSet: string; readonly errorMs: number | null }[];
 }
 
 /** Logs of two machines that differ by more can't be read side by side. */
@@ -233,7 +251,25 @@ export function checkAsked(asked: AskedNode, askedBytes: number): readonly Findi
         'lockstep doctor on both machines tells where it is lost',
       ),
     );
-  return findings;
+  return [...findings, ...checkClockErrors(asked)];
+}
+
+/** A change that is scheduled needs every voter's clock known to within `limits.maxClockErrorMs`. */
+function checkClockErrors({ node, clockErrors }: AskedNode): readonly Finding[] {
+  return clockErrors.map(({ dataSet, errorMs }) => {
+    const check = `group-time-${node}`;
+    const what = `${node} knows the group time of ${dataSet}`;
+    if (errorMs !== null && errorMs <= limits.maxClockErrorMs)
+      return ok(check, `${what} to ± ${Math.ceil(errorMs * 100) / 100} ms`);
+    const fix = `lockstep doctor on its machine tells what is wrong with its way to the master`;
+    return errorMs === null
+      ? warn(check, `${node} does not know the group time of ${dataSet}: no master has told it one`, fix)
+      : warn(
+          check,
+          `${what} to ± ${Math.ceil(errorMs)} ms only; above ${limits.maxClockErrorMs} it takes part in no scheduled change`,
+          fix,
+        );
+  });
 }
 
 export function unreachableNode(url: string, reason: string): Finding {
@@ -248,18 +284,18 @@ export interface KeysReading {
   /** Why they can't be used; null: they can. */
   readonly error: string | null;
   readonly role: string | null;
+  /** The node is told to go without them. */
+  readonly insecure: boolean;
 }
 
-export function checkKeys({ interface: address, peers, source, error, role }: KeysReading): Finding {
+export function checkKeys({ interface: address, peers, source, error, role, insecure }: KeysReading): Finding {
   if (source === null) {
     const isOpen =
       !isLoopback(address) || peers.some((peer) => !isLoopback(peer.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')));
     if (!isOpen) return ok('keys', 'none, and none are needed on loopback');
-    return fail(
-      'keys',
-      'none, and a node starts without them on loopback only',
-      'lockstep keygen --out keys; then --keys keys/slave.key (or master.key)',
-    );
+    const fix = 'lockstep keygen --out keys; then --keys keys/slave.key (or master.key)';
+    if (insecure) return warn('keys', 'none, as --insecure says: whoever reaches this network can pose as a node', fix);
+    return fail('keys', 'none, and a node starts without them on loopback only', fix);
   }
   if (error === null) return ok('keys', `${source} holds keys for a ${role ?? 'node'}, readable by its owner only`);
   const mode = /chmod \S+ \S+/.exec(error);

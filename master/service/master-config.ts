@@ -15,6 +15,8 @@ export interface MasterSettings {
   readonly leaseMs: number;
   readonly maxLeaseMs: number;
   readonly surveyMs: number;
+  /** The time of day less the monotonic clock when this master started. */
+  readonly groupOffsetMs: number;
   /** 128 random bits of this process: the claimant of its epochs. */
   readonly claimant: string;
 }
@@ -43,6 +45,7 @@ export function masterConfig(parts: MasterConfigParts): MasterConfig {
     leaseMs: settings.leaseMs,
     maxLeaseMs: settings.maxLeaseMs,
     surveyMs: settings.surveyMs,
+    groupOffsetMs: settings.groupOffsetMs,
     historyBytes: defaults.historyBytes ?? limits.historyBytes,
     historyAgeMs: defaults.historyAgeMs ?? limits.historyAgeMs,
     takeOver: settings.takeOver,

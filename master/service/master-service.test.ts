@@ -53,6 +53,7 @@ function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefault
       leaseMs: 3000,
       maxLeaseMs: 10_000,
       surveyMs: 1000,
+      groupOffsetMs: 1_796_119_200_000,
       claimant: 'cd'.repeat(16),
     },
     log: { record: (event) => void fakes.events.push(event) },

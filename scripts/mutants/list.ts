@@ -1,6 +1,8 @@
+import { clockMutations } from './clock.js';
 import { cycleMutations } from './cycle.js';
 import { leaseMutations } from './leases.js';
 import type { Mutation } from './mutation.js';
+import { wayAndFolderMutations } from './ways-and-folders.js';
 
 const slaveCore = 'slave/service/core/slave-core.ts';
 const packets = 'slave/service/core/packets.ts';
@@ -19,6 +21,8 @@ const delivery = 'master/service/core/delivery.ts';
 export const mutations: readonly Mutation[] = [
   ...leaseMutations,
   ...cycleMutations,
+  ...wayAndFolderMutations,
+  ...clockMutations,
   {
     name: 'vote before durable',
     guarantee: 'G2',

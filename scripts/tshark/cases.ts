@@ -145,6 +145,16 @@ function expected(message: Message, epoch: number): Record<string, string> {
     case 'inquiry':
       shown['lockstep.from_version'] = of(message.from);
       break;
+    case 'clock-request':
+      shown['lockstep.request_sent'] = String(message.sentMs);
+      break;
+    case 'clock':
+      shown['lockstep.request_sent'] = String(message.requestSentMs);
+      shown['lockstep.received'] = String(message.receivedMs);
+      shown['lockstep.group_sent'] = String(message.sentMs);
+      shown['lockstep.member_start'] = String(message.member.start);
+      shown['lockstep.era'] = String(message.era);
+      break;
     case 'survey':
     case 'leave':
       break;
@@ -208,6 +218,19 @@ const cases: readonly Case[] = [
       }
       const all = [...Object.values(messageOrdinals), ...Object.values(transportOrdinals)].map(String);
       deepStrictEqual([...kinds].sort(), all.sort(), 'there is a packet of each kind');
+    },
+  ],
+  [
+    'rounds have the names that lockstep resolve takes',
+    async (tshark) => {
+      const names = ['prepare-change', 'vote-no', 'commit', 'inquiry'];
+      const told = vectors.filter(({ name }) => names.includes(name)).flatMap(({ datagrams }) => datagrams);
+      deepStrictEqual(told.length, names.length);
+      const { out, err } = await tshark(rawCapture(told), []);
+      noLuaErrors(out, err);
+      const lines = out.split('\n').slice(0, -1);
+      deepStrictEqual(lines.length, names.length);
+      for (const line of lines) ok(line.includes(' 3.01234567.12 '), line);
     },
   ],
   [

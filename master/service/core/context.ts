@@ -31,6 +31,11 @@ export class MasterContext {
     this.random = seededRandom(config.seed);
   }
 
+  /** The group's clock: milliseconds since 1970 by this master's reckoning. Only its monotonic clock moves it. */
+  groupNowMs(): number {
+    return this.nowMs + this.config.groupOffsetMs;
+  }
+
   get durable(): boolean {
     return this.config.durability === 'disk';
   }

@@ -72,6 +72,11 @@ export interface MasterCoreEvents {
     'info' | 'warn',
     { readonly to: string | undefined; readonly error: string | null }
   >;
+  /**
+   * The time of day leapt ahead: it was set, or the machine slept, and group time stood still meanwhile. Slaves measure it
+   * anew; `era` counts how often.
+   */
+  readonly 'clock jumped': EventShape<'warn', { readonly byMs: number; readonly era: number }>;
   /** A round of an earlier master, whose outcome nobody here knew, is settled by what that master told. */
   readonly 'round told by its master': EventShape<
     'info',

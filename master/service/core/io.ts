@@ -17,6 +17,8 @@ export type MasterInput =
   | { readonly kind: 'answered'; readonly token: Token; readonly answer: UserAnswer }
   | { readonly kind: 'transferred'; readonly token: Token; readonly error: string | null; readonly tip: Tip | null }
   | { readonly kind: 'replicate'; readonly command: Token; readonly replication: Replication }
+  /** The time of day leapt ahead of the monotonic clock: the machine may have slept for so long, and group time have stood still. */
+  | { readonly kind: 'clockJumped'; readonly byMs: number }
   | { readonly kind: 'rollBack'; readonly command: Token; readonly version: number }
   | { readonly kind: 'cancel'; readonly command: Token }
   | { readonly kind: 'forget'; readonly command: Token; readonly node: string }
@@ -102,6 +104,8 @@ export interface MasterConfig {
   readonly leaseMs: number;
   readonly maxLeaseMs: number;
   readonly surveyMs: number;
+  /** Group time less the monotonic clock: what the time of day was ahead when this master started. Stepping it later changes nothing. */
+  readonly groupOffsetMs: number;
   readonly historyBytes: number;
   readonly historyAgeMs: number;
   /** Lead although a healthy master does. */

@@ -2,6 +2,7 @@ import type { Epoch, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
 import { sameEpoch } from '../../../shared/protocol/kernel/ids.js';
 import { unreachable } from '../../../shared/protocol/kernel/invariant.js';
 import type { Join, Message, Status } from '../../../shared/protocol/wire/messages.js';
+import { ClockAnswers } from './clock-answers.js';
 import { MasterContext } from './context.js';
 import { Delivery } from './delivery.js';
 import { Heartbeats } from './heartbeats.js';
@@ -32,6 +33,7 @@ export class MasterCore {
   readonly #rounds: Rounds;
   readonly #replications: Replications;
   readonly #serving: Serving;
+  readonly #clockAnswers: ClockAnswers;
   readonly #roundLog = new RoundLog();
   #closing: Token | null = null;
   #isClosed = false;
@@ -78,11 +80,17 @@ export class MasterCore {
       onAnnounced,
       this.#roundLog,
     );
+    this.#clockAnswers = new ClockAnswers(context);
     this.#serving = new Serving(context, this.#history, this.#members, this.#rounds, this.#leadership);
   }
 
   nextWakeMs(): number {
     return this.#isClosed || this.#context.phase === 'halted' ? Infinity : this.#context.timers.next();
+  }
+
+  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. */
+  nextExactMs(): number {
+    return this.#isClosed || this.#context.phase === 'halted' ? Infinity : this.#context.timers.nextExact();
   }
 
   step(input: MasterInput, nowMs: number): MasterEffect[] {
@@ -143,6 +151,8 @@ export class MasterCore {
         return this.#onTransferred(input.token, input.error, input.tip);
       case 'replicate':
         return this.#replications.start(input.command, input.replication);
+      case 'clockJumped':
+        return this.#clockAnswers.onClockJumped(input.byMs);
       case 'rollBack':
         return this.#replications.rollBack(input.command, input.version);
       case 'cancel':
@@ -280,6 +290,8 @@ export class MasterCore {
         return this.#rounds.onVote(from, message);
       case 'status':
         return this.#onStatus(from, message);
+      case 'clock-request':
+        return this.#clockAnswers.answer(from, message);
       case 'inquiry':
         return this.#serving.onInquiry(from, message);
       case 'delta-request':

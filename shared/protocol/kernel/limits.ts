@@ -39,8 +39,21 @@ export const limits = {
   leaseMs: 3000,
   /** No lease of this protocol is longer: what a new reign waits for when it can't hear everybody. */
   maxLeaseMs: 5000,
-  /** The clock-rate error ρ allowed between two nodes. */
+  /** The clock-rate error ρ that a node's monotonic clock may have: crystals are off by a tenth of it, and NTP slews by half of it. */
   clockRateError: 0.001,
+  /** A slave arms nothing while its clock error is above this: members would switch too far apart. */
+  maxClockErrorMs: 50,
+  /** No activation is scheduled further ahead: an armed change holds up all that come after it. */
+  activationHorizonMs: 366 * 24 * 60 * 60 * 1000,
+  /** Clock requests: a burst first, since of several round trips the quickest tells most, then at leisure. */
+  clockBurst: 8,
+  clockBurstMs: 50,
+  clockEveryMs: 5000,
+  /** While an instant is nearer than `clockNearMs`: an error grows by half a millisecond at most in between. */
+  clockNearMs: 10_000,
+  clockNearEveryMs: 250,
+  /** What all slaves together ask for in a second: with keys a master signs each answer, some 50 µs. */
+  clockAnswersPerSecond: 500,
   /** Survey by an empty master, which has no members to wait for: time for a silent group to be heard through loss. */
   surveyMs: 1000,
   /** Heartbeats: the first ones after data, and the slowest. */

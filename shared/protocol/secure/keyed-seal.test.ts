@@ -271,7 +271,17 @@ describe("a master's word", () => {
   const mastersOwn = Object.entries(samples).filter(
     ([name, { kind }]) =>
       name !== 'report-slave' &&
-      !['survey', 'promise', 'join', 'status', 'vote', 'inquiry', 'delta-request', 'snapshot-request'].includes(kind),
+      ![
+        'survey',
+        'promise',
+        'join',
+        'status',
+        'clock-request',
+        'vote',
+        'inquiry',
+        'delta-request',
+        'snapshot-request',
+      ].includes(kind),
   );
 
   test.each(mastersOwn)(
@@ -405,7 +415,7 @@ describe("a master's word", () => {
     expect(say(slave, samples['resolution'] ?? vote)).toEqual([]);
     expect(slave.counters.withheld).toBe(1);
     const receiver = node(master, masters);
-    const theirs = ['leave', 'deltas', 'too-old', 'bulk-offer', 'report-slave', 'vote-yes', 'status'];
+    const theirs = ['leave', 'deltas', 'too-old', 'bulk-offer', 'report-slave', 'vote-yes', 'status', 'clock-request'];
     for (const name of theirs) expect(hear(receiver, say(slave, samples[name] ?? heartbeat))).toHaveLength(1);
     expect(refusedBy(receiver)).toEqual({});
   });
@@ -414,6 +424,7 @@ describe("a master's word", () => {
     for (const name of [
       'claim',
       'heartbeat',
+      'clock',
       'report-empty',
       'prepare-change',
       'commit',

@@ -40,6 +40,8 @@ const speakers: Readonly<Record<MessageKind, Speaker>> = {
   leave: 'each',
   status: 'anyone',
   heartbeat: 'master',
+  'clock-request': 'anyone',
+  clock: 'master',
   announce: 'master',
   prepare: 'master',
   vote: 'anyone',

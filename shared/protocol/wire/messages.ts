@@ -106,6 +106,27 @@ export interface HeartbeatEcho {
   readonly slaveSentMs: number;
 }
 
+/** A member asks for the group time; the answer is a `clock`. */
+export interface ClockRequest {
+  readonly kind: 'clock-request';
+  /** The asker's monotonic clock, which comes back unchanged. */
+  readonly sentMs: number;
+}
+
+/** The master's group time, said at once to who asked for it: with the request's stamps, four readings of two clocks. */
+export interface ClockAnswer {
+  readonly kind: 'clock';
+  /** Who asked: a process that started later at the same address isn't meant. */
+  readonly member: Incarnation;
+  readonly requestSentMs: number;
+  /** Group time when the request was used. */
+  readonly receivedMs: number;
+  /** Group time when this was said. */
+  readonly sentMs: number;
+  /** Rises when the master's machine may have slept, and group time with it: what was measured in an earlier one holds no more. */
+  readonly era: number;
+}
+
 /** Repeated by a leading master; it alone suffices to heal everything. */
 export interface Heartbeat {
   readonly kind: 'heartbeat';
@@ -283,7 +304,18 @@ export interface SnapshotRequest {
 }
 
 export type SessionMessage =
-  Survey | Report | Claim | EpochPromise | Join | Welcome | Refusal | Leave | Status | Heartbeat;
+  | Survey
+  | Report
+  | Claim
+  | EpochPromise
+  | Join
+  | Welcome
+  | Refusal
+  | Leave
+  | Status
+  | Heartbeat
+  | ClockRequest
+  | ClockAnswer;
 export type ReplicationMessage = Announce | Prepare | Vote | Commit | Abort | Inquiry | Resolution;
 export type DeltaMessage = DeltaRequest | Deltas | TooOld | BulkOffer | SnapshotRequest;
 export type Message = SessionMessage | ReplicationMessage | DeltaMessage;

@@ -15,6 +15,8 @@ export const messageOrdinals = {
   leave: 23,
   status: 24,
   heartbeat: 25,
+  'clock-request': 26,
+  clock: 27,
   announce: 48,
   prepare: 49,
   vote: 50,

@@ -33,6 +33,8 @@ import { wireLimits } from './wire-limits.js';
  *     open rounds  = [number, tip, bits of missing votes, …]
  *     decisions    = [round, tip, outcome, …]
  *     acknowledged = [heartbeat sequence, bits, …]
+ *   clock-request = [sent ms]
+ *   clock      = [member's store id, its start counter, request sent ms, received ms, sent ms, era]
  */
 
 export function encodeSession(message: SessionMessage): Body {
@@ -99,6 +101,17 @@ function sessionFields(message: SessionMessage): unknown[] {
         message.nextInMs,
         message.asks,
         message.acknowledged.flatMap(({ heartbeat, slots }) => [heartbeat, slots]),
+      ];
+    case 'clock-request':
+      return [message.sentMs];
+    case 'clock':
+      return [
+        idField(message.member.storeId),
+        message.member.start,
+        message.requestSentMs,
+        message.receivedMs,
+        message.sentMs,
+        message.era,
       ];
     default:
       return unreachable(message);
@@ -185,6 +198,17 @@ export function decodeSession(kind: SessionMessage['kind'], fields: FieldReader)
           heartbeat: entry.count(),
           slots: entry.bitmap(),
         })),
+      });
+    case 'clock-request':
+      return fields.finish({ kind, sentMs: fields.stamp() });
+    case 'clock':
+      return fields.finish({
+        kind,
+        member: { storeId: fields.id(), start: fields.count() },
+        requestSentMs: fields.stamp(),
+        receivedMs: fields.stamp(),
+        sentMs: fields.stamp(),
+        era: fields.count(),
       });
     default:
       return unreachable(kind);

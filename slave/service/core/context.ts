@@ -1,4 +1,5 @@
 import type { Epoch, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
+import { ClockEstimate } from '../../../shared/protocol/clock/clock-estimate.js';
 import { noEpoch } from '../../../shared/protocol/kernel/ids.js';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
 import { seededRandom } from '../../../shared/protocol/kernel/random.js';
@@ -8,12 +9,15 @@ import type { HealPermission, Message } from '../../../shared/protocol/wire/mess
 import type { SlaveCoreEvents } from './events.js';
 import type { SlaveConfig, SlaveEffect, Token } from './io.js';
 
-export type SlaveTimer = 'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again';
+export type SlaveTimer =
+  'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again' | 'clock';
 
 /** What the parts of a slave's core share: the facts about the reign, and the way out for effects. */
 export class SlaveContext {
   readonly timers = new Timers<SlaveTimer>();
   readonly random: Random;
+  /** Group time, as far as this node knows it; driven by `ClockSync`. */
+  readonly clock = new ClockEstimate();
   nowMs = 0;
   /** The newest reign that this slave is durably bound to. */
   promised: Epoch = noEpoch;

@@ -8,6 +8,7 @@ import type { GroupKeys } from '../../../shared/protocol/secure/keys.js';
 import type { PathOptions } from '../../../shared/protocol/stream/paths.js';
 import { Endpoint } from '../../../shared/protocol/stream/endpoint.js';
 import { ChecksumSeal } from '../../../shared/protocol/wire/seal.js';
+import { groupOffsetOf } from '../../../shared/runtime/group-clock.js';
 import type { NodePorts, PacketEndpoint } from '../../../shared/runtime/node.js';
 import { Node } from '../../../shared/runtime/node.js';
 import { raiseIncarnation } from '../../../shared/runtime/node-identity.js';
@@ -320,6 +321,7 @@ export class SimMaster extends SimNode<MasterService> {
         claimant: ports.random.hex128(),
         maxLeaseMs: limits.maxLeaseMs,
         surveyMs: limits.surveyMs,
+        groupOffsetMs: groupOffsetOf(ports.clock),
       },
       makeCore: (config, recovered) => new MasterCore(config, recovered),
       ended: () => undefined,

@@ -69,6 +69,10 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
     heal: fc.constantFrom('nobody', 'majority', 'operator'), leaseMs: duration, nextInMs: duration,
     asks: fc.boolean(), acknowledged: fc.array(fc.record({ heartbeat: count, slots: bitmap }), { maxLength: 20 }),
   }),
+  fc.record({ kind: fc.constant('clock-request'), sentMs: stamp }),
+  fc.record({
+    kind: fc.constant('clock'), member: peers.map(({ incarnation }) => incarnation), requestSentMs: stamp, receivedMs: stamp, sentMs: stamp, era: count,
+  }),
   fc.tuple(tipOrNull, tips).chain(([from, to]) => contents(from, to).map((content): Message => ({ kind: 'announce', from, to, content }))),
   fc.tuple(count, tipOrNull, tips, bitmap, count, tipOrNull).chain(([round, from, to, voters, lowestOpenRound, other]) =>
     contents(from, to).map((content): Message => ({ kind: 'prepare', round, from, to, content, voters, lowestOpenRound, committed: round % 2 === 0 ? from : other })),

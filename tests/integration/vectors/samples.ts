@@ -54,6 +54,8 @@ export const samples: Readonly<Record<string, Message>> = {
     heal: 'majority', leaseMs: 3000, nextInMs: 375, asks: true,
     acknowledged: [{ heartbeat: 8, slots: Uint8Array.of(0b101) }, { heartbeat: 70_000, slots: Uint8Array.of(0, 0x80) }],
   },
+  'clock-request': { kind: 'clock-request', sentMs: 77.25 },
+  clock: { kind: 'clock', member: receiver.incarnation, requestSentMs: 77.25, receivedMs: 1_796_119_200_000.5, sentMs: 1_796_119_200_000.75, era: 2 },
   'announce-version': { kind: 'announce', from: tip(5), to: tip(6), content: { kind: 'version' } },
   'announce-state': { kind: 'announce', from: tip(5), to: tip(6), content: { kind: 'state', state: delta(0, 6, small) } },
   'announce-change': { kind: 'announce', from: tip(5), to: tip(6), content: { kind: 'change', change: delta(5, 6, large) } },
