@@ -4,6 +4,7 @@ import { addCancel } from './cancel.js';
 import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
 import { addConfig, configureRoles } from './config.js';
+import { addDataServer } from './data-server.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
 import { addDiscard } from './discard.js';
@@ -53,6 +54,7 @@ export function createProgram(shell: Shell): Command {
     });
   addMaster(program, shell);
   addSlave(program, shell);
+  addDataServer(program, shell);
   addPublish(program, shell);
   configureRoles(program);
   addPut(program, shell);
@@ -74,7 +76,7 @@ export function createProgram(shell: Shell): Command {
   addDiscard(program, shell);
   addToken(program, shell);
   addDoctor(program, shell);
-  addConfig(program, shell, { master: addMaster, slave: addSlave });
+  addConfig(program, shell, { master: addMaster, slave: addSlave, 'data-server': addDataServer });
   addCompletion(program, shell);
   addDecode(program, shell);
   return program;

@@ -25,6 +25,10 @@ const tables: readonly EventTable[] = [
       { path: 'slave/service/events.ts', name: 'SlaveServiceEvents' },
     ],
   },
+  {
+    title: 'data server',
+    declarations: [{ path: 'activation/data-server/events.ts', name: 'DataServerEvents' }],
+  },
   { title: 'node', declarations: [{ path: 'shared/runtime/events.ts', name: 'NodeEvents' }] },
 ];
 

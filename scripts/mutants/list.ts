@@ -1,5 +1,6 @@
 import { clockMutations } from './clock.js';
 import { scheduledMutations } from './scheduled.js';
+import { cycleMutations } from './cycle.js';
 import { leaseMutations } from './leases.js';
 import type { Mutation } from './mutation.js';
 import { wayAndFolderMutations } from './ways-and-folders.js';
@@ -20,6 +21,7 @@ const delivery = 'master/service/core/delivery.ts';
 /** Every deliberate break that is known, and what has to catch it. `npm run mutants` sees each of them caught. */
 export const mutations: readonly Mutation[] = [
   ...leaseMutations,
+  ...cycleMutations,
   ...wayAndFolderMutations,
   ...clockMutations,
   ...scheduledMutations,
