@@ -14,7 +14,7 @@ export default defineConfig({
     },
   },
   test: {
-    include: ['{master,slave,shared,cli,scripts,examples}/**/*.test.ts', 'tests/integration/**/*.test.ts'],
+    include: ['{activation,master,slave,shared,cli,scripts,examples}/**/*.test.ts', 'tests/integration/**/*.test.ts'],
     // Where tests that start `lockstep` keep it compiled.
     globalSetup: 'tests/integration/process/compiled.ts',
     // Processes, not threads: the native store and the sockets of one test file can't disturb another's.
