@@ -6,7 +6,7 @@ import type { Content } from './content.js';
 import type { Copies } from './copies.js';
 import type { CycleCore } from './core/cycle-core.js';
 import type { Activation, Cycle, CycleAnswer, CycleEffect, CycleInput, CycleStamps, CycleView } from './core/io.js';
-import type { FetchRequest } from './data-server.js';
+import type { FetchRequest } from './remote-data-server.js';
 
 export type RemoteResult =
   | { readonly ok: true; readonly answer: CycleAnswer; readonly stamps: CycleStamps; readonly content?: Content }

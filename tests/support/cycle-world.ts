@@ -84,10 +84,10 @@ export class ModelDataServer {
   /** The next who gets the lock dies with it. */
   nextHolderDies = false;
   #lock: { readonly holder: string; readonly untilMs: number } | null = null;
-  readonly #time: TrueTime;
+  readonly #time: { readonly nowMs: number };
   readonly #crystal: Crystal;
 
-  constructor(time: TrueTime, crystal: Crystal, options: { readonly firstInMs: number; readonly intervalMs: number }) {
+  constructor(time: { readonly nowMs: number }, crystal: Crystal, options: { readonly firstInMs: number; readonly intervalMs: number }) {
     this.#time = time;
     this.#crystal = crystal;
     this.activateAtMs = this.nowMs + options.firstInMs;

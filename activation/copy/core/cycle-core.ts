@@ -294,7 +294,7 @@ export class CycleCore {
     this.#event('retrieved', 'info', { cycle, from, changes, durationMs });
     this.#effects.push({ kind: 'reportRetrieval', cycle, durationMs });
     const intervalMs = this.#table?.intervalMs ?? Infinity;
-    if (durationMs >= intervalMs) this.#event('retrieval too slow', 'warn', { cycle, durationMs, intervalMs });
+    if (durationMs >= intervalMs) this.#event('retrieval too long', 'warn', { cycle, durationMs, intervalMs });
     this.#arm(nowMs);
   }
 

@@ -44,7 +44,7 @@ export interface CycleCopyCoreEvents {
   /** A retrieval failed; it is tried again until it succeeds, and told once. */
   readonly 'retrieval failed': EventShape<'warn', { readonly of: 'staged' | 'active'; readonly reason: string }>;
   /** A retrieval took longer than the interval between activations: make the interval longer. */
-  readonly 'retrieval too slow': EventShape<
+  readonly 'retrieval too long': EventShape<
     'warn',
     { readonly cycle: number; readonly durationMs: number; readonly intervalMs: number }
   >;

@@ -5,7 +5,7 @@ import type { Activation, ContentKind, Cycle, CycleAnswer, CycleStamps, RequestI
 import type { Content } from './content.js';
 import { parseContentPage, parseLocked, parseProblem, parseTable, type ContentPage } from './parse-answers.js';
 
-export interface DataServerOptions {
+export interface RemoteDataServerOptions {
   readonly url: URL;
   /** The name of this copy, for people. */
   readonly by: string;
@@ -36,11 +36,11 @@ interface Reply {
 }
 
 /** The data server, over HTTP. Rejects with `unreachable` when there is no answer that can be used, and says why. */
-export class DataServer {
-  readonly #options: DataServerOptions;
+export class RemoteDataServer {
+  readonly #options: RemoteDataServerOptions;
   readonly #origin: string;
 
-  constructor(options: DataServerOptions) {
+  constructor(options: RemoteDataServerOptions) {
     this.#options = options;
     this.#origin = options.url.origin;
   }
