@@ -4,7 +4,7 @@
  * Each layer lists what it MAY import from this repository; everything else is a finding. Unit tests (`*.test.ts`) may
  * reach further, since nothing depends on them.
  */
-const own = '^(master|slave|shared|cli|scripts|tests|examples)/';
+const own = '^(master|slave|activation|shared|cli|scripts|tests|examples)/';
 const unitTest = '[.]test[.]ts$';
 
 const kernel = '^shared/protocol/kernel/';
@@ -17,7 +17,8 @@ const directory = '^shared/directory/';
 const runtime = '^shared/runtime/';
 const ports = '^shared/runtime/ports[.]ts$';
 const anyCore = '^(master|slave)/service/core/';
-const shipped = '^(master|slave|shared|cli|tests/integration/sim)/';
+const activationCore = '^activation/core/';
+const shipped = '^(master|slave|activation|shared|cli|tests/integration/sim)/';
 
 /** `from` may import only `allowed` (patterns; `$1` is what the first group of `from` matched). */
 function layer(name, comment, from, allowed) {
@@ -91,10 +92,36 @@ module.exports = {
       to: { path: '^(master|slave)/', pathNot: '^$1/' },
     },
     layer(
+      'activation-core-knows-protocol',
+      'The rules of the pull cycle know the protocol and themselves: no database, no HTTP, no machine.',
+      activationCore,
+      [kernel, wire, stream, keyValue, '^shared/protocol/clock/', activationCore],
+    ),
+    layer(
+      'activation-knows-shared',
+      'The data server and the copies stand beside master and slave, on the same shared code.',
+      '^activation/(?!core/)',
+      ['^activation/', '^shared/'],
+    ),
+    {
+      name: 'data-server-and-copy-never-meet',
+      comment: 'What the data server and the copies agree on is in activation/core.',
+      severity: 'error',
+      from: { path: '^activation/(data-server|copy)/', pathNot: unitTest },
+      to: { path: '^activation/(?!core/)', pathNot: '^activation/$1/' },
+    },
+    {
+      name: 'sides-need-no-activation',
+      comment: 'Neither master nor slave nor what they share knows that there is a pull cycle.',
+      severity: 'error',
+      from: { path: '^(master|slave|shared)/', pathNot: unitTest },
+      to: { path: '^activation/' },
+    },
+    layer(
       'examples-use-the-public-entries',
       'An example imports what a user can import: the entry points of the package, and what lies in its own folder.',
       '^examples/([^/]+)/',
-      ['^examples/$1/', '^(master|slave|tests/integration/sim)/index[.]ts$'],
+      ['^examples/$1/', '^(master|slave|activation|tests/integration/sim)/index[.]ts$'],
     ),
     {
       name: 'nothing-imports-examples',
@@ -109,7 +136,7 @@ module.exports = {
         'Cores and protocol know no machine. The exceptions are pure functions of bytes: the digest, and the checksum and the check of text in the wire format.',
       severity: 'error',
       from: {
-        path: `${anyCore}|^shared/protocol/`,
+        path: `${anyCore}|${activationCore}|^shared/protocol/`,
         pathNot: [unitTest, '^shared/protocol/kernel/digest[.]ts$', wire, secure],
       },
       to: { dependencyTypes: ['core'] },
@@ -133,7 +160,7 @@ module.exports = {
       name: 'cores-need-no-package',
       comment: 'Cores, kernel and streams import no package. Bodies are packed in the wire layer.',
       severity: 'error',
-      from: { path: `${anyCore}|${kernel}|${stream}`, pathNot: unitTest },
+      from: { path: `${anyCore}|${activationCore}|${kernel}|${stream}`, pathNot: unitTest },
       to: { path: 'node_modules/' },
     },
     {
@@ -154,7 +181,7 @@ module.exports = {
       name: 'cli-is-a-leaf',
       comment: 'The command line stands on top.',
       severity: 'error',
-      from: { path: '^(master|slave|shared)/|^tests/integration/sim/', pathNot: unitTest },
+      from: { path: '^(master|slave|activation|shared)/|^tests/integration/sim/', pathNot: unitTest },
       to: { path: '^cli/' },
     },
     {

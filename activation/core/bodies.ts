@@ -80,7 +80,7 @@ export type ItemChange = { readonly put: readonly [key: string, value: Json] } |
 
 /**
  * `GET /v1/cycle/staged?since=C&source=S` and `GET /v1/cycle/active?since=C&source=S`: what leads from the content of cycle
- * `from` to that of `cycle`, in key order. When `since` isn't given, is too old to tell, is newer than `cycle`, or `source`
+ * `from` to that of `cycle`, each key once, in no order. When `since` isn't given, is too old to tell, is newer than `cycle`, or `source`
  * isn't this database, `from` is null and the changes are the whole copy: nothing but puts.
  *
  * A page has a bound. With `next` other than null there is more: ask again with the same `since` and `source`, and with
@@ -95,6 +95,7 @@ export interface ChangesBody {
   readonly activateAtMs: number | null;
   readonly from: number | null;
   readonly changes: readonly ItemChange[];
+  /** Opaque. */
   readonly next: string | null;
   readonly clock: ClockBody;
 }
@@ -161,8 +162,7 @@ export interface ItemsBody {
 
 /** One of the operations in the body of `POST /v1/items`, which edits production by all of them or by none. */
 export type ItemEdit =
-  | { readonly put: readonly [key: string, value: Json]; readonly notBeforeMs?: number }
-  | { readonly delete: string };
+  { readonly put: readonly [key: string, value: Json]; readonly notBeforeMs?: number } | { readonly delete: string };
 
 export interface EditsRequest {
   readonly operations: readonly ItemEdit[];

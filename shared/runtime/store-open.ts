@@ -53,7 +53,7 @@ const packr = new Packr({ useRecords: false, moreTypes: false });
  */
 export async function openStore(options: OpenStoreOptions): Promise<OpenedStore> {
   const { folder } = options;
-  await assertUsable(folder);
+  await assertUsableFolder(folder);
   const database = openDatabase(folder);
   const release = async (): Promise<void> => {
     await database.remove(encodeKey(holderKey));
@@ -175,8 +175,11 @@ function read(database: BinaryDatabase, key: StoreKey): unknown {
   return packed === undefined ? undefined : packr.unpack(packed);
 }
 
-/** What would make the database fail, or crash, is found before it is opened. */
-async function assertUsable(folder: string): Promise<void> {
+/**
+ * What would make the database fail, or crash, is found before it is opened. The folder is made when it isn't there. Rejects
+ * with `store-unusable`.
+ */
+export async function assertUsableFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });
     await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
