@@ -46,7 +46,11 @@ export function readConfigText(file: string, where: string): string {
 /** A map of keys and values in YAML. Whatever is wrong is told with its line. */
 export function parseConfig(
   text: string,
-  { keys, role, other }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole },
+  {
+    keys,
+    role,
+    others,
+  }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly others: readonly OtherRole[] },
 ): ConfigFile {
   const lines = new LineCounter();
   // Keys that come twice are reported below, with both lines.
@@ -74,7 +78,7 @@ export function parseConfig(
     const before = firstLines.get(name);
     firstLines.set(name, before ?? line);
     const known = keys.find(({ key }) => key === name);
-    if (known === undefined) problems.push({ line, message: unknownKey(name, { keys, role, other }) });
+    if (known === undefined) problems.push({ line, message: unknownKey(name, { keys, role, others }) });
     else if (before !== undefined)
       problems.push({ line, message: `key '${name}' is on line ${before} already; give it once` });
     else {
@@ -88,10 +92,15 @@ export function parseConfig(
 
 function unknownKey(
   name: string,
-  { keys, role, other }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole },
+  {
+    keys,
+    role,
+    others,
+  }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly others: readonly OtherRole[] },
 ): string {
-  if (other.keys.some(({ key }) => key === name))
-    return `key '${name}' is for a ${other.name}, and this is read by a ${role}`;
+  const readers = others.filter(({ keys: theirs }) => theirs.some(({ key }) => key === name));
+  if (readers.length > 0)
+    return `key '${name}' is for a ${readers.map((each) => each.name).join(' or a ')}, and this is read by a ${role}`;
   const meant = nearest(
     name,
     keys.map(({ key }) => key),

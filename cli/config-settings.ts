@@ -25,12 +25,12 @@ export interface Setting {
  */
 export function applyConfiguration(
   command: Command,
-  { environment, other }: { readonly environment: NodeJS.ProcessEnv; readonly other: OtherRole },
+  { environment, others }: { readonly environment: NodeJS.ProcessEnv; readonly others: readonly OtherRole[] },
 ): readonly Setting[] {
   const keys = configKeys(command);
   const role = command.name();
   const file = fileOf(command, environment);
-  const fromFile = file === null ? new Map<string, FileValue>() : valuesOf(file, { keys, role, other });
+  const fromFile = file === null ? new Map<string, FileValue>() : valuesOf(file, { keys, role, others });
   const settings = keys.map((key): Setting => {
     const source = command.getOptionValueSource(key.key);
     if (source === 'cli') return { key, value: command.getOptionValue(key.key), origin: { kind: 'flag' } };
@@ -88,7 +88,7 @@ function fileOf(
 
 function valuesOf(
   { name, where }: { readonly name: string; readonly where: string },
-  schema: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole },
+  schema: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly others: readonly OtherRole[] },
 ): ConfigFile['values'] {
   const { values, problems } = parseConfig(readConfigText(name, where), schema);
   const [first, ...others] = problems;

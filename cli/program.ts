@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
 import { addConfig, configureRoles } from './config.js';
+import { addCycleCopy } from './cycle-copy.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
 import { addDiscard } from './discard.js';
@@ -50,6 +51,7 @@ export function createProgram(shell: Shell): Command {
     });
   addMaster(program, shell);
   addSlave(program, shell);
+  addCycleCopy(program, shell);
   addPublish(program, shell);
   configureRoles(program);
   addPut(program, shell);
@@ -70,7 +72,7 @@ export function createProgram(shell: Shell): Command {
   addDiscard(program, shell);
   addToken(program, shell);
   addDoctor(program, shell);
-  addConfig(program, shell, { master: addMaster, slave: addSlave });
+  addConfig(program, shell, { master: addMaster, slave: addSlave, 'cycle-copy': addCycleCopy });
   addCompletion(program, shell);
   addDecode(program, shell);
   return program;

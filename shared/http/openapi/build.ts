@@ -1,7 +1,7 @@
 /** What the parts of the document are made of. Plain data; only the fields that are used here. */
 
 export type Schema = Readonly<Record<string, unknown>>;
-export type Role = 'master' | 'slave';
+export type Role = 'master' | 'slave' | 'cycle-copy';
 
 export interface Parameter {
   readonly name: string;
