@@ -37,6 +37,8 @@ export interface CycleBody {
   /** When the staged content becomes active, everywhere. In the past: nobody has rolled since. */
   readonly activateAtMs: number;
   readonly intervalMs: number;
+  /** Some instant of the grid on which activations lie: `originMs` plus a whole number of intervals. */
+  readonly originMs: number;
   readonly active: {
     /** The cycle whose content is active; 0: nothing was ever activated. */
     readonly cycle: number;
@@ -100,9 +102,11 @@ export interface ChangesBody {
   readonly clock: ClockBody;
 }
 
-/** The body of `PUT /v1/cycle/interval`. */
+/** The body of `PUT /v1/cycle/interval`. Both hold from the next roll on. */
 export interface IntervalRequest {
   readonly intervalMs: number;
+  /** Moves the grid; default: it stays. */
+  readonly originMs?: number;
 }
 
 /** The body of `POST /v1/cycle/promote`; none is as good as an empty one. */

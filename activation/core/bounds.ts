@@ -24,6 +24,8 @@ export const cycleBounds = {
   pageChanges: 10_000,
   /** Values of one page, characters of JSON: a page is held in memory, on both sides. */
   pageCharacters: 4 * 1024 * 1024,
+  /** Items of production in one answer: at a megabyte each they're held in memory. */
+  pageItems: 1000,
   /** Edits of one request; the body has its own bound. */
   edits: 100_000,
   /** Keys that a refusal names. */

@@ -20,7 +20,7 @@ export interface ChangeInputOptions {
   readonly wait?: 'decided' | 'exposed';
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 const changeOptionNames = ['phases', 'timeoutMs', 'voters', 'commitBy', 'abortBy', 'wait'];
 const deliveryModes: readonly DeliveryMode[] = ['unicast', 'heartbeat', 'multicast'];
@@ -301,7 +301,7 @@ function parseOperation(value: unknown, field: string): Parsed<Operation<Json>> 
   return { ok: true, value: { put: pair, ...condition, ...(ifAbsent === true ? { ifAbsent } : {}) } };
 }
 
-interface Range {
+export interface Range {
   readonly min: number;
   readonly max: number;
 }
@@ -354,21 +354,21 @@ function choice<Choice extends string>(
     : { ok: true, value: found };
 }
 
-function numberField(fields: Fields, name: string, range: Range): Parsed<number | undefined> {
+export function numberField(fields: Fields, name: string, range: Range): Parsed<number | undefined> {
   const value = fields[name];
   if (value === undefined) return { ok: true, value };
   const isGood = typeof value === 'number' && Number.isSafeInteger(value) && value >= range.min && value <= range.max;
   return isGood ? { ok: true, value } : badInput(name, `must be a whole number from ${range.min} to ${range.max}`);
 }
 
-function numberText(fields: Fields, name: string, range: Range): Parsed<number | undefined> {
+export function numberText(fields: Fields, name: string, range: Range): Parsed<number | undefined> {
   const text = fields[name];
   if (text === undefined) return { ok: true, value: undefined };
   const isNumber = typeof text === 'string' && /^\d{1,16}$/.test(text);
   return numberField({ [name]: isNumber ? Number(text) : text }, name, range);
 }
 
-function unknownField(fields: Fields, known: readonly string[]): string | null {
+export function unknownField(fields: Fields, known: readonly string[]): string | null {
   return (
     Object.keys(fields)
       .find((name) => !known.includes(name))
@@ -376,7 +376,7 @@ function unknownField(fields: Fields, known: readonly string[]): string | null {
   );
 }
 
-function isFields(value: unknown): value is Fields {
+export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

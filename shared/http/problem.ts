@@ -16,6 +16,11 @@ export interface Problem {
     | 'history-switched'
     | 'unauthenticated'
     | 'forbidden'
+    | 'locked'
+    | 'interval-too-short'
+    | 'too-late'
+    | 'dated-later'
+    | 'cycle-moved'
     | 'internal';
   readonly message: string;
   readonly field?: string;

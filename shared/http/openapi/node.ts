@@ -2,6 +2,7 @@ import {
   bothRoles,
   choice,
   dataSet,
+  everyRole,
   flag,
   inPath,
   inQuery,
@@ -88,7 +89,7 @@ export const nodeOperations: readonly Operation[] = [
     operationId: 'openapi',
     summary: 'This document',
     tag: 'node',
-    at: bothRoles,
+    at: everyRole,
     answers: { 200: json('OpenAPI 3.1.', { type: 'object' }) },
   },
   {
@@ -97,7 +98,7 @@ export const nodeOperations: readonly Operation[] = [
     operationId: 'metrics',
     summary: "Metrics in Prometheus' text format",
     tag: 'node',
-    at: bothRoles,
+    at: everyRole,
     answers: { 200: { description: 'The metrics.', content: { 'text/plain': { schema: text } } } },
   },
   {
@@ -147,7 +148,7 @@ export const nodeOperations: readonly Operation[] = [
     operationId: 'live',
     summary: '200 while the process answers',
     tag: 'node',
-    at: bothRoles,
+    at: everyRole,
     open: true,
     answers: { 200: json('It answers.', object({ live: flag })) },
   },
@@ -157,7 +158,7 @@ export const nodeOperations: readonly Operation[] = [
     operationId: 'ready',
     summary: '200 when it can do its work',
     tag: 'node',
-    at: bothRoles,
+    at: everyRole,
     open: true,
     parameters: [
       inQuery('current', 'Ask for copies that are current.', text),
