@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
 import { addConfig, configureRoles } from './config.js';
+import { addCycle } from './cycle.js';
 import { addCycleCopy } from './cycle-copy.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
@@ -71,6 +72,7 @@ export function createProgram(shell: Shell): Command {
   addResolve(program, shell);
   addDiscard(program, shell);
   addToken(program, shell);
+  addCycle(program, shell);
   addDoctor(program, shell);
   addConfig(program, shell, { master: addMaster, slave: addSlave, 'cycle-copy': addCycleCopy });
   addCompletion(program, shell);

@@ -20,7 +20,7 @@ const soon = { timeoutMs: 8000 };
 
 describe.each(['copy', 'swap'] as const)('a copy by %s', (mode) => {
   test('follows a data server over HTTP: takes, retrieves in pages, shows at the instant, and serves at once after a restart', async () => {
-    await using server = await HttpDataServer.start({ firstInMs: 400, intervalMs: 600 });
+    await using server = await HttpDataServer.start({ firstInMs: 1500, intervalMs: 800 });
     const { model } = server;
     server.pageChanges = 7;
     for (let key = 0; key < 30; key += 1) model.put(`k${key}`, key);

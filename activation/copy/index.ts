@@ -1,4 +1,5 @@
 export { CycleCopy } from './cycle-copy.js';
+export { registerCycleCopyMetrics } from './metrics.js';
 export type { CycleTable } from './core/io.js';
 export type { CycleCopyEvents } from './events.js';
 export type {

@@ -59,7 +59,7 @@ export const cycleCopyFamilies: readonly Family<CycleCopyAccount>[] = [
   ),
   family(
     'lockstep_cycle_retrieval_seconds',
-    'How long the last retrieval of a staged content took, from the first attempt, in seconds.',
+    'How long the last retrieval of a staged content took, until it was durable, in seconds.',
     ({ retrieval }) => seconds(retrieval?.durationMs ?? null),
   ),
   family(

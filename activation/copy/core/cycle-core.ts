@@ -32,6 +32,7 @@ interface Fetching {
   readonly of: ContentKind;
   readonly since: Cycle | null;
   readonly source: string;
+  readonly sentMs: number;
   /** What arrived and is being stored. */
   arrived: Extract<CycleAnswer, { kind: 'content' }> | null;
 }
@@ -276,7 +277,7 @@ export class CycleCore {
     const { of } = fetching;
     const known = of === 'staged' ? this.#table?.cycle : this.#expected(nowMs);
     if (cycle !== known && this.#asking === null) this.#askAtMs = nowMs;
-    if (of === 'staged') return this.#onRetrieved({ cycle, from, changes }, nowMs);
+    if (of === 'staged') return this.#onRetrieved({ cycle, from, changes }, { sentMs: fetching.sentMs, nowMs });
     this.#event('active taken', 'info', { cycle, from, changes });
     // Whoever showed something until now and comes to this only after its instant has activated late.
     const isOnlyLate = before.active !== null && before.source === content.source;
@@ -286,12 +287,14 @@ export class CycleCore {
 
   #onRetrieved(
     { cycle, from, changes }: { readonly cycle: Cycle; readonly from: Cycle | null; readonly changes: number },
-    nowMs: number,
+    { sentMs, nowMs }: { readonly sentMs: number; readonly nowMs: number },
   ): void {
-    const durationMs = rounded(nowMs - (this.#retrieving?.sinceMs ?? nowMs));
+    // Of the attempt that succeeded: how long the data server was away says nothing about how long a retrieval takes.
+    const durationMs = rounded(nowMs - sentMs);
+    const wantedMs = rounded(nowMs - (this.#retrieving?.sinceMs ?? sentMs));
     this.#retrieving = null;
     this.#retrieval = { cycle, durationMs, longestMs: Math.max(durationMs, this.#retrieval?.longestMs ?? 0) };
-    this.#event('retrieved', 'info', { cycle, from, changes, durationMs });
+    this.#event('retrieved', 'info', { cycle, from, changes, durationMs, wantedMs });
     this.#effects.push({ kind: 'reportRetrieval', cycle, durationMs });
     const intervalMs = this.#table?.intervalMs ?? Infinity;
     if (durationMs >= intervalMs) this.#event('retrieval too long', 'warn', { cycle, durationMs, intervalMs });
@@ -393,7 +396,7 @@ export class CycleCore {
     if (wanted === null || this.#table === null) return;
     const { source, cycle } = this.#table;
     if (wanted.of === 'staged' && this.#retrieving?.cycle !== cycle) this.#retrieving = { cycle, sinceMs: nowMs };
-    this.#fetching = { request: this.#request(), source, ...wanted, arrived: null };
+    this.#fetching = { request: this.#request(), source, ...wanted, sentMs: nowMs, arrived: null };
     const { request, of, since } = this.#fetching;
     this.#effects.push({ kind: 'fetch', request, of, since, source });
   }

@@ -36,10 +36,16 @@ export interface CycleCopyCoreEvents {
     'info',
     { readonly cycle: number; readonly from: number | null; readonly changes: number }
   >;
-  /** The staged content is here, durable, and waits for its instant. `durationMs`: since the first attempt. */
+  /** The staged content is here, and durable. `durationMs`: of the attempt that succeeded; `wantedMs`: since the first one. */
   readonly retrieved: EventShape<
     'info',
-    { readonly cycle: number; readonly from: number | null; readonly changes: number; readonly durationMs: number }
+    {
+      readonly cycle: number;
+      readonly from: number | null;
+      readonly changes: number;
+      readonly durationMs: number;
+      readonly wantedMs: number;
+    }
   >;
   /** A retrieval failed; it is tried again until it succeeds, and told once. */
   readonly 'retrieval failed': EventShape<'warn', { readonly of: 'staged' | 'active'; readonly reason: string }>;

@@ -96,4 +96,6 @@ export function inQuery(name: string, description: string, schema: Schema): Para
 export const dataSet = inPath('dataSet', 'The name of the data set.');
 /** The two that replicate. */
 export const bothRoles: readonly Role[] = ['master', 'slave'];
-export const everyRole: readonly Role[] = [...bothRoles, 'data-server'];
+/** Those that hold a copy, or the original. */
+export const readRoles: readonly Role[] = [...bothRoles, 'cycle-copy'];
+export const everyRole: readonly Role[] = [...readRoles, 'data-server'];
