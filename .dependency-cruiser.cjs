@@ -111,6 +111,13 @@ module.exports = {
       to: { path: '^activation/(?!core/)', pathNot: '^activation/$1/' },
     },
     {
+      name: 'peers-are-loaded-on-demand',
+      comment: 'An optional peer may be missing: only its types are imported, and the rest when it is needed.',
+      severity: 'error',
+      from: { path: shipped, pathNot: unitTest },
+      to: { dependencyTypes: ['npm-peer'], dependencyTypesNot: ['type-only', 'dynamic-import'] },
+    },
+    {
       name: 'sides-need-no-activation',
       comment: 'Neither master nor slave nor what they share knows that there is a pull cycle.',
       severity: 'error',
@@ -186,17 +193,19 @@ module.exports = {
     },
     {
       name: 'shipped-code-needs-no-dev-dependency',
-      comment: 'A package that the installed product needs belongs under "dependencies".',
+      comment:
+        'A package that the installed product needs belongs under "dependencies", or is an optional peer that is loaded on demand.',
       severity: 'error',
       from: { path: shipped, pathNot: unitTest },
-      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm-peer'] },
     },
     {
       name: 'no-undeclared-package',
-      comment: 'Each imported package stands in package.json.',
+      comment:
+        'Each imported package stands in package.json. (What also stands under "peerDependenciesMeta" is called unknown.)',
       severity: 'error',
       from: {},
-      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['npm-peer'] },
     },
     {
       name: 'not-to-unresolvable',

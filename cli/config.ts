@@ -11,7 +11,7 @@ import { nearest } from './nearest.js';
 import type { Shell } from './shell.js';
 import { nothing, tableText } from './table.js';
 
-const roles = ['master', 'slave', 'cycle-copy'] as const;
+const roles = ['master', 'slave', 'data-server', 'cycle-copy'] as const;
 type Role = (typeof roles)[number];
 
 /** Declares a role's command in a program: what its flags are is read from there. */

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
 import { addConfig, configureRoles } from './config.js';
+import { addDataServer } from './data-server.js';
 import { addCycle } from './cycle.js';
 import { addCycleCopy } from './cycle-copy.js';
 import { addDelete } from './delete.js';
@@ -52,6 +53,7 @@ export function createProgram(shell: Shell): Command {
     });
   addMaster(program, shell);
   addSlave(program, shell);
+  addDataServer(program, shell);
   addCycleCopy(program, shell);
   addPublish(program, shell);
   configureRoles(program);
@@ -74,7 +76,12 @@ export function createProgram(shell: Shell): Command {
   addToken(program, shell);
   addCycle(program, shell);
   addDoctor(program, shell);
-  addConfig(program, shell, { master: addMaster, slave: addSlave, 'cycle-copy': addCycleCopy });
+  addConfig(program, shell, {
+    master: addMaster,
+    slave: addSlave,
+    'data-server': addDataServer,
+    'cycle-copy': addCycleCopy,
+  });
   addCompletion(program, shell);
   addDecode(program, shell);
   return program;

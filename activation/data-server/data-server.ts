@@ -9,9 +9,10 @@ import type { Clock, EventLog } from '../../shared/runtime/ports.js';
 import type { ItemEdit } from '../core/bodies.js';
 import { cycleBounds as bounds } from '../core/bounds.js';
 import { isDue, planActivation, planInterval, planLock, planPromote, planRoll } from '../core/cycle.js';
-import type { Copy, CycleState, Plan, Refusal } from '../core/table.js';
+import { refusalCodes, type Copy, type CycleState, type Plan, type Refusal, type RefusalCode } from '../core/table.js';
 import { chooseChanges, cursorText, parseCursor, type ChangesQuery, type CopiedChanges } from './changes.js';
 import type { Changed, CycleStore, ItemsQuery, StoredItem } from './cycle-store.js';
+import { listenForHost, type DataServerListenOptions, type ServedHttp } from './http/serve.js';
 import { openCycleStore } from './open-cycle-store.js';
 import type { DataServerEvents } from './events.js';
 import { ServerClock } from './server-clock.js';
@@ -54,6 +55,16 @@ export interface PromoteAnswer extends CycleAnswer {
   readonly promoted: number;
 }
 
+/** What a data server did since it was opened. */
+export interface DataServerCounters {
+  readonly rolls: number;
+  /** Keys copied from staged to active, and from production to staged. */
+  readonly activated: number;
+  readonly staged: number;
+  /** By reason. */
+  readonly refused: Readonly<Record<RefusalCode, number>>;
+}
+
 /**
  * The owner of a pull cycle's three copies: production, which is edited; staged, which servers fetch at leisure; and active,
  * which is what staged was at the last activation. It never acts by itself: the first server that comes after the
@@ -66,7 +77,10 @@ export class DataServer implements AsyncDisposable {
   readonly clock: ServerClock;
   readonly #store: CycleStore;
   readonly #events: EventHub;
+  readonly #served = new Set<ServedHttp>();
   #rolling: Promise<RollAnswer | Refusal> | null = null;
+  #counters = { rolls: 0, activated: 0, staged: 0 };
+  readonly #refused = new Map<RefusalCode, number>();
   #last: CycleState | null = null;
   #failedAtMs: number | null = null;
   #failure: string | null = null;
@@ -114,6 +128,11 @@ export class DataServer implements AsyncDisposable {
     return this.#last;
   }
 
+  get counters(): DataServerCounters {
+    const refused = refusalCodes.map((code) => [code, this.#refused.get(code) ?? 0] as const);
+    return { ...this.#counters, refused: Object.fromEntries(refused) as Record<RefusalCode, number> };
+  }
+
   /** Why the database couldn't be used when that was last tried; null: it could. */
   get failure(): string | null {
     return this.#failure;
@@ -144,7 +163,7 @@ export class DataServer implements AsyncDisposable {
       const { result, changes, next, table } = await this.#store.page((found) =>
         chooseChanges(found, copy, query, nowMs),
       );
-      if (result.kind === 'refused') return result;
+      if (result.kind === 'refused') return this.#refuse(result);
       const cursor = next === null ? null : cursorText(result.from === null ? 'whole' : 'since', next);
       return { ...result, source: table.source, changes, next: cursor };
     });
@@ -157,7 +176,7 @@ export class DataServer implements AsyncDisposable {
     const { result, state } = await this.#change((before, nowMs) =>
       planInterval(before, { intervalMs, originMs }, nowMs),
     );
-    if (result.kind === 'refused') return result;
+    if (result.kind === 'refused') return this.#refuse(result);
     this.#tell({ name: 'interval changed', level: 'info', fields: { wasMs: result.wasMs, intervalMs } });
     return { kind: 'table', state };
   }
@@ -165,7 +184,7 @@ export class DataServer implements AsyncDisposable {
   /** Stages now what waits in production, or these keys of it. Refused when servers could no longer fetch in time. */
   async promote(keys: readonly string[] | null = null): Promise<PromoteAnswer | Refusal> {
     const { result, counts, state } = await this.#change((before, nowMs) => planPromote(before, keys, nowMs));
-    if (result.kind === 'refused') return result;
+    if (result.kind === 'refused') return this.#refuse(result);
     const { cycle, activateAtMs } = state;
     this.#tell({ name: 'cycle promoted', level: 'info', fields: { cycle, staged: counts.staged, activateAtMs } });
     return { kind: 'table', promoted: counts.staged, state };
@@ -179,7 +198,7 @@ export class DataServer implements AsyncDisposable {
     if (!Number.isSafeInteger(inMs) || inMs < 0 || inMs > bounds.maxLeadMs)
       throw new LockstepError('bad-option', `inMs must be a whole number from 0 to ${bounds.maxLeadMs}, not ${inMs}`);
     const { result, state } = await this.#change((before, nowMs) => planActivation(before, inMs, nowMs));
-    if (result.kind === 'refused') return result;
+    if (result.kind === 'refused') return this.#refuse(result);
     const activateAtMs = result.rolled ? (state.active.activatedAtMs ?? state.activateAtMs) : state.activateAtMs;
     const cycle = result.rolled ? state.active.cycle : state.cycle;
     this.#tell({ name: 'activation moved', level: 'info', fields: { cycle, activateAtMs } });
@@ -223,6 +242,15 @@ export class DataServer implements AsyncDisposable {
     return this.#watched(async () => this.#store.items(query));
   }
 
+  /**
+   * Serves the HTTP API, which servers copy by, until it's closed, or this is. Rejects with `bad-option` or `address-in-use`.
+   */
+  async listen(options: DataServerListenOptions = {}): Promise<ServedHttp> {
+    const served = await listenForHost(this, options, this.#events);
+    this.#served.add(served);
+    return served;
+  }
+
   /** Calls back for each event of that name, or for all with `*`. */
   on<Name extends keyof DataServerEvents>(
     name: Name | '*',
@@ -233,6 +261,8 @@ export class DataServer implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
+    for (const served of this.#served) await served.close();
+    this.#served.clear();
     await this.#rolling?.catch(() => undefined);
     await this.#store.close();
   }
@@ -249,11 +279,12 @@ export class DataServer implements AsyncDisposable {
       const { lock } = taken.result;
       const fields = { by, holder: lock?.holder ?? '', untilMs: lock?.untilMs ?? 0 };
       this.#tell({ name: 'roll refused', level: 'info', fields });
-      return taken.result;
+      return this.#refuse(taken.result);
     }
     if (taken.result.kind === 'not due') return { kind: 'table', rolled: false, state: taken.state };
     const { result, counts, state } = await this.#change((before, nowMs) => planRoll(before, token, nowMs));
     if (result.rolled) {
+      this.#counters = { ...this.#counters, rolls: this.#counters.rolls + 1 };
       const { cycle, activateAtMs, intervalMs, active } = state;
       const missed = Math.max(0, Math.round((activateAtMs - (active.activatedAtMs ?? activateAtMs)) / intervalMs) - 1);
       this.#tell({ name: 'cycle rolled', level: 'info', fields: { by, cycle, activateAtMs, ...counts, missed } });
@@ -267,6 +298,9 @@ export class DataServer implements AsyncDisposable {
       this.#store.change<Result>(nowMs, (state) => decide(state, this.clock.nowMs())),
     );
     this.#last = changed.state;
+    const { rolls, activated, staged } = this.#counters;
+    const { counts } = changed;
+    this.#counters = { rolls, activated: activated + counts.activated, staged: staged + counts.staged };
     return changed;
   }
 
@@ -290,6 +324,11 @@ export class DataServer implements AsyncDisposable {
       if (this.#failedAtMs !== null) this.#failure = reason;
       throw error;
     }
+  }
+
+  #refuse(refusal: Refusal): Refusal {
+    this.#refused.set(refusal.code, (this.#refused.get(refusal.code) ?? 0) + 1);
+    return refusal;
   }
 
   #tell(event: EventOf<DataServerEvents>): void {

@@ -26,6 +26,10 @@ const tables: readonly EventTable[] = [
     ],
   },
   {
+    title: 'data server',
+    declarations: [{ path: 'activation/data-server/events.ts', name: 'DataServerEvents' }],
+  },
+  {
     title: 'cycle copy',
     declarations: [
       { path: 'activation/copy/core/events.ts', name: 'CycleCopyCoreEvents' },

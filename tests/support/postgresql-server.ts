@@ -28,11 +28,12 @@ export function skipsPostgresql(what: string): boolean {
 /** A PostgreSQL server for one test file, on a socket in a folder of its own: no port is taken, and nobody else reaches it. */
 export class PostgresqlServer {
   readonly #folder: string;
-  readonly #process: ChildProcess;
+  readonly #serve: readonly string[];
+  #process: ChildProcess | null = null;
 
-  private constructor(folder: string, process: ChildProcess) {
+  private constructor(folder: string, serve: readonly string[]) {
     this.#folder = folder;
-    this.#process = process;
+    this.#serve = serve;
   }
 
   static async start(): Promise<PostgresqlServer> {
@@ -46,7 +47,16 @@ export class PostgresqlServer {
     const make = [...asUser, join(bin, 'initdb'), '-D', data, '-U', 'lockstep', '-A', 'trust', '-E', 'UTF8'];
     execFileSync(make[0] ?? '', make.slice(1), { cwd: folder, stdio: 'pipe' });
     const serve = [...asUser, join(bin, 'postgres'), '-D', data, '-k', folder, '-c', 'listen_addresses='];
-    const server = spawn(serve[0] ?? '', serve.slice(1), { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+    const server = new PostgresqlServer(folder, serve);
+    await server.resume();
+    return server;
+  }
+
+  /** Serves, at first or again after `pause`. */
+  async resume(): Promise<void> {
+    const [program = '', ...parameters] = this.#serve;
+    const server = spawn(program, parameters, { cwd: this.#folder, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#process = server;
     let said = '';
     server.stderr.on('data', (text: Buffer) => (said += text.toString()));
     await eventually(
@@ -55,7 +65,15 @@ export class PostgresqlServer {
       60_000,
       () => said,
     );
-    return new PostgresqlServer(folder, server);
+  }
+
+  /** Stops serving: connections are cut, and new ones refused. What is on its disk stays. */
+  async pause(): Promise<void> {
+    const server = this.#process;
+    if (server === null || server.exitCode !== null) return;
+    const ended = once(server, 'exit');
+    server.kill('SIGINT'); // its fast shutdown
+    await ended;
   }
 
   connection(database: string): { host: string; user: string; database: string } {
@@ -83,11 +101,7 @@ export class PostgresqlServer {
   }
 
   async stop(): Promise<void> {
-    if (this.#process.exitCode === null) {
-      const ended = once(this.#process, 'exit');
-      this.#process.kill('SIGINT'); // its fast shutdown
-      await ended;
-    }
+    await this.pause();
     await rm(this.#folder, { recursive: true, force: true });
   }
 }

@@ -151,19 +151,17 @@ export function parseItemsQuery(query: unknown): Parsed<ItemsQuery> {
   if (stranger !== null) return badInput(stranger, `is no parameter here; there are ${known.join(', ')}`);
   const limit = numberText(fields, 'limit', { min: 1, max: bounds.pageItems });
   if (!limit.ok) return limit;
-  const { prefix = '', after } = fields;
-  if (prefix !== '') {
-    const key = parseKey(prefix, 'prefix');
-    if (!key.ok) return key;
-  }
-  if (after !== undefined) {
-    const key = parseKey(after, 'after');
-    if (!key.ok) return key;
-  }
-  return {
-    ok: true,
-    value: { prefix: String(prefix), after: after === undefined ? null : String(after), limit: limit.value ?? 100 },
-  };
+  const prefix = optionalKey(fields, 'prefix');
+  if (!prefix.ok) return prefix;
+  const after = optionalKey(fields, 'after');
+  if (!after.ok) return after;
+  return { ok: true, value: { prefix: prefix.value ?? '', after: after.value, limit: limit.value ?? 100 } };
+}
+
+/** Given as nothing, it's as if it weren't. */
+function optionalKey(fields: Fields, name: string): Parsed<string | null> {
+  const value = fields[name];
+  return value === undefined || value === '' ? { ok: true, value: null } : parseKey(value, name);
 }
 
 function fieldsOf(body: unknown, known: readonly string[]): Parsed<Fields> {

@@ -18,6 +18,7 @@ import { blocksOf, callable, typeProblems } from './code.js';
 const readme = await blocksOf('README.md', 'ts');
 const userLayer = await blocksOf('docs/user-layer.md', 'ts');
 const embedding = await blocksOf('docs/embedding.md', 'ts');
+const cycle = await blocksOf('docs/cycle.md', 'ts');
 
 /** What a block without imports of its own takes for granted. */
 const granted = `
@@ -54,7 +55,7 @@ function blockWith(blocks: readonly { readonly code: string }[], text: string): 
 
 describe('the code in README.md', () => {
   test('and in docs/ compiles against the real API', async () => {
-    const blocks = [...readme, ...userLayer, ...embedding].map(({ document, line, code }) => {
+    const blocks = [...readme, ...userLayer, ...embedding, ...cycle].map(({ document, line, code }) => {
       const own = /^import /m.test(code);
       const missing =
         /new RouteTable/.test(code) && !/class RouteTable/.test(code)
@@ -68,6 +69,7 @@ describe('the code in README.md', () => {
       };
     });
     expect(readme.length).toBeGreaterThanOrEqual(2);
+    expect(cycle.length).toBeGreaterThanOrEqual(1);
     expect(userLayer.length).toBeGreaterThanOrEqual(4);
     expect(embedding.length).toBeGreaterThanOrEqual(6);
     const wrong = {
