@@ -15,7 +15,7 @@ export function statusText(status: StatusBody, options: { readonly maxMembers?: 
       ? status.dataSets.map((dataSet) => masterBlock(status.node, dataSet, maxMembers))
       : status.dataSets.map((dataSet) => ({
           name: dataSet.dataSet,
-          text: tableText(head, [slaveRow(status.node, dataSet)]),
+          text: `${tableText(head, [slaveRow(status.node, dataSet)])}${clockText(dataSet)}`,
         }));
   return blocks.map(({ name, text }) => `${blocks.length > 1 ? `${name}\n` : ''}${text}`).join('\n\n');
 }
@@ -103,6 +103,20 @@ function slaveRow(node: string, dataSet: SlaveDataSetBody): readonly string[] {
     resyncsText(dataSet.resyncs),
     vetoText(dataSet.lastVeto),
   ];
+}
+
+/** Nothing while the slave doesn't know: who looks for a reason finds it in the state. */
+function clockText({ clock }: Partial<Pick<SlaveDataSetBody, 'clock'>>): string {
+  if (clock === null || clock === undefined) return '';
+  const { groupMs, offsetMs, errorMs } = clock;
+  const ahead = `${millisText(Math.abs(offsetMs))} ${offsetMs < 0 ? 'behind' : 'ahead of'} its time of day`;
+  return `\ngroup time ${new Date(groupMs).toISOString()}, ${ahead}, known to ± ${millisText(errorMs)}`;
+}
+
+/** As fine as it matters: `0.42 ms`, `38 ms`, `7215 s`. */
+function millisText(ms: number): string {
+  if (ms >= 10_000) return `${Math.round(ms / 1000)} s`;
+  return `${ms < 10 ? Math.round(ms * 100) / 100 : Math.round(ms)} ms`;
 }
 
 function voteText(vote: MemberBody['lastVote']): string {

@@ -8,6 +8,7 @@ import { limits } from '../../shared/protocol/kernel/limits.js';
 import type { Outcome, Rejection, Replication } from '../../shared/protocol/kernel/outcome.js';
 import type { Cancellable } from '../../shared/runtime/aborting.js';
 import { callerAborted, refuseAborted, unlessAborted } from '../../shared/runtime/aborting.js';
+import { ClockJumps } from '../../shared/runtime/group-clock.js';
 import type { Node } from '../../shared/runtime/node.js';
 import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { Commands, Waiters } from '../../shared/runtime/node-commands.js';
@@ -79,13 +80,19 @@ export class MasterService implements MasterDataSet {
   #closing: Promise<void> | null = null;
   /** In this turn of the core: what was sent lingers. */
   #toldOutcome = false;
+  readonly #clockJumps: ClockJumps;
 
   constructor(parts: MasterServiceParts) {
     this.name = parts.dataSet;
     this.#parts = parts;
+    this.#clockJumps = new ClockJumps(parts.node.ports.clock);
     this.#driver = new Driver<MasterInput, MasterEffect>(parts.node, parts.dataSet, {
       received: ({ from, epoch, message }) => ({ kind: 'received', from, epoch, message }),
       tick: { kind: 'tick' },
+      before: () => {
+        const byMs = this.#clockJumps.takeMs();
+        return byMs === 0 ? [] : [{ kind: 'clockJumped', byMs }];
+      },
       execute: (effect) => {
         this.#execute(effect);
       },

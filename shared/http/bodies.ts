@@ -214,6 +214,20 @@ export interface SlaveDataSetBody {
   readonly repairs: number;
   readonly snapshots: number;
   readonly resyncs: ResyncCounts;
+  /** Null: no master of its reign has told it yet. */
+  readonly clock: ClockBody | null;
+}
+
+/** Group time when the node answered: something from `earliestMs` to `latestMs`, milliseconds since 1970. */
+export interface ClockBody {
+  readonly earliestMs: number;
+  /** The likeliest. */
+  readonly groupMs: number;
+  readonly latestMs: number;
+  /** Half of the interval. */
+  readonly errorMs: number;
+  /** The likeliest less the node's own time of day. */
+  readonly offsetMs: number;
 }
 
 /** One committed change. With `prior` null the operations are the whole state: forget what you had. */
@@ -299,6 +313,23 @@ export function vetoBody(
 
 export function roundMsOrNull(durationMs: number | null): number | null {
   return durationMs === null ? null : roundMs(durationMs);
+}
+
+/** Rounded outwards, so that an interval stays true. */
+export function clockBody(
+  clock: Omit<ClockBody, 'offsetMs'> | null,
+  /** The node's time of day at that moment. */
+  wallMs: number,
+): ClockBody | null {
+  if (clock === null) return null;
+  const { earliestMs, groupMs, latestMs, errorMs } = clock;
+  return {
+    earliestMs: Math.floor(earliestMs * 1000) / 1000,
+    groupMs: roundMs(groupMs),
+    latestMs: Math.ceil(latestMs * 1000) / 1000,
+    errorMs: Math.ceil(errorMs * 1000) / 1000,
+    offsetMs: roundMs(groupMs - wallMs),
+  };
 }
 
 /** Microseconds are enough for people and programs. */

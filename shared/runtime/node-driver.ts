@@ -7,13 +7,15 @@ export interface Machine<Input, Effect> {
   step(input: Input, nowMs: number): readonly Effect[];
   /** Monotonic; Infinity when nothing is set. */
   nextWakeMs(): number;
+  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. Absent: none ever does. */
+  nextExactMs?(): number;
 }
 
 export interface DriverHooks<Input, Effect> {
   readonly received: (envelope: Envelope) => Input;
   readonly tick: Input;
-  /** What must go into the core before the next input: null almost always. */
-  readonly before?: (nowMs: number) => Input | null;
+  /** What must go into the core before the next input: nothing, almost always. */
+  readonly before?: (nowMs: number) => readonly Input[];
   readonly execute: (effect: Effect, nowMs: number) => void;
   /** All inputs are taken; called once per turn. */
   readonly settled?: (nowMs: number) => void;
@@ -84,6 +86,10 @@ export class Driver<Input, Effect> implements Participant {
     return this.#machine === null || this.#ended ? Infinity : this.#machine.nextWakeMs();
   }
 
+  nextExactMs(): number {
+    return this.#machine === null || this.#ended ? Infinity : (this.#machine.nextExactMs?.() ?? Infinity);
+  }
+
   onFailure(error: unknown): void {
     this.#hooks.failed?.(error);
   }
@@ -107,8 +113,8 @@ export class Driver<Input, Effect> implements Participant {
     this.#draining = true;
     this.#node.touch(this);
     try {
-      const before = this.#hooks.before?.(nowMs) ?? null;
-      if (before !== null) this.#inputs.unshift(before);
+      const before = this.#hooks.before?.(nowMs) ?? [];
+      if (before.length > 0) this.#inputs.unshift(...before);
       // The first input is of this moment; effects may take a while.
       let stepMs = nowMs;
       while (this.#inputs.length > 0) {

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Json } from '../../shared/protocol/key-value/operations.js';
 import { roundKey, showTip } from '../../shared/protocol/kernel/ids.js';
 import {
+  clockBody,
   roundMs,
   roundMsOrNull,
   tipBody,
@@ -193,5 +194,6 @@ function dataSetBody(name: string, dataSet: ServedCopy, digest: string | null): 
     repairs: view.repairs,
     snapshots: view.snapshots,
     resyncs: view.resyncs,
+    clock: clockBody(view.clock, Date.now()),
   };
 }

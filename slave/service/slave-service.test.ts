@@ -74,6 +74,7 @@ function scripted(layer: Partial<SlaveUserLayer> = {}, keepAside: KeepAside | nu
         repairs: 0,
         snapshots: 0,
         resyncs: {},
+        clock: null,
       }),
     }),
     ended: () => undefined,
@@ -360,12 +361,17 @@ describe('readers of a slave', () => {
     const { service, inputs, clock } = scripted();
     clock.wallOffsetMs += limits.leaseMs / 4 + 1;
     expect(service.state).toBe('current');
-    expect(inputs.at(-1)).toEqual({ kind: 'suspended' });
+    expect(inputs.slice(-2)).toEqual([
+      { kind: 'suspended' },
+      // Five more than was seen: as much may have been too little to notice before.
+      { kind: 'clockJumped', byMs: limits.leaseMs / 4 + 6 },
+    ]);
     clock.wallOffsetMs -= 60_000;
     service.view();
-    clock.wallOffsetMs += 10;
+    clock.wallOffsetMs += 4;
     service.view();
     expect(inputs.filter(({ kind }) => kind === 'suspended')).toHaveLength(1);
+    expect(inputs.filter(({ kind }) => kind === 'clockJumped')).toHaveLength(1);
   });
 
   it('are told when the node was refused by its group; the copy stays readable', async () => {

@@ -8,6 +8,7 @@ import type { Durability } from '../../shared/protocol/kernel/outcome.js';
 import type { SlaveState } from '../../shared/protocol/wire/messages.js';
 import type { Cancellable } from '../../shared/runtime/aborting.js';
 import { callerAborted, refuseAborted, unlessAborted } from '../../shared/runtime/aborting.js';
+import { ClockJumps } from '../../shared/runtime/group-clock.js';
 import type { Node } from '../../shared/runtime/node.js';
 import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { Commands, Waiters } from '../../shared/runtime/node-commands.js';
@@ -83,15 +84,17 @@ export class SlaveService implements SlaveDataSet {
   #closing: Promise<void> | null = null;
   #wallCheckedMs = 0;
   #wallAheadMs: number;
+  readonly #clockJumps: ClockJumps;
 
   constructor(parts: SlaveServiceParts) {
     this.name = parts.dataSet;
     this.#parts = parts;
     this.#wallAheadMs = parts.node.ports.clock.wallMs() - parts.node.nowMs();
+    this.#clockJumps = new ClockJumps(parts.node.ports.clock);
     this.#driver = new Driver<SlaveInput, SlaveEffect>(parts.node, parts.dataSet, {
       received: ({ from, epoch, message }) => ({ kind: 'received', from, epoch, message }),
       tick: { kind: 'tick' },
-      before: (nowMs) => (this.#wasSuspended(nowMs) ? { kind: 'suspended' } : null),
+      before: (nowMs) => this.#sleepInputs(nowMs),
       execute: (effect) => {
         this.#execute(effect);
       },
@@ -132,7 +135,7 @@ export class SlaveService implements SlaveDataSet {
     if (this.#core === null) return openingView;
     // A reader may be the first to notice that the machine slept; it must not be told "current" (G12).
     const nowMs = this.#parts.node.nowMs();
-    if (this.#wasSuspended(nowMs)) this.#driver.submit({ kind: 'suspended' });
+    for (const input of this.#sleepInputs(nowMs)) this.#driver.submit(input);
     return this.#core.view(nowMs);
   }
 
@@ -339,6 +342,17 @@ export class SlaveService implements SlaveDataSet {
       throw new LockstepError('closed', `the data set '${this.name}' is closed`);
   }
 
+  /** What the core hears before anything else: it may have slept, and mustn't take for new what waited meanwhile. */
+  #sleepInputs(nowMs: number): readonly SlaveInput[] {
+    const byMs = this.#clockJumps.takeMs();
+    const slept = this.#wasSuspended(nowMs);
+    if (!slept && byMs === 0) return none;
+    const inputs: SlaveInput[] = [];
+    if (slept) inputs.push({ kind: 'suspended' });
+    if (byMs > 0) inputs.push({ kind: 'clockJumped', byMs });
+    return inputs;
+  }
+
   /** True once per sleep. Slow drift and a clock that is set back are no sleep. */
   #wasSuspended(nowMs: number): boolean {
     const gapMs = this.#parts.node.ports.clock.wallMs() - nowMs;
@@ -365,6 +379,8 @@ export class SlaveService implements SlaveDataSet {
   }
 }
 
+const none: readonly SlaveInput[] = [];
+
 const openingView: SlaveView = {
   state: 'catching up',
   tip: null,
@@ -384,6 +400,7 @@ const openingView: SlaveView = {
   repairs: 0,
   snapshots: 0,
   resyncs: {},
+  clock: null,
 };
 
 /** What a user layer says about itself is checked once, here. */

@@ -121,7 +121,9 @@ export const schemas: Readonly<Record<string, Schema>> = {
     repairs: count,
     snapshots: count,
     resyncs,
+    clock: orNull(ref('Clock')),
   }),
+  Clock: object({ earliestMs: number, groupMs: number, latestMs: number, errorMs: number, offsetMs: number }),
   Network: object({
     transport: choice('auto', 'multicast', 'unicast'),
     address: text,

@@ -9,7 +9,8 @@ import type { HealPermission, Message } from '../../../shared/protocol/wire/mess
 import type { SlaveCoreEvents } from './events.js';
 import type { SlaveConfig, SlaveEffect, Token } from './io.js';
 
-export type SlaveTimer = 'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again';
+export type SlaveTimer =
+  'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again' | 'clock';
 
 /** What the parts of a slave's core share: the facts about the reign, and the way out for effects. */
 export class SlaveContext {

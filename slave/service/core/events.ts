@@ -78,6 +78,10 @@ export interface SlaveCoreEvents {
   >;
   /** The copy is no longer *current*, because the machine was asleep. */
   readonly 'lease dropped': EventShape<'warn', { readonly reason: string }>;
+  /** The group time is known, to within `errorMs`; `era` counts the master's sleeps. */
+  readonly 'clock known': EventShape<'debug', { readonly errorMs: number; readonly era: number }>;
+  /** What the master's clock shows can't be, after what it showed before: one of the two ran too fast, or stood still unnoticed. */
+  readonly 'clock contradicted': EventShape<'warn', { readonly errorMs: number }>;
   /** A write failed: the data set is over in this process. */
   readonly 'store failed': EventShape<'error', { readonly error: string }>;
 }

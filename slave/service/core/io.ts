@@ -23,6 +23,8 @@ export type SlaveInput =
   | { readonly kind: 'streamed'; readonly token: Token; readonly delta: Delta }
   /** The wall clock outran the monotonic one: the machine slept, and the lease can't be trusted. */
   | { readonly kind: 'suspended' }
+  /** The time of day leapt ahead of the monotonic clock: the machine may have slept for so long, or not at all. */
+  | { readonly kind: 'clockJumped'; readonly byMs: number }
   /** The operator's word on a diverged copy: discard it and take a snapshot. */
   | { readonly kind: 'discard'; readonly command: Token }
   /** The operator decides a round in doubt that no master can tell about. `round` as `roundKey` names it. */

@@ -46,6 +46,8 @@ export class Reign {
     private readonly context: SlaveContext,
     private readonly participant: Participant,
     private readonly account: () => Account,
+    /** A status leaves; what goes with it shares its datagram. */
+    private readonly onStatus: () => void,
   ) {}
 
   start(): void {
@@ -113,10 +115,11 @@ export class Reign {
     this.context.event('master left', 'info', { epoch: this.context.promised.number });
   }
 
-  onWelcome(welcome: Welcome): void {
+  /** False when it is for another process, or says what is known. */
+  onWelcome(welcome: Welcome): boolean {
     // G12: what another process was told at this address says nothing of this one's leases.
-    if (!sameIncarnation(welcome.member, this.context.config.incarnation)) return;
-    if (this.context.slot === welcome.slot) return;
+    if (!sameIncarnation(welcome.member, this.context.config.incarnation)) return false;
+    if (this.context.slot === welcome.slot) return false;
     this.context.slot = welcome.slot;
     this.#strangeHeartbeats = welcome.heartbeat;
     this.context.leaseMs = welcome.leaseMs;
@@ -125,6 +128,7 @@ export class Reign {
     this.context.timers.clear('join');
     this.context.event('welcomed', 'info', { slot: welcome.slot, epoch: this.context.promised.number });
     this.sendStatus();
+    return true;
   }
 
   /** False: an older heartbeat that comes late. */
@@ -190,6 +194,7 @@ export class Reign {
       repairs: account.repairs,
       snapshots: account.snapshots,
     });
+    this.onStatus();
   }
 
   onTick(): void {

@@ -11,8 +11,10 @@ import type {
   Resolution,
   SlaveState,
   SnapshotRequest,
+  Welcome,
 } from '../../../shared/protocol/wire/messages.js';
 import { CatchUp } from './catch-up.js';
+import { ClockSync } from './clock-sync.js';
 import { SlaveContext } from './context.js';
 import { InDoubt } from './in-doubt.js';
 import type { SlaveConfig, SlaveEffect, SlaveInput, Token } from './io.js';
@@ -20,7 +22,7 @@ import { Packets } from './packets.js';
 import { Participant } from './participant.js';
 import type { SlaveRecovered } from './records.js';
 import { Reign } from './reign.js';
-import type { SlaveView } from './view.js';
+import { clockView, type SlaveView } from './view.js';
 
 /**
  * A slave's protocol for one data set, as a synchronous state machine: no clock, no socket, no promise. The service
@@ -33,6 +35,7 @@ export class SlaveCore {
   readonly #reign: Reign;
   readonly #inDoubt: InDoubt;
   readonly #packets: Packets;
+  readonly #clockSync: ClockSync;
   #closed = false;
 
   constructor(
@@ -51,11 +54,17 @@ export class SlaveCore {
     this.#catchUp = new CatchUp(context, this.#participant, (packet) => {
       this.#packets.use(packet);
     });
-    this.#reign = new Reign(context, this.#participant, () => ({
-      state: this.#state(),
-      repairs: this.#catchUp.repairs,
-      snapshots: this.#catchUp.snapshots,
-    }));
+    this.#clockSync = new ClockSync(context);
+    this.#reign = new Reign(
+      context,
+      this.#participant,
+      () => ({
+        state: this.#state(),
+        repairs: this.#catchUp.repairs,
+        snapshots: this.#catchUp.snapshots,
+      }),
+      () => this.#clockSync.onStatus(),
+    );
     this.#inDoubt = new InDoubt(context, this.#participant, this.#catchUp, recovered.resolved);
     this.#packets = new Packets(context, this.#participant, this.#catchUp);
   }
@@ -67,6 +76,11 @@ export class SlaveCore {
 
   nextWakeMs(): number {
     return this.#closed ? Infinity : this.#context.timers.next();
+  }
+
+  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. */
+  nextExactMs(): number {
+    return this.#closed ? Infinity : this.#context.timers.nextExact();
   }
 
   step(input: SlaveInput, nowMs: number): SlaveEffect[] {
@@ -109,6 +123,7 @@ export class SlaveCore {
       repairs: this.#catchUp.repairs,
       snapshots: this.#catchUp.snapshots,
       resyncs: this.#catchUp.resyncs.counts,
+      clock: clockView(this.#context.clock, this.#clockSync.era, nowMs),
     };
   }
 
@@ -134,6 +149,8 @@ export class SlaveCore {
         return this.#catchUp.onStreamed(input.token, input.delta);
       case 'suspended':
         return this.#reign.onSuspended();
+      case 'clockJumped':
+        return this.#clockSync.onClockJumped(input.byMs);
       case 'discard':
         return this.#onDiscard(input.command);
       case 'resolve':
@@ -156,6 +173,7 @@ export class SlaveCore {
 
   #onTick(): void {
     this.#reign.onTick();
+    this.#clockSync.onTick();
     this.#participant.onTick();
     this.#catchUp.onTick();
     this.#inDoubt.onTick();
@@ -169,6 +187,7 @@ export class SlaveCore {
       return;
     }
     this.#packets.onNewReign();
+    this.#clockSync.onNewReign();
     this.#participant.onNewReign();
     this.#catchUp.onNewReign();
     this.#inDoubt.onNewReign();
@@ -221,6 +240,7 @@ export class SlaveCore {
       case 'join':
       case 'vote':
       case 'status':
+      case 'clock-request':
       case 'report':
       case 'promise':
       case 'delta-request':
@@ -255,7 +275,9 @@ export class SlaveCore {
       case 'heartbeat':
         return this.#onHeartbeat(message);
       case 'welcome':
-        return this.#reign.onWelcome(message);
+        return this.#onWelcome(message);
+      case 'clock':
+        return this.#clockSync.onClock(message);
       case 'announce':
         return this.#packets.onAnnounce(message);
       case 'prepare':
@@ -316,6 +338,10 @@ export class SlaveCore {
       code: refusal.reason === 'group-full' ? 'group-full' : refusal.reason,
       text: refusal.text,
     });
+  }
+
+  #onWelcome(welcome: Welcome): void {
+    if (this.#reign.onWelcome(welcome)) this.#clockSync.onWelcome();
   }
 
   #onHeartbeat(heartbeat: Heartbeat): void {

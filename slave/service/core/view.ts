@@ -1,3 +1,4 @@
+import type { ClockEstimate } from '../../../shared/protocol/clock/clock-estimate.js';
 import type { Epoch, NodeId, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
 import type { OperatorDecision } from './records.js';
 import type { ResyncCounts } from '../../../shared/protocol/kernel/resyncs.js';
@@ -32,6 +33,27 @@ export interface SlaveView {
   readonly repairs: number;
   readonly snapshots: number;
   readonly resyncs: ResyncCounts;
+  /** The group time at the moment of asking; null as long as no master of this reign has told it. */
+  readonly clock: ClockView | null;
+}
+
+/** What the group's clock shows now: something from `earliestMs` to `latestMs`, milliseconds since 1970. */
+export interface ClockView {
+  readonly earliestMs: number;
+  /** The likeliest. */
+  readonly groupMs: number;
+  readonly latestMs: number;
+  /** Half of the interval: no true reading is further from its middle. */
+  readonly errorMs: number;
+  /** Rises when the master's machine may have slept, and group time have stood still: what is known of two eras needn't agree. */
+  readonly era: number;
+}
+
+export function clockView(clock: ClockEstimate, era: number, nowMs: number): ClockView | null {
+  const reading = clock.at(nowMs);
+  if (reading === null) return null;
+  const { earliestMs, bestMs, latestMs } = reading;
+  return { earliestMs, groupMs: bestMs, latestMs, errorMs: clock.errorMs(nowMs), era };
 }
 
 /** A round that this slave said yes to and doesn't know the outcome of. */

@@ -220,6 +220,7 @@ export class FakeCopy implements ServedCopy {
   inDoubt: SlaveView['inDoubt'] = [];
   resolved: SlaveView['resolved'] = [];
   lastVeto: SlaveView['lastVeto'] = null;
+  clock: SlaveView['clock'] = null;
   /** Why the core doesn't let an operator decide. */
   resolveRefusal: string | null = null;
   readonly dataSet = {
@@ -243,6 +244,7 @@ export class FakeCopy implements ServedCopy {
       repairs: 0,
       snapshots: 0,
       resyncs: { new: 1 },
+      clock: this.clock,
     }),
     discard: async (): Promise<void> => {
       this.discarded += 1;

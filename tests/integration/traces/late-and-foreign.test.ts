@@ -28,6 +28,7 @@ function harmful(open: { readonly from: Tip | null; readonly to: Tip; readonly r
       kind: 'heartbeat', sequence: 1_000_000, sentMs: 0, tip: open.to, lowestOpenRound: 1000, openRounds: [],
       recentDecisions: [{ round: open.round, to: open.to, outcome: 'aborted' }], heal: 'operator', leaseMs: 60_000, nextInMs: 1, asks: true, acknowledged: [{ heartbeat: 1, slots: Uint8Array.of(1) }],
     },
+    { kind: 'clock', member: { storeId: 'a'.repeat(32), start: 1 }, requestSentMs: 0, receivedMs: 0, sentMs: 0, era: 1_000_000 },
     { kind: 'announce', from: open.from, to: next.to, content: change },
     { kind: 'prepare', round: 1000, from: open.from, to: next.to, content: change, voters, lowestOpenRound: 1000, committed: open.to },
     { kind: 'commit', round: open.round, to: open.to, lowestOpenRound: 1000, acknowledge: false },
@@ -72,7 +73,7 @@ describe('an older epoch', () => {
 
   it('is in that test with every kind that a master says in its reign', () => {
     // The others: what slaves say, and what both say outside of a reign (survey, inquiry, snapshot-request, refusal, report).
-    expect([...kinds].sort()).toEqual(['abort', 'announce', 'bulk-offer', 'claim', 'commit', 'deltas', 'heartbeat', 'leave', 'prepare', 'resolution', 'too-old', 'welcome']);
+    expect([...kinds].sort()).toEqual(['abort', 'announce', 'bulk-offer', 'claim', 'clock', 'commit', 'deltas', 'heartbeat', 'leave', 'prepare', 'resolution', 'too-old', 'welcome']);
   });
 
   it('counts for nothing at the master either: no vote, status, request or goodbye of another reign (G7)', () => {
@@ -88,6 +89,7 @@ describe('an older epoch', () => {
     const messages: Message[] = [
       { kind: 'vote', round, to, upToDate: true, canProcess: true, reason: '', exposed: 0, refused: [] },
       { kind: 'status', sequence: 1_000_000, tip: to, prepared: [], state: 'current', echo: null, windowBytes: 1, repairs: 0, snapshots: 0 },
+      { kind: 'clock-request', sentMs: 1 },
       { kind: 'inquiry', round, from, to },
       { kind: 'delta-request', request: 1, from, to, round },
       { kind: 'snapshot-request', request: 1 },

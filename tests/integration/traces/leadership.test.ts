@@ -95,7 +95,7 @@ describe('an older epoch', () => {
     group.replicate(1);
     const older = group.sent.filter(({ from }) => from.node === 'master');
     const kinds = new Set(older.map(({ message }) => message.kind));
-    expect([...kinds].sort()).toEqual(['claim', 'commit', 'heartbeat', 'prepare', 'survey', 'welcome']);
+    expect([...kinds].sort()).toEqual(['claim', 'clock', 'commit', 'heartbeat', 'prepare', 'survey', 'welcome']);
     group.master.alive = false;
     group.restartMaster();
     group.run(3000);
