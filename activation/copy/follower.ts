@@ -91,7 +91,9 @@ export class Follower {
       this.#draining = false;
     }
     this.#cancelWake();
-    this.#cancelWake = clock.at(core.nextWakeMs(clock.monotonicMs()), () => this.#submit({ kind: 'tick' }));
+    const { atMs, isInstant } = core.nextWake(clock.monotonicMs());
+    const wake = (): void => this.#submit({ kind: 'tick' });
+    this.#cancelWake = isInstant ? clock.exactlyAt(atMs, wake) : clock.at(atMs, wake);
   }
 
   #tellShown(input: CycleInput): void {

@@ -87,7 +87,11 @@ export class ModelDataServer {
   readonly #time: { readonly nowMs: number };
   readonly #crystal: Crystal;
 
-  constructor(time: { readonly nowMs: number }, crystal: Crystal, options: { readonly firstInMs: number; readonly intervalMs: number }) {
+  constructor(
+    time: { readonly nowMs: number },
+    crystal: Crystal,
+    options: { readonly firstInMs: number; readonly intervalMs: number },
+  ) {
     this.#time = time;
     this.#crystal = crystal;
     this.activateAtMs = this.nowMs + options.firstInMs;
@@ -343,21 +347,8 @@ export class ModelCopy {
   readonly #clock: Clock = {
     monotonicMs: () => this.#monotonicMs,
     wallMs: () => this.#time.nowMs + this.#wallSetMs,
-    at: (atMs, callback) => {
-      if (atMs === Infinity) return () => undefined;
-      let isOver = false;
-      const wake = (): void => {
-        // As the real one: it looks at the clock again, which may have stood meanwhile.
-        if (isOver) return;
-        const leftMs = atMs - this.#monotonicMs;
-        if (leftMs > 1e-6) this.#later(leftMs / (1 + this.#crystal.rate), wake);
-        else callback();
-      };
-      this.#later(Math.max(0, atMs - this.#monotonicMs) / (1 + this.#crystal.rate), wake);
-      return () => {
-        isOver = true;
-      };
-    },
+    at: (atMs, callback) => this.#at(atMs, callback),
+    exactlyAt: (atMs, callback) => this.#at(atMs, callback),
     soon: (callback) => this.#later(0, callback),
   };
 
@@ -374,6 +365,22 @@ export class ModelCopy {
       this.#send(() => this.#server.retrievals.push({ by: this.name, cycle, durationMs })),
     reportActivation: (activation) => this.#send(() => this.#server.activations.push({ by: this.name, activation })),
   };
+
+  #at(atMs: number, callback: () => void): () => void {
+    if (atMs === Infinity) return () => undefined;
+    let isOver = false;
+    const wait = (): void => this.#later(Math.max(0, atMs - this.#monotonicMs) / (1 + this.#crystal.rate), wake);
+    const wake = (): void => {
+      if (isOver) return;
+      // As the real one: it looks at the clock again, which may have stood meanwhile.
+      if (atMs - this.#monotonicMs > 1e-6) wait();
+      else callback();
+    };
+    wait();
+    return () => {
+      isOver = true;
+    };
+  }
 
   #send(arrive: () => void): void {
     const toMs = this.network.toServerMs(this.#random);

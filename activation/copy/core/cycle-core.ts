@@ -96,11 +96,14 @@ export class CycleCore {
     return this.#effects;
   }
 
-  nextWakeMs(nowMs: number): number {
-    if (!this.#started || this.#broken !== null) return Infinity;
+  /** When it wants to be woken, monotonic milliseconds; `isInstant`: for an activation, where each millisecond counts. */
+  nextWake(nowMs: number): { readonly atMs: number; readonly isInstant: boolean } {
+    if (!this.#started || this.#broken !== null) return { atMs: Infinity, isInstant: false };
     const askMs = this.#asking === null ? this.#askAtMs : Infinity;
     const fetchMs = this.#fetching === null && this.#fetchAtMs > nowMs ? this.#fetchAtMs : Infinity;
-    return Math.min(askMs, fetchMs, this.#instantWakeMs(nowMs));
+    const instantMs = this.#instantWakeMs(nowMs);
+    const atMs = Math.min(askMs, fetchMs, instantMs);
+    return { atMs, isInstant: atMs === instantMs && atMs !== Infinity };
   }
 
   view(nowMs: number): CycleView {
