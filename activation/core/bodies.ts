@@ -136,6 +136,7 @@ export interface RetrievalRequest {
   readonly durationMs: number;
 }
 
+/** A retrieval as it is kept. */
 export interface RetrievalBody extends RetrievalRequest {
   /** When it was reported. */
   readonly atMs: number;

@@ -15,7 +15,7 @@ import {
   sinceOf,
 } from './cycle.js';
 import { instantText } from './instant-text.js';
-import type { CycleState, CycleTable, Plan } from './table.js';
+import type { CycleState, SynchronisationTable, Plan } from './table.js';
 
 const minuteMs = 60_000;
 const nineMs = Date.parse('2026-12-01T09:00:00Z');
@@ -31,7 +31,7 @@ function stateOf(table: Partial<CycleState> = {}): CycleState {
   };
 }
 
-function tableAfter(plan: Plan<unknown>): CycleTable {
+function tableAfter(plan: Plan<unknown>): SynchronisationTable {
   if (plan.table === null) throw new Error('the table stays');
   return plan.table;
 }

@@ -1,6 +1,6 @@
 import { cycleBounds as bounds } from './bounds.js';
 import { instantText } from './instant-text.js';
-import type { CycleState, CycleTable, Plan, PlanStep, Refusal, TableLock } from './table.js';
+import type { CycleState, SynchronisationTable, Plan, PlanStep, Refusal, TableLock } from './table.js';
 
 /**
  * The rules of the synchronisation table, as functions of the table and the time: no clock, no database. `nowMs` is the data
@@ -20,7 +20,7 @@ export function nextInstant(grid: { readonly originMs: number; readonly interval
 export function newTable(
   { source, intervalMs, originMs }: { readonly source: string; readonly intervalMs: number; readonly originMs: number },
   nowMs: number,
-): CycleTable {
+): SynchronisationTable {
   return {
     source,
     cycle: 1,
@@ -34,7 +34,7 @@ export function newTable(
 }
 
 /** The activation time has come, and nobody has rolled since. */
-export function isDue(table: CycleTable, nowMs: number): boolean {
+export function isDue(table: SynchronisationTable, nowMs: number): boolean {
   return nowMs >= table.activateAtMs;
 }
 
@@ -42,7 +42,7 @@ export function isDue(table: CycleTable, nowMs: number): boolean {
  * Who has the lock, or null. A lock ends by itself, so that the death of its holder stops nobody for long; one that ends later
  * than any lock can was given by a clock that is gone, and counts for nothing.
  */
-export function heldLock(table: CycleTable, nowMs: number): TableLock | null {
+export function heldLock(table: SynchronisationTable, nowMs: number): TableLock | null {
   const { lock } = table;
   if (lock === null || nowMs >= lock.untilMs || lock.untilMs - nowMs > bounds.lockMs) return null;
   return lock;
@@ -50,7 +50,7 @@ export function heldLock(table: CycleTable, nowMs: number): TableLock | null {
 
 /** What shows as active: the staged content from the activation time on. The instant decides, and not who rolls when. */
 export function shownActive(
-  table: CycleTable,
+  table: SynchronisationTable,
   nowMs: number,
 ): { readonly copy: 'staged' | 'active'; readonly cycle: number; readonly activateAtMs: number | null } {
   if (isDue(table, nowMs)) return { copy: 'staged', cycle: table.cycle, activateAtMs: table.activateAtMs };
@@ -59,7 +59,7 @@ export function shownActive(
 
 /** From which cycle changes can be told to somebody who says what he holds; null: only a whole copy will do. */
 export function sinceOf(
-  table: CycleTable,
+  table: SynchronisationTable,
   held: { readonly since: number | null; readonly source: string | null },
   cycle: number,
 ): number | null {
@@ -227,10 +227,10 @@ export function lockedRefusal(lock: TableLock, nowMs: number): Refusal {
  * having been staged at any server.
  */
 function rolled(
-  table: CycleTable,
+  table: SynchronisationTable,
   activatedAtMs: number,
   nowMs: number,
-): { readonly table: CycleTable; readonly steps: readonly PlanStep[] } {
+): { readonly table: SynchronisationTable; readonly steps: readonly PlanStep[] } {
   const activateAtMs = nextInstant(table, nowMs);
   const cycle = table.cycle + 1;
   const prunedCycle = Math.max(table.prunedCycle, table.cycle - bounds.rememberedCycles);
@@ -250,7 +250,7 @@ function nothing<Result>(result: Result): Plan<Result> {
 }
 
 /** Without what was only read for the decision. */
-function tableOf(state: CycleState): CycleTable {
+function tableOf(state: CycleState): SynchronisationTable {
   const { source, cycle, activateAtMs, intervalMs, originMs, active, prunedCycle, lock } = state;
   return { source, cycle, activateAtMs, intervalMs, originMs, active, prunedCycle, lock };
 }

@@ -5,8 +5,8 @@ import type { RetrievalBody } from './bodies.js';
  * two databases do exactly the same.
  */
 
-/** Instants are whole milliseconds of the data server's clock. */
-export interface CycleTable {
+/** What is staged and active, and when that changes. Instants are whole milliseconds of the data server's clock. */
+export interface SynchronisationTable {
   /** Names the database; drawn when it's made. */
   readonly source: string;
   /** The content that is staged. */
@@ -22,6 +22,7 @@ export interface CycleTable {
   readonly lock: TableLock | null;
 }
 
+/** Somebody rolls. */
 export interface TableLock {
   /** For people. */
   readonly holder: string;
@@ -31,7 +32,7 @@ export interface TableLock {
 }
 
 /** The table, and what deciding needs to know of the items. */
-export interface CycleState extends CycleTable {
+export interface CycleState extends SynchronisationTable {
   readonly items: { readonly production: number; readonly staged: number; readonly active: number };
   readonly waiting: number;
   /** The latest date of an item that is staged and not active yet. */
@@ -39,7 +40,8 @@ export interface CycleState extends CycleTable {
   readonly worstRetrieval: RetrievalBody | null;
 }
 
-export type Copy = 'staged' | 'active';
+/** The two copies that servers fetch. */
+export type CopyName = 'staged' | 'active';
 
 /** One part of a plan. They are done in the order of the plan, all of them or none, and nobody sees a part. */
 export type PlanStep =
@@ -53,7 +55,7 @@ export type PlanStep =
 /** What a decision wants done, in one transaction. */
 export interface Plan<Result> {
   /** Null: the table stays as it is. */
-  readonly table: CycleTable | null;
+  readonly table: SynchronisationTable | null;
   readonly steps: readonly PlanStep[];
   readonly result: Result;
 }
@@ -74,4 +76,5 @@ export interface Refusal {
 }
 
 export const refusalCodes = ['locked', 'interval-too-short', 'too-late', 'dated-later', 'cycle-moved'] as const;
+/** Why something isn't done now; `docs/cycle.md` lists them. */
 export type RefusalCode = (typeof refusalCodes)[number];

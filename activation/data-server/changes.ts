@@ -1,6 +1,6 @@
 import { cycleBounds as bounds } from '../core/bounds.js';
 import { shownActive, sinceOf } from '../core/cycle.js';
-import type { Copy, CycleTable, Refusal } from '../core/table.js';
+import type { CopyName, SynchronisationTable, Refusal } from '../core/table.js';
 import type { CopiedItem, PageChoice, Position } from './cycle-store.js';
 
 /** What a server says of what it holds, and how far it has read. */
@@ -34,8 +34,8 @@ type Head = Pick<CopiedChanges, 'kind' | 'cycle' | 'activateAtMs' | 'from'>;
 
 /** Which rows of which copy make the answer. */
 export function chooseChanges(
-  table: CycleTable,
-  copy: Copy,
+  table: SynchronisationTable,
+  copy: CopyName,
   query: ChangesQuery,
   nowMs: number,
 ): PageChoice<Head | Refusal> {

@@ -1,6 +1,6 @@
 import type { ItemEdit, RetrievalBody } from '../core/bodies.js';
 import type { ProductionRow } from '../core/items.js';
-import type { Copy, CycleState, CycleTable, Plan, PlanStep, StepCounts } from '../core/table.js';
+import type { CopyName, CycleState, SynchronisationTable, Plan, PlanStep, StepCounts } from '../core/table.js';
 
 /**
  * The database of a data server: the synchronisation table and the three copies. Both adapters pass the suite in
@@ -14,7 +14,7 @@ export interface CycleStore {
   /** Decides by the state, and does the plan, while nobody else can change anything. */
   change<Result>(nowMs: number, decide: (state: CycleState) => Plan<Result>): Promise<Changed<Result>>;
   /** Some changes of a copy, read together with the table that they belong to. */
-  page<Result>(choose: (table: CycleTable) => PageChoice<Result>): Promise<Page<Result>>;
+  page<Result>(choose: (table: SynchronisationTable) => PageChoice<Result>): Promise<Page<Result>>;
   /** In their order; the answer is how many keys changed. */
   edit(edits: readonly ItemEdit[]): Promise<number>;
   item(key: string): Promise<ProductionRow | null>;
@@ -46,7 +46,7 @@ export interface PageChoice<Result> {
 }
 
 export interface PageRequest {
-  readonly copy: Copy;
+  readonly copy: CopyName;
   /** Only what changed after this cycle, deletes too; null: the whole copy, without deletes. */
   readonly since: number | null;
   /** Only what comes after this one. */
@@ -63,26 +63,30 @@ export interface Position {
 }
 
 export interface Page<Result> {
-  readonly table: CycleTable;
+  readonly table: SynchronisationTable;
   readonly result: Result;
   readonly changes: readonly CopiedItem[];
   /** Null: that was all. */
   readonly next: Position | null;
 }
 
+/** An item of the staged or the active copy, as it changed. */
 export interface CopiedItem {
   readonly key: string;
   /** JSON; null: deleted. */
   readonly value: string | null;
+  /** That changed it last. */
   readonly cycle: number;
 }
 
+/** Which items of production. */
 export interface ItemsQuery {
   readonly prefix: string;
   readonly after: string | null;
   readonly limit: number;
 }
 
+/** An item of production. */
 export interface StoredItem extends ProductionRow {
   readonly key: string;
 }

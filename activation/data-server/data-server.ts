@@ -9,7 +9,14 @@ import type { Clock, EventLog } from '../../shared/runtime/ports.js';
 import type { ItemEdit } from '../core/bodies.js';
 import { cycleBounds as bounds } from '../core/bounds.js';
 import { isDue, planActivation, planInterval, planLock, planPromote, planRoll } from '../core/cycle.js';
-import { refusalCodes, type Copy, type CycleState, type Plan, type Refusal, type RefusalCode } from '../core/table.js';
+import {
+  refusalCodes,
+  type CopyName,
+  type CycleState,
+  type Plan,
+  type Refusal,
+  type RefusalCode,
+} from '../core/table.js';
 import { chooseChanges, cursorText, parseCursor, type ChangesQuery, type CopiedChanges } from './changes.js';
 import type { Changed, CycleStore, ItemsQuery, StoredItem } from './cycle-store.js';
 import { listenForHost, type DataServerListenOptions, type ServedHttp } from './http/serve.js';
@@ -17,6 +24,7 @@ import { openCycleStore } from './open-cycle-store.js';
 import type { DataServerEvents } from './events.js';
 import { ServerClock } from './server-clock.js';
 
+/** Where the three copies are, and what a new database begins with. */
 export interface DataServerOptions {
   /** The folder of the embedded database; made when it isn't there. Give this or `postgresql`. */
   readonly store?: string | undefined;
@@ -156,7 +164,7 @@ export class DataServer implements AsyncDisposable {
   }
 
   /** What leads from what a server holds to what is staged, or active; see `ChangesBody`. */
-  async changes(copy: Copy, query: ChangesQuery = {}): Promise<CopiedChanges | Refusal> {
+  async changes(copy: CopyName, query: ChangesQuery = {}): Promise<CopiedChanges | Refusal> {
     if (query.after !== undefined && parseCursor(query.after) === null)
       throw new LockstepError('bad-input', 'after: is no `next` of a page before');
     return this.#watched(async (nowMs) => {

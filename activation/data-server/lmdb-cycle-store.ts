@@ -5,7 +5,7 @@ import type { ItemEdit, RetrievalBody } from '../core/bodies.js';
 import { cycleBounds } from '../core/bounds.js';
 import { keepsRetrieval, newTable } from '../core/cycle.js';
 import { editedRow, isDueRow, keyOf, liveDifference, type ProductionRow } from '../core/items.js';
-import type { Copy, CycleState, CycleTable, Plan, PlanStep } from '../core/table.js';
+import type { CopyName, CycleState, SynchronisationTable, Plan, PlanStep } from '../core/table.js';
 import type {
   AfterStep,
   Changed,
@@ -96,7 +96,7 @@ export class EmbeddedCycleStore implements CycleStore {
     });
   }
 
-  async page<Result>(choose: (table: CycleTable) => PageChoice<Result>): Promise<Page<Result>> {
+  async page<Result>(choose: (table: SynchronisationTable) => PageChoice<Result>): Promise<Page<Result>> {
     return this.#records.read(() => {
       const table = this.#table();
       const { request, result } = choose(table);
@@ -211,7 +211,7 @@ export class EmbeddedCycleStore implements CycleStore {
     return staged;
   }
 
-  #copy(copy: Copy, key: string, row: CopyRow): void {
+  #copy(copy: CopyName, key: string, row: CopyRow): void {
     const before = this.#records.get<CopyRow>([copy, key]);
     if (before !== null) {
       this.#records.remove([`${copy}-by`, before.cycle, key]);
@@ -223,7 +223,7 @@ export class EmbeddedCycleStore implements CycleStore {
     this.#count({ [copy]: Number(row.value !== null) - Number(before !== null && before.value !== null) });
   }
 
-  #prune(copy: Copy, upToCycle: number): void {
+  #prune(copy: CopyName, upToCycle: number): void {
     const old: StoreKey[] = [];
     for (const { key } of this.#records.rows<true>([`${copy}-by`])) {
       if (Number(key[1]) > upToCycle) break;
@@ -254,8 +254,8 @@ export class EmbeddedCycleStore implements CycleStore {
     return null;
   }
 
-  #table(): CycleTable {
-    const table = this.#records.get<CycleTable>(tableKey);
+  #table(): SynchronisationTable {
+    const table = this.#records.get<SynchronisationTable>(tableKey);
     if (table !== null) return table;
     throw new LockstepError('store-unusable', `the store ${this.#records.folder} has lost its table; restore it`);
   }

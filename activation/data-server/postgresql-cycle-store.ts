@@ -5,7 +5,7 @@ import type { ItemEdit, RetrievalBody } from '../core/bodies.js';
 import { cycleBounds } from '../core/bounds.js';
 import { keepsRetrieval, newTable } from '../core/cycle.js';
 import { editedRow, keyOf, liveDifference, type ProductionRow } from '../core/items.js';
-import type { CycleState, CycleTable, Plan } from '../core/table.js';
+import type { CycleState, SynchronisationTable, Plan } from '../core/table.js';
 import type {
   AfterStep,
   Changed,
@@ -111,7 +111,7 @@ export class PostgresqlCycleStore implements CycleStore {
     });
   }
 
-  async page<Result>(choose: (table: CycleTable) => PageChoice<Result>): Promise<Page<Result>> {
+  async page<Result>(choose: (table: SynchronisationTable) => PageChoice<Result>): Promise<Page<Result>> {
     return this.#transaction('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', async (client) => {
       const { rows } = await client.query<TableRow>('SELECT * FROM lockstep_cycle');
       const table = tableIn(rows);

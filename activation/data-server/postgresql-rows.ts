@@ -2,7 +2,7 @@ import type { QueryResult, QueryResultRow } from 'pg';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import { cycleBounds } from '../core/bounds.js';
 import type { ProductionRow } from '../core/items.js';
-import type { Copy, CycleState, CycleTable, PlanStep } from '../core/table.js';
+import type { CopyName, CycleState, SynchronisationTable, PlanStep } from '../core/table.js';
 import type { CopiedItem, PageRequest } from './cycle-store.js';
 import * as sql from './postgresql-schema.js';
 
@@ -78,7 +78,7 @@ export async function stateIn(asked: Asked, nowMs: number): Promise<CycleState> 
   };
 }
 
-export function tableIn(rows: readonly TableRow[]): CycleTable {
+export function tableIn(rows: readonly TableRow[]): SynchronisationTable {
   const [row] = rows;
   if (row === undefined) throw lostTable();
   const lock =
@@ -97,7 +97,7 @@ export function tableIn(rows: readonly TableRow[]): CycleTable {
   };
 }
 
-export async function writeTable(client: Asked, table: CycleTable): Promise<void> {
+export async function writeTable(client: Asked, table: SynchronisationTable): Promise<void> {
   const { lock } = table;
   await client.query(sql.writeTable, [
     ...numbersOf(table),
@@ -108,7 +108,7 @@ export async function writeTable(client: Asked, table: CycleTable): Promise<void
 }
 
 /** In the order of the columns. */
-export function numbersOf(table: CycleTable): readonly (number | null)[] {
+export function numbersOf(table: SynchronisationTable): readonly (number | null)[] {
   const { cycle, activateAtMs, intervalMs, originMs, active, prunedCycle } = table;
   return [cycle, activateAtMs, intervalMs, originMs, active.cycle, active.activatedAtMs, prunedCycle];
 }
@@ -135,7 +135,7 @@ export async function take(
   }
 }
 
-export async function recount(client: Asked, copy: Copy): Promise<void> {
+export async function recount(client: Asked, copy: CopyName): Promise<void> {
   await client.query(
     `UPDATE lockstep_cycle SET ${copy}_items = (SELECT count(*) FROM lockstep_${copy} WHERE value IS NOT NULL)`,
   );

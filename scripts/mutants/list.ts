@@ -1,4 +1,6 @@
 import { clockMutations } from './clock.js';
+import { cycleMutations } from './cycle.js';
+import { cycleCopyMutations } from './cycle-copies.js';
 import { leaseMutations } from './leases.js';
 import type { Mutation } from './mutation.js';
 
@@ -19,6 +21,8 @@ const delivery = 'master/service/core/delivery.ts';
 export const mutations: readonly Mutation[] = [
   ...leaseMutations,
   ...clockMutations,
+  ...cycleMutations,
+  ...cycleCopyMutations,
   {
     name: 'vote before durable',
     guarantee: 'G2',

@@ -5,7 +5,7 @@ import { addOpenApiRoute } from '../../../shared/http/openapi/document.js';
 import { sendProblem } from '../../../shared/http/problem.js';
 import { addHealthRoutes } from '../../../shared/http/ready.js';
 import type { ClockBody, EditedBody, ItemEdit, ItemsBody, PromoteBody, RollBody } from '../../core/bodies.js';
-import type { Copy, CycleState, Refusal } from '../../core/table.js';
+import type { CopyName, CycleState, Refusal } from '../../core/table.js';
 import type { DataServer } from '../data-server.js';
 import { changesText, cycleBody, itemBody, lockedBody } from './answers.js';
 import {
@@ -93,7 +93,7 @@ function addCycleRoutes(server: FastifyInstance, dataServer: DataServer, answers
 }
 
 function addCopyRoutes(server: FastifyInstance, dataServer: DataServer, answers: Answers): void {
-  const answer = async (request: FastifyRequest, reply: FastifyReply, copy: Copy): Promise<FastifyReply> => {
+  const answer = async (request: FastifyRequest, reply: FastifyReply, copy: CopyName): Promise<FastifyReply> => {
     const query = parseChangesQuery(request.query);
     if (!query.ok) return sendProblem(reply, query.problem);
     const found = await dataServer.changes(copy, query.value);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { cycleBounds } from '../../../activation/core/bounds.js';
 import { planActivation, planLock, planPromote, planRoll } from '../../../activation/core/cycle.js';
-import type { Copy, PlanStep } from '../../../activation/core/table.js';
+import type { CopyName, PlanStep } from '../../../activation/core/table.js';
 import type { CycleStore, NewDatabase, PageRequest, Position } from '../../../activation/data-server/cycle-store.js';
 import { contents, fresh, intervalMs, minuteMs, put, read, roll, startMs } from './cycle-store-tools.js';
 
@@ -11,12 +11,16 @@ export interface CycleStoreHarness {
   open(options: NewDatabase & { readonly again?: CycleStore }): Promise<CycleStore>;
 }
 
-async function changesSince(store: CycleStore, copy: Copy, since: number): Promise<readonly unknown[]> {
+async function changesSince(store: CycleStore, copy: CopyName, since: number): Promise<readonly unknown[]> {
   const { changes } = await read(store, copy, { since });
   return changes.map(({ key, value, cycle }) => [key, value, cycle]);
 }
 
-async function allPages(store: CycleStore, copy: Copy, options: Partial<PageRequest>): Promise<readonly string[][]> {
+async function allPages(
+  store: CycleStore,
+  copy: CopyName,
+  options: Partial<PageRequest>,
+): Promise<readonly string[][]> {
   const pages: string[][] = [];
   let after: Position | null = null;
   do {

@@ -1,6 +1,6 @@
 import type { ItemEdit } from '../../../activation/core/bodies.js';
 import { planLock, planRoll } from '../../../activation/core/cycle.js';
-import type { Copy } from '../../../activation/core/table.js';
+import type { CopyName } from '../../../activation/core/table.js';
 import type {
   Changed,
   CopiedItem,
@@ -30,7 +30,7 @@ export async function roll(store: CycleStore, nowMs: number): Promise<Changed<{ 
 
 export async function read(
   store: CycleStore,
-  copy: Copy,
+  copy: CopyName,
   options: Partial<PageRequest> = {},
 ): Promise<{ readonly changes: readonly CopiedItem[]; readonly next: Position | null }> {
   return store.page(() => ({
@@ -40,7 +40,7 @@ export async function read(
 }
 
 /** Keys and values of a copy. */
-export async function contents(store: CycleStore, copy: Copy): Promise<Readonly<Record<string, unknown>>> {
+export async function contents(store: CycleStore, copy: CopyName): Promise<Readonly<Record<string, unknown>>> {
   const { changes } = await read(store, copy);
   return Object.fromEntries(changes.map(({ key, value }) => [key, value === null ? null : JSON.parse(value)]));
 }
