@@ -1,10 +1,10 @@
-import type { CycleBody } from '../activation/core/bodies.js';
+import type { ActivationSpreadBody, CycleBody } from '../activation/core/bodies.js';
 import type { CycleCopyStatusBody } from '../activation/copy/http/bodies.js';
 import { ageText } from './status-text.js';
 import { nothing, tableText } from './table.js';
 
 /** The three copies, and what becomes of them when. */
-export function cycleText(body: CycleBody): string {
+export function cycleText(body: CycleBody, activations: readonly ActivationSpreadBody[] = []): string {
   const { active, items, waiting, lock, worstRetrieval, clock } = body;
   const nowMs = clock.sentMs;
   const since =
@@ -30,7 +30,17 @@ export function cycleText(body: CycleBody): string {
       ? 'no retrieval was reported in the last day'
       : `longest retrieval of the last day ${durationText(worstRetrieval.durationMs)}, at ${worstRetrieval.by}${body.intervalFits ? '' : ': longer than the interval; give a longer one'}`,
   ];
+  const [last] = activations;
+  if (last !== undefined) lines.push(spreadText(last));
   return `${copies}\n\n${lines.join('\n')}`;
+}
+
+/** How near to one instant the servers were, as they measured it. */
+function spreadText({ cycle, servers, late, spreadMs, worstErrorMs }: ActivationSpreadBody): string {
+  const lateText = late === 0 ? '' : `${servers === 0 ? '' : ', '}${late} late`;
+  if (spreadMs === null || worstErrorMs === null) return `cycle ${cycle} was shown by${lateText}`;
+  const count = servers === 1 ? '1 server' : `${servers} servers`;
+  return `cycle ${cycle} was shown by ${count} within ${spreadMs.toFixed(1)} ms, each known to ${worstErrorMs.toFixed(1)} ms${lateText}`;
 }
 
 const head = ['node', 'state', 'shows', 'staged', 'next activation', 'clock error', 'last activation', 'table read'];

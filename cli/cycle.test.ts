@@ -69,6 +69,15 @@ describe('lockstep cycle', () => {
     const refused = await cycle('interval', '1m');
     expect([refused.exitCode, refused.out]).toEqual([3, '']);
     expect(refused.err).toMatch(/^lockstep: an interval of 60000 ms is no longer than .* 90000 ms at s7/);
+    for (const [by, reachedMs] of [
+      ['s1', 1000],
+      ['s2', 1003.5],
+    ] as const)
+      data.reportActivation({ by, cycle: 4, reachedMs, errorMs: 0.75, late: false });
+    data.reportActivation({ by: 's3', cycle: 4, reachedMs: 9000, errorMs: 2, late: true });
+    expect((await cycle('status')).out).toContain(
+      'cycle 4 was shown by 2 servers within 3.5 ms, each known to 0.8 ms, 1 late',
+    );
     expect(await cycle('interval', '10m')).toMatchObject({ exitCode: 0, out: 'every 10m, from the next roll on\n' });
     expect((await cycle('status')).out).toContain('longest retrieval of the last day 90s, at s7');
   });

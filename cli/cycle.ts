@@ -1,5 +1,12 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type { CycleBody, EditedBody, ItemBody, PromoteBody } from '../activation/core/bodies.js';
+import type {
+  ActivationsBody,
+  ActivationSpreadBody,
+  CycleBody,
+  EditedBody,
+  ItemBody,
+  PromoteBody,
+} from '../activation/core/bodies.js';
 import { errorText, exitCodes, LockstepError, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { Json } from '../shared/protocol/key-value/operations.js';
 import { isCycle, isCycleCopyStatus } from './cycle-answers.js';
@@ -36,7 +43,10 @@ export function addCycle(program: Command, shell: Shell): void {
     ending(shell, async (flags: CycleFlags) => {
       const asked = client(flags);
       const body = await statusOf(asked);
-      if (isCycle(body)) return show(flags, body, () => cycleText(body));
+      if (isCycle(body)) {
+        const activations = await activationsOf(asked);
+        return show(flags, { ...body, activations }, () => cycleText(body, activations));
+      }
       if (isCycleCopyStatus(body)) return show(flags, body, () => copyText(body));
       throw new LockstepError(
         'unreachable',
@@ -175,6 +185,16 @@ async function statusOf(client: Client): Promise<unknown> {
   } catch (error) {
     if (!(error instanceof LockstepError) || error.code === 'unreachable' || error.code === 'bad-option') throw error;
     return client.ask('GET', '/v1/status');
+  }
+}
+
+/** Those that servers reported; none where the data server keeps no account of them. */
+async function activationsOf(client: Client): Promise<readonly ActivationSpreadBody[]> {
+  try {
+    return ((await client.ask('GET', '/v1/cycle/activations')) as ActivationsBody).activations;
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'bad-input') return [];
+    throw error;
   }
 }
 

@@ -35,42 +35,42 @@ export const cycleCopyFamilies: readonly Family<CycleCopyAccount>[] = [
     samples: ({ name }) => [[[packageVersion, process.version, 'cycle-copy', name], 1]],
   },
   {
-    name: 'lockstep_cycle_state',
+    name: 'lockstep_cycle_copy_state',
     type: 'gauge',
     help: 'State of the copy of a pull cycle: 1 for the one that it is in.',
     labels: ['state'],
     samples: ({ view }) => oneHot([], states, view.state),
   },
-  family('lockstep_cycle_active', 'Cycle that readers see; missing while there is none.', ({ active }) => active),
+  family('lockstep_cycle_copy_active', 'Cycle that readers see; missing while there is none.', ({ active }) => active),
   family(
-    'lockstep_cycle_staged',
+    'lockstep_cycle_copy_staged',
     'Cycle that the staged copy holds; missing while it holds none.',
     ({ staged }) => staged,
   ),
   family(
-    'lockstep_cycle_table_age_seconds',
+    'lockstep_cycle_copy_table_age_seconds',
     "Seconds since the data server's table was read; missing before the first time.",
     ({ readMsAgo }) => seconds(readMsAgo),
   ),
   family(
-    'lockstep_cycle_clock_error_seconds',
+    'lockstep_cycle_copy_clock_error_seconds',
     "How far the data server's clock may be from what it is taken for, in seconds; missing while it is not known.",
     ({ clock }) => seconds(clock?.errorMs ?? null),
   ),
   family(
-    'lockstep_cycle_retrieval_seconds',
+    'lockstep_cycle_copy_retrieval_seconds',
     'How long the last retrieval of a staged content took, until it was durable, in seconds.',
     ({ retrieval }) => seconds(retrieval?.durationMs ?? null),
   ),
   family(
-    'lockstep_cycle_activation_after_seconds',
+    'lockstep_cycle_copy_activation_after_seconds',
     'How long after its prearranged instant the last activation showed, in seconds.',
     ({ lastActivation }) =>
       lastActivation === null || lastActivation.activateAtMs === null
         ? null
         : seconds(lastActivation.reachedMs - lastActivation.activateAtMs),
   ),
-  family('lockstep_cycle_activation_error_seconds', 'How far that may be off, in seconds.', ({ lastActivation }) =>
+  family('lockstep_cycle_copy_activation_error_seconds', 'How far that may be off, in seconds.', ({ lastActivation }) =>
     seconds(lastActivation?.errorMs ?? null),
   ),
 ];

@@ -22,7 +22,7 @@ export const cycleCopyMutations: readonly Mutation[] = [
     'whatever is staged is shown at the instant',
     core,
     "if (this.#held.staged === expected) {\n      this.#exposing = true;\n      this.#effects.push({ kind: 'expose', cycle: expected });",
-    "if (this.#held.staged !== null) {\n      this.#exposing = true;\n      this.#effects.push({ kind: 'expose', cycle: this.#held.staged });",
+    "if (this.#held.staged === expected || (this.#held.staged !== null && this.#missed !== expected)) {\n      this.#missed = expected;\n      this.#exposing = true;\n      this.#effects.push({ kind: 'expose', cycle: this.#held.staged });",
     'of a cycle whose retrieval failed shows no older data, and follows when the content can be had',
   ),
   mutation(
@@ -120,7 +120,7 @@ export const cycleCopyMutations: readonly Mutation[] = [
     'whole contents at each cycle',
     core,
     "return { of: 'staged', since: base };",
-    "return { of: 'staged', since: base === null ? base : null };",
+    "return { of: 'staged', since: null };",
     'never shows a mixture, and moves each change once and no byte for a cycle without any',
   ),
   mutation(
@@ -135,7 +135,7 @@ export const cycleCopyMutations: readonly Mutation[] = [
     'activation/copy/copy-records.ts',
     'if (!isSameMode || meta.staged === null || meta.source === null)',
     'if (meta.staged === null || meta.source === null)',
-    'from %s to %s keeps what is active, and goes on',
+    'from copy to swap keeps what is active, and goes on',
   ),
   mutation(
     'cycles of another database compared',

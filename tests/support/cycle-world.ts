@@ -369,11 +369,12 @@ export class ModelCopy {
   #at(atMs: number, callback: () => void): () => void {
     if (atMs === Infinity) return () => undefined;
     let isOver = false;
-    const wait = (): void => this.#later(Math.max(0, atMs - this.#monotonicMs) / (1 + this.#crystal.rate), wake);
+    // Never less than a nanosecond: the clock there is rounded otherwise than the one here, and has to move.
+    const wait = (): void => this.#later(Math.max(1e-6, atMs - this.#monotonicMs) / (1 + this.#crystal.rate), wake);
     const wake = (): void => {
       if (isOver) return;
       // As the real one: it looks at the clock again, which may have stood meanwhile.
-      if (atMs - this.#monotonicMs > 1e-6) wait();
+      if (this.#monotonicMs < atMs) wait();
       else callback();
     };
     wait();

@@ -77,9 +77,9 @@ describe('over HTTP, a copy of a pull cycle', () => {
     });
     const metrics = parseMetrics((await server.inject('/metrics')).body);
     const valueOf = (name: string): number | undefined => metrics.find((each) => each.name === name)?.samples[0]?.value;
-    expect(valueOf('lockstep_cycle_active')).toBe(1);
-    expect(valueOf('lockstep_cycle_activation_error_seconds')).toBeLessThan(0.05);
-    expect(Math.abs(valueOf('lockstep_cycle_activation_after_seconds') ?? NaN)).toBeLessThan(1);
+    expect(valueOf('lockstep_cycle_copy_active')).toBe(1);
+    expect(valueOf('lockstep_cycle_copy_activation_error_seconds')).toBeLessThan(0.05);
+    expect(Math.abs(valueOf('lockstep_cycle_copy_activation_after_seconds') ?? NaN)).toBeLessThan(1);
   });
 
   test('is ready while it has something to serve, and says whether that is current', async () => {
