@@ -3,7 +3,7 @@ import type { Mutation } from './mutation.js';
 const core = 'activation/copy/core/cycle-core.ts';
 const time = 'activation/copy/core/remote-time.ts';
 const worth = 'activation/copy/core/worth.ts';
-const copies = 'activation/copy/copies.ts';
+const records = 'activation/copy/copy-records.ts';
 const follower = 'activation/copy/follower.ts';
 const world = 'activation/copy/follower.test.ts';
 
@@ -96,10 +96,10 @@ export const cycleCopyMutations: readonly Mutation[] = [
     'shows the staged content at the instant, and the next one at the next',
   ),
   mutation(
-    'new server waits for others to roll and shows what was',
+    'new server waits for a staged content',
     core,
     "if (!isSame || active === null) return { of: 'active', since: null };",
-    "if (!isSame || active === null) return { of: 'staged', since: null };",
+    'if (!isSame || active === null) return null;',
     'that is new takes the active content at once and serves it',
   ),
   mutation(
@@ -112,8 +112,8 @@ export const cycleCopyMutations: readonly Mutation[] = [
   mutation(
     'retrieval tried once',
     core,
-    'this.#fetchAtMs = nowMs + this.#fetchBackoff.nextMs();',
-    'this.#fetchAtMs = Infinity * this.#fetchBackoff.nextMs();',
+    'this.#fetching = null;\n      this.#fetchAtMs = nowMs + this.#fetchBackoff.nextMs();',
+    'this.#fetching = null;\n      this.#fetchAtMs = Infinity * this.#fetchBackoff.nextMs();',
     'is tried until it succeeds; how long the one that succeeded took is told to the data server',
   ),
   mutation(
@@ -124,18 +124,11 @@ export const cycleCopyMutations: readonly Mutation[] = [
     'never shows a mixture, and moves each change once and no byte for a cycle without any',
   ),
   mutation(
-    'shown before it is durable',
-    copies,
-    'this.#write(write, done, () => {\n        this.#changes = content;\n        this.#meta = meta;\n      });',
-    'this.#changes = content;\n      this.#meta = meta;\n      this.#active = applied(this.#active, content);\n      this.#write(write, done);',
-    'never shows a mixture, and moves each change once and no byte for a cycle without any',
-  ),
-  mutation(
     'what was staged by the other mode is taken for its own',
-    'activation/copy/copy-records.ts',
+    records,
     'if (!isSameMode || meta.staged === null || meta.source === null)',
     'if (meta.staged === null || meta.source === null)',
-    'from copy to swap keeps what is active, and goes on',
+    'from swap to copy keeps what is active, and goes on',
   ),
   mutation(
     'cycles of another database compared',

@@ -272,14 +272,19 @@ export class CycleCore {
     const before = this.#held;
     this.#held = held;
     this.#fetching = null;
-    this.#fetchAtMs = -Infinity;
-    this.#fetchBackoff.reset();
     this.#failureTold = false;
     const { cycle, from, changes } = content;
     // The table that is known doesn't name it: it has gone on meanwhile.
     const { of } = fetching;
     const known = of === 'staged' ? this.#table?.cycle : this.#expected(nowMs);
-    if (cycle !== known && this.#asking === null) this.#askAtMs = nowMs;
+    if (cycle === known) {
+      this.#fetchAtMs = -Infinity;
+      this.#fetchBackoff.reset();
+    } else {
+      // However it answers, it isn't asked without a pause.
+      this.#fetchAtMs = nowMs + this.#fetchBackoff.nextMs();
+      if (this.#asking === null) this.#askAtMs = nowMs;
+    }
     if (of === 'staged') return this.#onRetrieved({ cycle, from, changes }, { sentMs: fetching.sentMs, nowMs });
     this.#event('active taken', 'info', { cycle, from, changes });
     // Whoever showed something until now and comes to this only after its instant has activated late.
