@@ -33,6 +33,9 @@ interface CopyRow {
   readonly cycle: number;
 }
 
+/** That it waits is in the index, so that staging it writes nothing here. */
+type ItemRow = Omit<ProductionRow, 'waiting'>;
+
 interface Counts {
   readonly production: number;
   readonly staged: number;
@@ -56,6 +59,8 @@ const countsKey: StoreKey = ['cycle', 'counts'];
 export class EmbeddedCycleStore implements CycleStore {
   readonly #records: LmdbRecords;
   readonly #afterStep: AfterStep | undefined;
+  /** What the transaction that runs adds; written once, at its end. */
+  #added = { production: 0, staged: 0, active: 0 };
 
   private constructor(records: LmdbRecords, afterStep: AfterStep | undefined) {
     this.#records = records;
@@ -84,7 +89,7 @@ export class EmbeddedCycleStore implements CycleStore {
   }
 
   async change<Result>(nowMs: number, decide: (state: CycleState) => Plan<Result>): Promise<Changed<Result>> {
-    return this.#records.write(() => {
+    return this.#write(() => {
       const { table, steps, result } = decide(this.#state(nowMs));
       const counts = { activated: 0, staged: 0 };
       for (const step of steps) {
@@ -92,6 +97,7 @@ export class EmbeddedCycleStore implements CycleStore {
         void this.#afterStep?.(step);
       }
       if (table !== null) this.#records.put(tableKey, table);
+      this.#writeCounts();
       return { result, counts, state: this.#state(nowMs) };
     });
   }
@@ -110,37 +116,39 @@ export class EmbeddedCycleStore implements CycleStore {
   }
 
   async edit(edits: readonly ItemEdit[]): Promise<number> {
-    return this.#records.write(() => {
+    return this.#write(() => {
       const changed = new Set<string>();
-      let production = 0;
       for (const edit of edits) {
         const key = keyOf(edit);
-        const before = this.#records.get<ProductionRow>(['production', key]);
+        const before = this.#item(key);
         const after = editedRow(before, edit);
         if (after === null) continue;
         changed.add(key);
-        production += liveDifference(before, after);
-        this.#records.put(['production', key], after);
-        this.#records.put(['waiting', key], true);
+        this.#added.production += liveDifference(before, after);
+        this.#records.put(['production', key], {
+          value: after.value,
+          notBeforeMs: after.notBeforeMs,
+        } satisfies ItemRow);
+        if (before?.waiting !== true) this.#records.put(['waiting', key], true);
       }
-      this.#count({ production });
+      this.#writeCounts();
       return changed.size;
     });
   }
 
   async item(key: string): Promise<ProductionRow | null> {
-    return this.#records.read(() => this.#records.get<ProductionRow>(['production', key]));
+    return this.#records.read(() => this.#item(key));
   }
 
   async items({ prefix, after, limit }: ItemsQuery): Promise<readonly StoredItem[]> {
     return this.#records.read(() => {
       const found: StoredItem[] = [];
       const start = after !== null && Buffer.compare(Buffer.from(after), Buffer.from(prefix)) > 0 ? after : prefix;
-      for (const { key, row } of this.#records.rows<ProductionRow>(['production'], start === '' ? [] : [start])) {
+      for (const { key, row } of this.#records.rows<ItemRow>(['production'], start === '' ? [] : [start])) {
         const name = String(key[1]);
         // In the order of bytes, all that have the prefix stand together.
         if ((found.length === limit || !name.startsWith(prefix)) && name !== after) break;
-        if (row.value !== null && name !== after) found.push({ key: name, ...row });
+        if (row.value !== null && name !== after) found.push({ key: name, ...row, waiting: this.#isWaiting(name) });
       }
       return found;
     });
@@ -189,7 +197,7 @@ export class EmbeddedCycleStore implements CycleStore {
     for (const { key } of changed) {
       const name = String(key[2]);
       const row = this.#records.get<CopyRow>(['staged', name]);
-      if (row !== null) this.#copy('active', name, row);
+      if (row !== null) this.#copy('active', name, row, this.#records.get<CopyRow>(['active', name]));
     }
     return changed.length;
   }
@@ -198,21 +206,20 @@ export class EmbeddedCycleStore implements CycleStore {
     const waiting = keys ?? [...this.#records.rows<true>(['waiting'])].map(({ key }) => String(key[1]));
     let staged = 0;
     for (const key of waiting) {
-      const row = this.#records.get<ProductionRow>(['production', key]);
+      const row = this.#item(key);
       if (row === null || !isDueRow(row, dueMs)) continue;
       this.#records.remove(['waiting', key]);
       if (row.value === null) this.#records.remove(['production', key]);
-      else this.#records.put(['production', key], { ...row, waiting: false });
+      const before = this.#records.get<CopyRow>(['staged', key]);
       // Edited back to what is staged: nothing to copy, here or at any hop that follows.
-      if ((this.#records.get<CopyRow>(['staged', key])?.value ?? null) === row.value) continue;
-      this.#copy('staged', key, { value: row.value, notBeforeMs: row.notBeforeMs, cycle });
+      if ((before?.value ?? null) === row.value) continue;
+      this.#copy('staged', key, { value: row.value, notBeforeMs: row.notBeforeMs, cycle }, before);
       staged += 1;
     }
     return staged;
   }
 
-  #copy(copy: CopyName, key: string, row: CopyRow): void {
-    const before = this.#records.get<CopyRow>([copy, key]);
+  #copy(copy: CopyName, key: string, row: CopyRow, before: CopyRow | null): void {
     if (before !== null) {
       this.#records.remove([`${copy}-by`, before.cycle, key]);
       if (before.notBeforeMs !== null) this.#records.remove([`${copy}-dated`, before.cycle, key]);
@@ -220,7 +227,7 @@ export class EmbeddedCycleStore implements CycleStore {
     this.#records.put([copy, key], row);
     this.#records.put([`${copy}-by`, row.cycle, key], true);
     if (row.notBeforeMs !== null) this.#records.put([`${copy}-dated`, row.cycle, key], row.notBeforeMs);
-    this.#count({ [copy]: Number(row.value !== null) - Number(before !== null && before.value !== null) });
+    this.#added[copy] += Number(row.value !== null) - Number(before !== null && before.value !== null);
   }
 
   #prune(copy: CopyName, upToCycle: number): void {
@@ -254,6 +261,20 @@ export class EmbeddedCycleStore implements CycleStore {
     return null;
   }
 
+  #item(key: string): ProductionRow | null {
+    const row = this.#records.get<ItemRow>(['production', key]);
+    return row === null ? null : { ...row, waiting: this.#isWaiting(key) };
+  }
+
+  #isWaiting(key: string): boolean {
+    return this.#records.get<true>(['waiting', key]) !== null;
+  }
+
+  #write<Result>(work: () => Result): Result {
+    this.#added = { production: 0, staged: 0, active: 0 };
+    return this.#records.write(work);
+  }
+
   #table(): SynchronisationTable {
     const table = this.#records.get<SynchronisationTable>(tableKey);
     if (table !== null) return table;
@@ -264,10 +285,10 @@ export class EmbeddedCycleStore implements CycleStore {
     return this.#records.get<Counts>(countsKey) ?? { production: 0, staged: 0, active: 0 };
   }
 
-  #count(difference: Partial<Counts>): void {
-    const added = { production: 0, staged: 0, active: 0, ...difference };
-    if (added.production === 0 && added.staged === 0 && added.active === 0) return;
+  #writeCounts(): void {
     const { production, staged, active } = this.#counts();
+    const added = this.#added;
+    if (added.production === 0 && added.staged === 0 && added.active === 0) return;
     this.#records.put(countsKey, {
       production: production + added.production,
       staged: staged + added.staged,

@@ -58,6 +58,12 @@ export const writeTable = `
 /** Whoever changes anything has this row first: then nobody else changes anything. */
 export const takeTurn = 'SELECT 1 FROM lockstep_cycle FOR UPDATE';
 
+/**
+ * The same for a roll, which copies as much as there is: one that is given up for taking long would be begun again and again. A
+ * lock that runs out meanwhile does no harm, since nobody else gets this row.
+ */
+export const takeLongTurn = `SET LOCAL statement_timeout = '1h'; ${takeTurn}`;
+
 /** $1: retrievals before this are too old to count. */
 export const readState = `
   SELECT c.*,

@@ -96,7 +96,7 @@ export const cycleMutations: readonly Mutation[] = [
   mutation(
     'everything is copied at each roll',
     'activation/data-server/lmdb-cycle-store.ts',
-    "if ((this.#records.get<CopyRow>(['staged', key])?.value ?? null) === row.value) continue;",
+    'if ((before?.value ?? null) === row.value) continue;',
     '',
     [stores, 'an unchanged cycle copies nothing at any hop, and a value that is edited back neither'],
   ),

@@ -71,7 +71,7 @@ export const mutations: readonly Mutation[] = [
         replace: 'if (this.#promising !== null) return;',
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G7', seeds: 6, args: ['--take-over'] },
+    caughtBy: { kind: 'checker', id: 'G7', seeds: 40, args: ['--take-over'] },
   },
   {
     name: 'prior check skipped',

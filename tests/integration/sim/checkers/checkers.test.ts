@@ -457,6 +457,9 @@ describe('each checker bites', () => {
     expect(await judged(true, sent('master', commit), claim)).toEqual([]);
     expect(await judged(true, claim, sent('master', commit), exposed(first))).toEqual([]);
     expect(await judged(true, sent('master', commit), exposed(first), claim)).toEqual(['G12']);
+    const lost: Observation = { kind: 'diskLost', node: 's1' };
+    expect(await judged(true, sent('master', commit), exposed(first), lost, claim)).toEqual([]);
+    expect(await judged(true, sent('master', commit), exposed(first), claim, lost)).toEqual(['G12']);
     expect(await judged(false, sent('master', commit), claim)).toEqual(['G12']);
   });
 

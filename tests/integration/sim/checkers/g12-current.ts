@@ -12,14 +12,15 @@ import { committedTips } from './g3-commit-after-decision.js';
  *
  * Where masters take over, the group that a slave belongs to is the reign that it is bound to. What only the older master
  * had when a newer one claimed without it is the older side's, as if that had been cut off: it replaces nothing on this
- * side. What any slave had shown before that claim counts, whoever leads.
+ * side. What any slave had shown before that claim counts, whoever leads; unless it had lost its disk by then, so that the
+ * claimant could hear of it from nobody.
  */
 export const g12Current: CheckerFactory = ({ leaseMs, takeOver, truth, nowMs, fail, judged }) => {
   const known: { readonly tip: Tip; readonly atMs: number }[] = [];
   /** In the newest of them, as far as was asked: masters repeat themselves. */
   const contained = new Set<string>();
-  /** What slaves showed, each state when it was first. */
-  const shown: { readonly tip: Tip; readonly atMs: number }[] = [];
+  /** What slaves showed, each state when it was first, and when that one's disk was lost. */
+  const shown: { readonly node: string; readonly tip: Tip; readonly atMs: number; lostMs: number }[] = [];
   /** With what each reign began, and when: its first claim. */
   const claims = new Map<string, { readonly tip: Tip | null; readonly atMs: number }>();
 
@@ -32,15 +33,21 @@ export const g12Current: CheckerFactory = ({ leaseMs, takeOver, truth, nowMs, fa
     contained.add(tipKey(tip));
   };
 
-  const show = (tip: Tip | null): void => {
-    if (takeOver && tip !== null && !shown.some((by) => sameTip(by.tip, tip))) shown.push({ tip, atMs: nowMs() });
+  const show = (node: string, tip: Tip | null): void => {
+    const has = (by: (typeof shown)[number]): boolean =>
+      by.node === node && by.lostMs === Infinity && sameTip(by.tip, tip);
+    if (takeOver && tip !== null && !shown.some(has)) shown.push({ node, tip, atMs: nowMs(), lostMs: Infinity });
+  };
+
+  const loseDisk = (node: string): void => {
+    for (const by of shown) if (by.node === node) by.lostMs = Math.min(by.lostMs, nowMs());
   };
 
   const isOlderSide = (tip: Tip, promised: Epoch): boolean => {
     const claim = claims.get(epochKey(promised));
     if (!takeOver || claim === undefined || compareEpochs(tip.epoch, promised) >= 0) return false;
     if (truth.contains(claim.tip, tip)) return false;
-    return !shown.some((by) => by.atMs <= claim.atMs && truth.contains(by.tip, tip));
+    return !shown.some((by) => by.atMs <= claim.atMs && claim.atMs < by.lostMs && truth.contains(by.tip, tip));
   };
 
   const judge = (node: string, { tip, promised }: Pick<SlaveView, 'tip' | 'promised'>, hasSlept: boolean): void => {
@@ -63,7 +70,8 @@ export const g12Current: CheckerFactory = ({ leaseMs, takeOver, truth, nowMs, fa
   return {
     id: 'G12',
     observe: (observation) => {
-      if (observation.kind === 'exposed') show(observation.tip);
+      if (observation.kind === 'exposed') show(observation.node, observation.tip);
+      else if (observation.kind === 'diskLost') loseDisk(observation.node);
       else if (observation.kind === 'decided') learn(observation.change.to);
       else if (observation.kind === 'settled' && observation.outcome.kind === 'committed')
         learn(observation.outcome.tip);
