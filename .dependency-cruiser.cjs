@@ -11,6 +11,7 @@ const kernel = '^shared/protocol/kernel/';
 const wire = '^shared/protocol/wire/';
 const stream = '^shared/protocol/stream/';
 const secure = '^shared/protocol/secure/';
+const clock = '^shared/protocol/clock/';
 const keyValue = '^shared/protocol/key-value/';
 const directoryProtocol = '^shared/protocol/directory/';
 const directory = '^shared/directory/';
@@ -42,6 +43,7 @@ module.exports = {
       wire,
       secure,
     ]),
+    layer('clock-knows-kernel', 'What another clock shows is worked out from numbers alone.', clock, [kernel, clock]),
     layer('key-value-knows-kernel', 'The key-value operations know the kernel only.', keyValue, [kernel, keyValue]),
     layer('directory-protocol-knows-kernel', 'Trees of files know the kernel only.', directoryProtocol, [
       kernel,
@@ -57,7 +59,7 @@ module.exports = {
       'core-knows-protocol',
       'A core knows the protocol and itself: no service, no user layer, no machine.',
       anyCore,
-      [kernel, wire, stream, '^$1/service/core/'],
+      [kernel, wire, stream, clock, '^$1/service/core/'],
     ),
     layer(
       'runtime-knows-protocol',

@@ -3,6 +3,7 @@ import { cycleMutations } from './cycle.js';
 import { cycleCopyMutations } from './cycle-copies.js';
 import { leaseMutations } from './leases.js';
 import type { Mutation } from './mutation.js';
+import { wayAndFolderMutations } from './ways-and-folders.js';
 
 const slaveCore = 'slave/service/core/slave-core.ts';
 const packets = 'slave/service/core/packets.ts';
@@ -20,6 +21,7 @@ const delivery = 'master/service/core/delivery.ts';
 /** Every deliberate break that is known, and what has to catch it. `npm run mutants` sees each of them caught. */
 export const mutations: readonly Mutation[] = [
   ...leaseMutations,
+  ...wayAndFolderMutations,
   ...clockMutations,
   ...cycleMutations,
   ...cycleCopyMutations,

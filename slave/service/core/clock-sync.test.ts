@@ -23,9 +23,9 @@ class Bench {
   readonly asked: number[] = [];
   answers = true;
 
-  constructor(groupSize = 1) {
+  constructor(groupSize = 1, slot = 0) {
     this.context.master = master;
-    this.context.slot = 0;
+    this.context.slot = slot;
     this.context.groupSize = groupSize;
     this.context.nowMs = 1000;
     this.sync.onWelcome();
@@ -119,6 +119,12 @@ describe('a large group', () => {
       expect(asked).toBeGreaterThan(1);
     },
   );
+});
+
+test('a large group that has just come is not asked in bursts, though nobody has heard yet how many there are', () => {
+  // Every twentieth of a thousand: each stands for twenty.
+  const asked = Array.from({ length: 50 }, (_, index) => new Bench(1, index * 20).run(1000).length * 20);
+  expect(asked.reduce((sum, count) => sum + count, 0)).toBeLessThan(4 * limits.clockAnswersPerSecond);
 });
 
 describe('what was measured', () => {

@@ -132,7 +132,9 @@ export class ClockSync {
           : this.#unanswered > 0
             ? Math.min(limits.clockNearEveryMs * 2 ** (this.#unanswered - 1), limits.clockEveryMs)
             : limits.clockEveryMs;
-    return Math.max(wantedMs, (this.context.groupSize * 1000) / limits.clockAnswersPerSecond);
+    // Who has just come knows the size of the group by its own place in it: a thousand may come within a second.
+    const members = Math.max(this.context.groupSize, (this.context.slot ?? 0) + 1);
+    return Math.max(wantedMs, (members * 1000) / limits.clockAnswersPerSecond);
   }
 
   #isNear(): boolean {

@@ -16,6 +16,7 @@ const planted: Readonly<Record<string, string>> = {
   'shared/protocol/wire/drawn.ts': `export { randomBytes } from 'node:crypto';\n`,
   'shared/protocol/wire/summed.ts': `export { crc32 } from 'node:zlib';\n`,
   'shared/protocol/stream/window.ts': `import type { Id } from '../kernel/ids.js';\nexport const window: Id = 'w';\n`,
+  'shared/protocol/clock/estimate.ts': `export { message as reading } from '../wire/messages.js';\n`,
   'shared/protocol/key-value/operations.ts': `export { message as operation } from '../wire/messages.js';\n`,
   'shared/runtime/driver.ts': `import type { Core } from '../../master/service/core/core.js';\nexport type Driven = Core;\n`,
   'shared/runtime/maker.ts': `import { Core } from '../../master/service/core/core.js';\nexport const core = new Core();\n`,
@@ -60,6 +61,7 @@ const planted: Readonly<Record<string, string>> = {
 const expected: readonly (readonly [string, string])[] = [
   ['kernel-knows-nothing', 'shared/protocol/kernel/upward.ts'],
   ['wire-knows-kernel', 'shared/protocol/wire/window.ts'],
+  ['clock-knows-kernel', 'shared/protocol/clock/estimate.ts'],
   ['key-value-knows-kernel', 'shared/protocol/key-value/operations.ts'],
   ['core-knows-protocol', 'master/service/core/impatient.ts'],
   ['runtime-sees-core-as-interface', 'shared/runtime/maker.ts'],

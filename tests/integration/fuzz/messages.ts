@@ -3,6 +3,7 @@ import type { Epoch, NodeId, Peer, RoundId, Tip } from '../../../shared/protocol
 import { noEpoch } from '../../../shared/protocol/kernel/ids.js';
 import type { Message } from '../../../shared/protocol/wire/messages.js';
 import { epochs, messages } from '../vectors/arbitraries.js';
+import { groupOffsetMs } from '../harness/cores.js';
 import { guardedGroup, knownTips, type GuardedGroup } from './guarded-group.js';
 import { hold, stepsTarget, type FuzzTarget } from './target.js';
 
@@ -107,8 +108,11 @@ class Subject {
       const odd = calls.find((call) => !call.startsWith('prepare ') || Number(call.slice(8)) > this.#version);
       hold(odd === undefined, `${slave.name}: the user layer was told "${odd ?? ''}"`);
       hold(slave.halted === null, `${slave.name} halted: ${slave.halted ?? ''}`);
-      const { state } = slave.core.view(this.#cores.nowMs);
+      const { state, clock } = slave.core.view(this.#cores.nowMs);
       hold(state === 'current', `${slave.name} is ${state}`);
+      const groupMs = this.#cores.nowMs + groupOffsetMs;
+      const isRight = clock !== null && clock.earliestMs <= groupMs && groupMs <= clock.latestMs;
+      hold(isRight, `${slave.name} takes ${JSON.stringify(clock)} for group time ${groupMs}`);
     }
     const kinds = [...this.#cores.results.values()].map(({ kind }) => kind);
     hold(

@@ -17,6 +17,9 @@ import type { Message } from '../../../shared/protocol/wire/messages.js';
  */
 const dataSet = 'prices' as DataSetId;
 
+/** Group time less the time of the harness. */
+export const groupOffsetMs = 1_796_119_200_000;
+
 export class MemoryRecords implements StoreReader {
   readonly #records = new Map<string, { readonly key: StoreKey; readonly value: unknown }>();
 
@@ -143,7 +146,7 @@ export class CoreGroup {
       leaseMs: 3000,
       maxLeaseMs: 5000,
       surveyMs: 1000,
-      groupOffsetMs: 1_796_119_200_000,
+      groupOffsetMs,
       historyBytes: 1 << 20,
       historyAgeMs: 3_600_000,
       takeOver: false,

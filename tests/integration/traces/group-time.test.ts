@@ -2,13 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { ClockAnswer, Message } from '../../../shared/protocol/wire/messages.js';
 import type { ClockView } from '../../../slave/service/core/view.js';
-import type { Packet } from '../harness/cores.js';
+import { groupOffsetMs, type Packet } from '../harness/cores.js';
 import { leading } from '../harness/leading.js';
 
 type Group = ReturnType<typeof leading>;
-
-/** What the harness gives its masters. */
-const groupOffsetMs = 1_796_119_200_000;
 
 function clockOf(group: Group, name = 'a'): ClockView | null {
   return group.slave(name).core.view(group.nowMs).clock;
