@@ -195,6 +195,68 @@ describe('the other mode after a restart', () => {
   });
 });
 
+describe('a world in which anything may happen', () => {
+  const lossy: Network = {
+    toServerMs: (random) => (random.chance(0.2) ? null : 0.2 + random.next() * 30),
+    toCopyMs: (random) => (random.chance(0.2) ? null : 0.2 + random.next() * 30),
+  };
+
+  const seeds = Array.from({ length: 25 }, (_, seed) => seed + 1);
+
+  test.each(seeds)(
+    'shows only whole contents of the cycle that it names, and the right one when it ends: seed %i',
+    (seed) => {
+      const random = seededRandom(seed);
+      const all = world({ firstInMs: 3000, intervalMs: 4000 });
+      const { time, server } = all;
+      const copies = modes.map((mode, place) =>
+        copyIn(all, `s${place}`, {
+          mode,
+          seed: seed * 10 + place,
+          diskMs: random.next() * 20,
+          crystal: { offsetMs: random.next() * hourMs, rate: (random.next() - 0.5) * 0.001 },
+        }),
+      );
+      const dead = new Set<ModelCopy>();
+      const look = (): void => {
+        for (const copy of copies) {
+          if (dead.has(copy) || copy.isPaused || copy.cycle === null) continue;
+          expect(copy.content, `${copy.name} at cycle ${copy.cycle}, ${time.nowMs} ms`).toEqual(
+            server.contents.get(copy.cycle),
+          );
+        }
+      };
+      for (let step = 1; step <= 120; step += 1) {
+        const copy = copies[random.below(copies.length)] as ModelCopy;
+        const key = `k${random.below(6)}`;
+        if (random.chance(0.5)) server.put(key, step);
+        else if (random.chance(0.3)) server.production.delete(key);
+        if (random.chance(0.05)) server.promote();
+        if (random.chance(0.05)) server.nextHolderDies = true;
+        server.isUp = random.chance(0.95);
+        server.refusesStaged = random.chance(0.1);
+        copy.network = random.chance(0.3) ? lossy : quietNetwork;
+        if (random.chance(0.1) && !dead.has(copy)) copy.pause(random.next() * 6000);
+        if (random.chance(0.05) && !dead.has(copy)) copy.sleep(random.next() * 6000);
+        if (random.chance(0.1) && !dead.has(copy)) {
+          copy.kill();
+          dead.add(copy);
+        } else if (dead.delete(copy)) copy.start();
+        time.runUntil(time.nowMs + random.next() * 1500, look);
+      }
+      server.isUp = true;
+      server.refusesStaged = false;
+      for (const copy of copies) {
+        copy.network = quietNetwork;
+        if (dead.delete(copy)) copy.start();
+      }
+      time.runUntil(time.nowMs + 30_000, look);
+      const active = server.nowMs >= server.activateAtMs ? server.staged : server.active;
+      for (const copy of copies) expect(copy.view()).toMatchObject({ state: 'current', active });
+    },
+  );
+});
+
 describe('instants, measured by one clock', () => {
   /** One way is ten times as long as the other, which no measurement from here can see. */
   const lopsided: Network = {

@@ -18,6 +18,23 @@ function mutation(name: string, file: string, find: string, replace: string, tit
 
 /** What breaks the pull cycle at the servers that copy: one for each of its traps, and more. */
 export const cycleCopyMutations: readonly Mutation[] = [
+  {
+    name: 'changes put on top of a content that they do not lead from',
+    guarantee: 'pull cycle, copies',
+    edits: [
+      {
+        file: core,
+        find: 'this.#fetching !== null || this.#exposing || nowMs',
+        replace: 'this.#fetching !== null || nowMs',
+      },
+      {
+        file: core,
+        find: '(content.from !== base || content.source !== this.#held.source)',
+        replace: 'base === undefined',
+      },
+    ],
+    caughtBy: { kind: 'test', file: world, title: 'shows only whole contents of the cycle that it names' },
+  },
   mutation(
     'whatever is staged is shown at the instant',
     core,

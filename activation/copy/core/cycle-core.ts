@@ -237,6 +237,13 @@ export class CycleCore {
       const reason = `what changed since ${since ?? 'nothing'} was asked for, and what changed since ${content.from} came`;
       return this.#onFailure(fetching.request, reason, nowMs);
     }
+    // The copy that it is built on has changed meanwhile: what was asked for leads from another content.
+    const base = of === 'staged' ? this.#held.base : this.#held.active;
+    if (content.from !== null && (content.from !== base || content.source !== this.#held.source)) {
+      this.#fetching = null;
+      this.#fetchAtMs = -Infinity;
+      return;
+    }
     // The data server's clock may be a little behind the one here: what is active there isn't yet what is wanted.
     if (of === 'active' && content.source === this.#held.source && content.cycle === this.#held.active) {
       this.#fetching = null;
@@ -399,7 +406,8 @@ export class CycleCore {
   }
 
   #fetch(nowMs: number): void {
-    if (this.#fetching !== null || nowMs < this.#fetchAtMs) return;
+    // What is being shown changes what the next content is built on.
+    if (this.#fetching !== null || this.#exposing || nowMs < this.#fetchAtMs) return;
     const wanted = this.#wanted(nowMs);
     if (wanted === null || this.#table === null) return;
     const { source, cycle } = this.#table;
