@@ -63,10 +63,18 @@ export class Follower {
     this.#arrived.clear();
   }
 
-  /** A reader may be the first to notice that time went by: what is due happens first. */
+  /**
+   * Switches nothing, so that a reader who asks for it between two reads still reads one content. A reader may be the first to
+   * notice that the machine slept: it must not be told "current" by a clock that stood.
+   */
   view(): CycleView {
-    if (!this.#draining) this.#submit({ kind: 'tick' });
-    return this.#parts.core.view(this.#parts.clock.monotonicMs());
+    const { core, clock } = this.#parts;
+    const sleptMs = this.#draining || this.#stopped ? 0 : this.#jumps.takeMs();
+    if (sleptMs > 0) {
+      core.doubt(sleptMs, clock.monotonicMs());
+      clock.soon(() => this.#submit({ kind: 'tick' }));
+    }
+    return core.view(clock.monotonicMs());
   }
 
   #submit(input: CycleInput): void {

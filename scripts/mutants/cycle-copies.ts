@@ -85,10 +85,10 @@ export const cycleCopyMutations: readonly Mutation[] = [
     'do not move with the wall clock',
   ),
   mutation(
-    'reader answered before what is due',
+    'reader answered by a clock that stood',
     follower,
-    "if (!this.#draining) this.#submit({ kind: 'tick' });",
-    '',
+    'const sleptMs = this.#draining || this.#stopped ? 0 : this.#jumps.takeMs();',
+    'const sleptMs = 0;',
     'that is held across the instant (sleep) activates late, says so, and never calls the old copy current',
   ),
   mutation(

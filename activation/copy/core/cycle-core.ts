@@ -74,6 +74,8 @@ export class CycleCore {
   #unsure: Cycle | null = null;
   #lastActivation: Activation | null = null;
   #exposing = false;
+  /** Not told yet. */
+  #doubtedMs = 0;
   /** The data server's time when it was first heard: what was active before is no activation of this process. */
   #heardSinceMs = Infinity;
   #failureTold = false;
@@ -89,11 +91,21 @@ export class CycleCore {
     this.#effects = [];
     if (this.#broken === null) {
       this.#take(input, nowMs);
+      this.#tellDoubt();
       this.#activate(nowMs);
       this.#fetch(nowMs);
       this.#ask(nowMs);
     }
     return this.#effects;
+  }
+
+  /** As the input `suspended`, for who asks for a view first: nothing else happens before the next step. */
+  doubt(byMs: number, nowMs: number): void {
+    this.#time.doubt(byMs, nowMs);
+    this.#doubtedMs += byMs;
+    // A request that is under way was sent before: its answer can't end the doubt.
+    this.#asking = null;
+    this.#askAtMs = nowMs;
   }
 
   /** When it wants to be woken, monotonic milliseconds; `isInstant`: for an activation, where each millisecond counts. */
@@ -134,6 +146,12 @@ export class CycleCore {
     };
   }
 
+  #tellDoubt(): void {
+    if (this.#doubtedMs === 0) return;
+    this.#event('clock in doubt', 'warn', { byMs: Math.round(this.#doubtedMs) });
+    this.#doubtedMs = 0;
+  }
+
   #take(input: CycleInput, nowMs: number): void {
     switch (input.kind) {
       case 'start':
@@ -156,11 +174,7 @@ export class CycleCore {
         this.#onExposed(input.held, input.atMs);
         return;
       case 'suspended':
-        this.#time.doubt(input.byMs, nowMs);
-        this.#event('clock in doubt', 'warn', { byMs: Math.round(input.byMs) });
-        // A request that is under way was sent before: its answer can't end the doubt.
-        this.#asking = null;
-        this.#askAtMs = nowMs;
+        this.doubt(input.byMs, nowMs);
         return;
       case 'broken':
         this.#broken = input.reason;
