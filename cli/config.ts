@@ -13,6 +13,8 @@ import { nothing, tableText } from './table.js';
 
 const roles = ['master', 'slave', 'data-server', 'cycle-copy'] as const;
 type Role = (typeof roles)[number];
+/** Members of a group. */
+const nodeRoles = ['master', 'slave'] as const satisfies readonly Role[];
 
 /** Declares a role's command in a program: what its flags are is read from there. */
 export type AddRole = (program: Command, shell: Shell) => void;
@@ -47,7 +49,7 @@ export function configureRoles(program: Command): void {
 export function applyNodeConfiguration(program: Command, command: Command): readonly Setting[] {
   const own = new Map(configKeys(command).map((key) => [key.key, key]));
   const keys = new Map<string, ConfigKey>();
-  for (const role of roles)
+  for (const role of nodeRoles)
     for (const key of configKeys(roleIn(program, role))) keys.set(key.key, own.get(key.key) ?? key);
   return applyConfiguration(command, { environment: process.env, others: [], keys: [...keys.values()] });
 }
