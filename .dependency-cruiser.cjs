@@ -18,7 +18,7 @@ const directory = '^shared/directory/';
 const runtime = '^shared/runtime/';
 const ports = '^shared/runtime/ports[.]ts$';
 const anyCore = '^(master|slave)/service/core/';
-const activationCore = '^activation/core/';
+const activationCore = '^activation/(copy/)?core/';
 const shipped = '^(master|slave|activation|shared|cli|tests/integration/sim)/';
 
 /** `from` may import only `allowed` (patterns; `$1` is what the first group of `from` matched). */

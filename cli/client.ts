@@ -39,6 +39,8 @@ const publishMs = 90_000;
 /** How often, and at what distance, a lost answer is asked for. */
 const resolveAttempts = 8;
 const resolvePauseMs = 250;
+/** For codes that are a program's own: it isn't there; it doesn't fit what is so now. */
+const codeOfStatus: Readonly<Record<number, ErrorCode>> = { 404: 'bad-input', 409: 'condition-failed' };
 /** No packet of the request can have left: nothing happened. */
 const neverConnected = new Set([
   'ECONNREFUSED',
@@ -175,6 +177,11 @@ export class Client {
     }
   }
 
+  /** What has no method of its own here. Rejects unless it is answered with 200. */
+  ask(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<unknown> {
+    return this.#ok(method, path, body);
+  }
+
   async forget(dataSet: string, node: string): Promise<void> {
     await this.#ok('POST', `/v1/members/${encodeURIComponent(dataSet)}/${encodeURIComponent(node)}/forget`);
   }
@@ -303,7 +310,7 @@ export class Client {
       );
     if (code === 'forbidden') return new LockstepError('bad-option', message);
     if (answer.status === 410) return new LockstepError('history-pruned', message);
-    return new LockstepError(knownCode(code) ?? (answer.status === 404 ? 'bad-input' : 'unreachable'), message);
+    return new LockstepError(knownCode(code) ?? codeOfStatus[answer.status] ?? 'unreachable', message);
   }
 }
 

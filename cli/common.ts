@@ -94,15 +94,19 @@ export function changeOptions(flags: ChangeFlags): ChangeRequestOptions {
 }
 
 export function clientOf(flags: NodeFlags, shell: Shell): Client {
+  const token = tokenOf(flags);
+  return new Client({ url: flags.to, fetch: fetchOf(flags, shell), ...(token === undefined ? {} : { token }) });
+}
+
+/** Out of the file, or the environment; undefined: there is none. */
+export function tokenOf({ tokenFile }: Pick<NodeFlags, 'tokenFile'>): string | undefined {
   const token =
-    flags.tokenFile === undefined
-      ? process.env['LOCKSTEP_TOKEN']
-      : readOption('--token-file', flags.tokenFile).toString();
-  return new Client({
-    url: flags.to,
-    fetch: flags.ca === undefined ? shell.fetch : fetchTrusting(readOption('--ca', flags.ca)),
-    ...(token === undefined || token.trim() === '' ? {} : { token: token.trim() }),
-  });
+    tokenFile === undefined ? process.env['LOCKSTEP_TOKEN'] : readOption('--token-file', tokenFile).toString();
+  return token === undefined || token.trim() === '' ? undefined : token.trim();
+}
+
+export function fetchOf({ ca }: Pick<NodeFlags, 'ca'>, shell: Shell): typeof fetch {
+  return ca === undefined ? shell.fetch : fetchTrusting(readOption('--ca', ca));
 }
 
 function readOption(flag: string, path: string): Buffer {

@@ -11,7 +11,7 @@ import { nearest } from './nearest.js';
 import type { Shell } from './shell.js';
 import { nothing, tableText } from './table.js';
 
-const roles = ['master', 'slave', 'data-server'] as const;
+const roles = ['master', 'slave', 'data-server', 'cycle-copy'] as const;
 type Role = (typeof roles)[number];
 /** Members of a group. */
 const nodeRoles = ['master', 'slave'] as const satisfies readonly Role[];
@@ -31,7 +31,7 @@ const otherVariables = [
   tokensVariable,
 ];
 
-/** Lets `lockstep master`, `lockstep slave` and `lockstep data-server` take their flags from a file and from the environment, too. */
+/** Lets `lockstep master`, `lockstep slave` and the servers of a pull cycle take their flags from a file and from the environment, too. */
 export function configureRoles(program: Command): void {
   for (const role of roles) {
     const command = roleIn(program, role);

@@ -5,6 +5,8 @@ import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
 import { addConfig, configureRoles } from './config.js';
 import { addDataServer } from './data-server.js';
+import { addCycle } from './cycle.js';
+import { addCycleCopy } from './cycle-copy.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
 import { addDiscard } from './discard.js';
@@ -55,6 +57,7 @@ export function createProgram(shell: Shell): Command {
   addMaster(program, shell);
   addSlave(program, shell);
   addDataServer(program, shell);
+  addCycleCopy(program, shell);
   addPublish(program, shell);
   configureRoles(program);
   addPut(program, shell);
@@ -75,8 +78,14 @@ export function createProgram(shell: Shell): Command {
   addResolve(program, shell);
   addDiscard(program, shell);
   addToken(program, shell);
+  addCycle(program, shell);
   addDoctor(program, shell);
-  addConfig(program, shell, { master: addMaster, slave: addSlave, 'data-server': addDataServer });
+  addConfig(program, shell, {
+    master: addMaster,
+    slave: addSlave,
+    'data-server': addDataServer,
+    'cycle-copy': addCycleCopy,
+  });
   addCompletion(program, shell);
   addDecode(program, shell);
   return program;

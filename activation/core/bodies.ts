@@ -178,3 +178,33 @@ export interface EditedBody {
   /** Keys whose production content changed: writing what is there changes nothing. */
   readonly changed: number;
 }
+
+/** The body of `POST /v1/cycle/activations`: when a server showed a cycle to its readers, by this clock as it knows it. */
+export interface ActivationRequest {
+  readonly by: string;
+  readonly cycle: number;
+  /** The best estimate, off by no more than `errorMs`. */
+  readonly reachedMs: number;
+  readonly errorMs: number;
+  /** It wasn't ready at the instant, and showed it when it was. */
+  readonly late: boolean;
+}
+
+/** One activation, as the servers reported it. */
+export interface ActivationSpreadBody {
+  readonly cycle: number;
+  /** Those that were in time; the figures are of these. */
+  readonly servers: number;
+  readonly late: number;
+  /** Null: nobody was in time. */
+  readonly earliestMs: number | null;
+  readonly latestMs: number | null;
+  readonly spreadMs: number | null;
+  /** The largest error that any of them reported: each instant is off by no more. */
+  readonly worstErrorMs: number | null;
+}
+
+/** `GET /v1/cycle/activations`: those since the data server started, newest first, within a bound. */
+export interface ActivationsBody {
+  readonly activations: readonly ActivationSpreadBody[];
+}

@@ -17,6 +17,8 @@ export const cycleBounds = {
   retrievalMemoryMs: 24 * 3_600_000,
   /** Servers whose retrievals are kept; of more, those that haven't reported for longest go. */
   maxRetrievers: 4096,
+  /** Activations whose instants are kept, with who reported them. */
+  rememberedActivations: 16,
   maxNameCharacters: 200,
   /** Cycles for which deletes are remembered: a week of the default interval. Who is further behind takes a whole copy. */
   rememberedCycles: 1000,

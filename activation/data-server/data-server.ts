@@ -6,7 +6,8 @@ import { SystemClock } from '../../shared/runtime/clock.js';
 import { EventHub, silentLog, type EventListener, type ListenOptions } from '../../shared/runtime/node-events.js';
 import type { Subscription } from '../../shared/runtime/node-events.js';
 import type { Clock, EventLog } from '../../shared/runtime/ports.js';
-import type { ItemEdit } from '../core/bodies.js';
+import { Activations } from '../core/activations.js';
+import type { ActivationRequest, ActivationSpreadBody, ItemEdit } from '../core/bodies.js';
 import { cycleBounds as bounds } from '../core/bounds.js';
 import { isDue, planActivation, planInterval, planLock, planPromote, planRoll } from '../core/cycle.js';
 import {
@@ -86,6 +87,7 @@ export class DataServer implements AsyncDisposable {
   readonly #store: CycleStore;
   readonly #events: EventHub;
   readonly #served = new Set<ServedHttp>();
+  readonly #activations = new Activations();
   #rolling: Promise<RollAnswer | Refusal> | null = null;
   #counters = { rolls: 0, activated: 0, staged: 0 };
   readonly #refused = new Map<RefusalCode, number>();
@@ -228,6 +230,16 @@ export class DataServer implements AsyncDisposable {
     if (durationMs >= intervalMs)
       this.#tell({ name: 'retrieval too long', level: 'warn', fields: { by, cycle, durationMs, intervalMs } });
     return state;
+  }
+
+  /** When a server showed a cycle. Kept in memory, for `activations`. */
+  reportActivation(report: ActivationRequest): void {
+    this.#activations.report(report);
+  }
+
+  /** When servers showed the last cycles, as they reported it, and how far apart that was; newest first. */
+  activations(): readonly ActivationSpreadBody[] {
+    return this.#activations.spreads();
   }
 
   /**

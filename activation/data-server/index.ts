@@ -6,7 +6,7 @@ export type { CopiedItem, ItemsQuery, StoredItem } from './cycle-store.js';
 export type { DataServerListenOptions, ServedHttp } from './http/serve.js';
 export type { DataServerEvents } from './events.js';
 export type { ServerClock } from './server-clock.js';
-export type { ClockBody, ItemEdit, RetrievalBody } from '../core/bodies.js';
+export type { ActivationRequest, ActivationSpreadBody, ClockBody, ItemEdit, RetrievalBody } from '../core/bodies.js';
 export type { ProductionRow } from '../core/items.js';
 export type { CopyName, CycleState, SynchronisationTable, Refusal, RefusalCode, TableLock } from '../core/table.js';
 export { loggerOf } from '../../shared/runtime/loggers.js';

@@ -108,7 +108,7 @@ test('status and rounds tell what is armed, and how the newest one went', async 
   };
   const status = (await server.inject('/v1/status')).json<{ dataSets: readonly unknown[] }>();
   expect(status.dataSets[0]).toMatchObject({
-    armed: { version: 5, activateAt, inMs: 1234.568, phase: 'armed' as const, armed: 1, of: 2, missing: ['b'] },
+    armed: { version: 5, activateAt, inMs: 1234.568, phase: 'armed', armed: 1, of: 2, missing: ['b'] },
     activation: { version: 4, activateAt, exposed: 1, of: 2, missing: ['b'], spreadMs: 0.4, boundMs: 3.1 },
   });
   original.rounds = [roundAccount(5, { outcome: 'armed', activation: { atMs: activateAtMs, armed: 1, of: 2 } })];

@@ -29,6 +29,13 @@ const tables: readonly EventTable[] = [
     title: 'data server',
     declarations: [{ path: 'activation/data-server/events.ts', name: 'DataServerEvents' }],
   },
+  {
+    title: 'cycle copy',
+    declarations: [
+      { path: 'activation/copy/core/events.ts', name: 'CycleCopyCoreEvents' },
+      { path: 'activation/copy/events.ts', name: 'CycleCopyServiceEvents' },
+    ],
+  },
   { title: 'node', declarations: [{ path: 'shared/runtime/events.ts', name: 'NodeEvents' }] },
 ];
 

@@ -1,6 +1,7 @@
 import { clockMutations } from './clock.js';
 import { scheduledMutations } from './scheduled.js';
 import { cycleMutations } from './cycle.js';
+import { cycleCopyMutations } from './cycle-copies.js';
 import { leaseMutations } from './leases.js';
 import type { Mutation } from './mutation.js';
 import { wayAndFolderMutations } from './ways-and-folders.js';
@@ -21,10 +22,11 @@ const delivery = 'master/service/core/delivery.ts';
 /** Every deliberate break that is known, and what has to catch it. `npm run mutants` sees each of them caught. */
 export const mutations: readonly Mutation[] = [
   ...leaseMutations,
-  ...cycleMutations,
   ...wayAndFolderMutations,
   ...clockMutations,
   ...scheduledMutations,
+  ...cycleMutations,
+  ...cycleCopyMutations,
   {
     name: 'vote before durable',
     guarantee: 'G2',

@@ -100,7 +100,7 @@ function roleOf(tokens: readonly TokenDigest[], header: string | undefined): Rol
 }
 
 /** A server that copies may do no more than read; a roll does only what the time demands. */
-const askedByCopies: ReadonlySet<string> = new Set(['/v1/cycle/roll', '/v1/cycle/retrievals']);
+const askedByCopies: ReadonlySet<string> = new Set(['/v1/cycle/roll', '/v1/cycle/retrievals', '/v1/cycle/activations']);
 /** What moves the instant at which everybody switches. */
 const cycleOperators: ReadonlySet<string> = new Set(['/v1/cycle/interval', '/v1/cycle/activate-now']);
 

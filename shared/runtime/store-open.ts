@@ -9,7 +9,7 @@ import type { Random } from '../protocol/kernel/random.js';
 import type { StoreKey } from '../protocol/kernel/store.js';
 import { Journal, readJournal, removeJournal } from './journal.js';
 import { generationIn, LmdbStore, writeRecords, type BinaryDatabase } from './lmdb-store.js';
-import { identityKey, raiseIncarnation, whyForeign } from './node-identity.js';
+import { identityKey, raiseIncarnation, whyForeign, type StoreRole } from './node-identity.js';
 import type { Store } from './ports.js';
 import { isAlive, parseHolder, thisProcess } from './store-holder.js';
 import { decodeKey, encodeKey, rangeUnder } from './store-keys.js';
@@ -18,7 +18,7 @@ export interface OpenStoreOptions {
   /** Made when it isn't there. */
   readonly folder: string;
   readonly node: NodeId;
-  readonly role: 'master' | 'slave';
+  readonly role: StoreRole;
   readonly random: Random;
   /** What the journal takes before the database does, bytes. Default `journalBytes`. */
   readonly journalBytes?: number;

@@ -3,6 +3,7 @@ import { badInput, type Parsed } from '../../../shared/http/problem.js';
 import type { Json } from '../../../shared/protocol/key-value/operations.js';
 import type {
   ActivateNowRequest,
+  ActivationRequest,
   IntervalRequest,
   ItemEdit,
   ItemRequest,
@@ -73,6 +74,22 @@ export function parseRetrieval(body: unknown): Parsed<RetrievalRequest> {
   if (typeof durationMs !== 'number' || !(durationMs >= 0 && durationMs <= bounds.maxIntervalMs))
     return badInput('durationMs', `must be a number from 0 to ${bounds.maxIntervalMs}`);
   return { ok: true, value: { by: by.value, cycle: cycle.value, durationMs } };
+}
+
+export function parseActivation(body: unknown): Parsed<ActivationRequest> {
+  const fields = fieldsOf(body, ['by', 'cycle', 'reachedMs', 'errorMs', 'late']);
+  if (!fields.ok) return fields;
+  const by = parseName(fields.value);
+  if (!by.ok) return by;
+  const cycle = required(fields.value, 'cycle', numberField(fields.value, 'cycle', number));
+  if (!cycle.ok) return cycle;
+  const { reachedMs, errorMs, late } = fields.value;
+  if (typeof reachedMs !== 'number' || !(Math.abs(reachedMs) <= bounds.latestInstantMs))
+    return badInput('reachedMs', 'must be an instant in milliseconds since 1970');
+  if (typeof errorMs !== 'number' || !(errorMs >= 0 && errorMs <= bounds.maxIntervalMs))
+    return badInput('errorMs', `must be a number from 0 to ${bounds.maxIntervalMs}`);
+  if (typeof late !== 'boolean') return badInput('late', 'must be true or false');
+  return { ok: true, value: { by: by.value, cycle: cycle.value, reachedMs, errorMs, late } };
 }
 
 /** Whether the value is one is judged where all edits are. */

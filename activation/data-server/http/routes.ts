@@ -4,12 +4,21 @@ import { parseKey } from '../../../shared/http/input.js';
 import { addOpenApiRoute } from '../../../shared/http/openapi/document.js';
 import { sendProblem } from '../../../shared/http/problem.js';
 import { addHealthRoutes } from '../../../shared/http/ready.js';
-import type { ClockBody, EditedBody, ItemEdit, ItemsBody, PromoteBody, RollBody } from '../../core/bodies.js';
+import type {
+  ActivationsBody,
+  ClockBody,
+  EditedBody,
+  ItemEdit,
+  ItemsBody,
+  PromoteBody,
+  RollBody,
+} from '../../core/bodies.js';
 import type { CopyName, CycleState, Refusal } from '../../core/table.js';
 import type { DataServer } from '../data-server.js';
 import { changesText, cycleBody, itemBody, lockedBody } from './answers.js';
 import {
   parseActivateNow,
+  parseActivation,
   parseChangesQuery,
   parseEdits,
   parseInterval,
@@ -85,11 +94,24 @@ function addCycleRoutes(server: FastifyInstance, dataServer: DataServer, answers
     return reply.send(body);
   });
 
+  server.post('/v1/cycle/activations', async (request, reply) => {
+    const report = parseActivation(request.body);
+    if (!report.ok) return sendProblem(reply, report.problem);
+    dataServer.reportActivation(report.value);
+    return reply.send(activationsBody(dataServer));
+  });
+
+  server.get('/v1/cycle/activations', async (_request, reply) => reply.send(activationsBody(dataServer)));
+
   server.post('/v1/cycle/retrievals', async (request, reply) => {
     const report = parseRetrieval(request.body);
     if (!report.ok) return sendProblem(reply, report.problem);
     return answers.table(request, reply, await dataServer.reportRetrieval(report.value));
   });
+}
+
+function activationsBody(dataServer: DataServer): ActivationsBody {
+  return { activations: dataServer.activations() };
 }
 
 function addCopyRoutes(server: FastifyInstance, dataServer: DataServer, answers: Answers): void {

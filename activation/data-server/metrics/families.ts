@@ -1,4 +1,5 @@
 import type { Family } from '../../../shared/metrics/family.js';
+import type { ActivationSpreadBody } from '../../core/bodies.js';
 import type { CycleState } from '../../core/table.js';
 import { heldLock } from '../../core/cycle.js';
 import type { DataServerCounters } from '../data-server.js';
@@ -10,6 +11,8 @@ export interface DataServerAccount {
   readonly state: CycleState | null;
   readonly isUp: boolean;
   readonly counters: DataServerCounters;
+  /** The last activation, as servers reported it; null: none was. */
+  readonly activation: ActivationSpreadBody | null;
 }
 
 export function dataServerFamilies(version: string): readonly Family<DataServerAccount>[] {
@@ -63,6 +66,29 @@ export function dataServerFamilies(version: string): readonly Family<DataServerA
         state === null ? [] : Object.entries(state.items).map(([copy, count]) => [[copy], count]),
     },
     {
+      name: 'lockstep_cycle_activation_servers',
+      type: 'gauge',
+      help: 'Servers that reported the last activation: in time, and late.',
+      labels: ['when'],
+      samples: ({ activation }) =>
+        activation === null
+          ? []
+          : [
+              [['in-time'], activation.servers],
+              [['late'], activation.late],
+            ],
+    },
+    ofActivation(
+      'lockstep_cycle_activation_spread_seconds',
+      'From the first to the last server that showed the last activation in time, in seconds.',
+      ({ spreadMs }) => spreadMs,
+    ),
+    ofActivation(
+      'lockstep_cycle_activation_error_seconds',
+      'How far each of those instants may be off, at most, in seconds.',
+      ({ worstErrorMs }) => worstErrorMs,
+    ),
+    {
       name: 'lockstep_cycle_rolls_total',
       type: 'counter',
       help: 'Rolls that this data server did.',
@@ -87,6 +113,23 @@ export function dataServerFamilies(version: string): readonly Family<DataServerA
       samples: ({ counters }) => Object.entries(counters.refused).map(([reason, count]) => [[reason], count]),
     },
   ];
+}
+
+function ofActivation(
+  name: string,
+  help: string,
+  readMs: (activation: ActivationSpreadBody) => number | null,
+): Family<DataServerAccount> {
+  return {
+    name,
+    type: 'gauge',
+    help,
+    labels: [],
+    samples: ({ activation }) => {
+      const valueMs = activation === null ? null : readMs(activation);
+      return valueMs === null ? [] : [[[], valueMs / 1000]];
+    },
+  };
 }
 
 function gauge(

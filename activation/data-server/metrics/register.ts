@@ -18,6 +18,7 @@ export function registerDataServerMetrics(server: DataServer, options: MetricsOp
         state: server.lastState,
         isUp: server.failure === null && server.lastState !== null,
         counters: server.counters,
+        activation: server.activations()[0] ?? null,
       }),
       options,
     ),

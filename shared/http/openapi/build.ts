@@ -1,7 +1,7 @@
 /** What the parts of the document are made of. Plain data; only the fields that are used here. */
 
 export type Schema = Readonly<Record<string, unknown>>;
-export type Role = 'master' | 'slave' | 'data-server';
+export type Role = 'master' | 'slave' | 'data-server' | 'cycle-copy';
 
 export interface Parameter {
   readonly name: string;
@@ -96,4 +96,6 @@ export function inQuery(name: string, description: string, schema: Schema): Para
 export const dataSet = inPath('dataSet', 'The name of the data set.');
 /** The two that replicate. */
 export const bothRoles: readonly Role[] = ['master', 'slave'];
-export const everyRole: readonly Role[] = [...bothRoles, 'data-server'];
+/** Those that hold a copy, or the original. */
+export const readRoles: readonly Role[] = [...bothRoles, 'cycle-copy'];
+export const everyRole: readonly Role[] = [...readRoles, 'data-server'];

@@ -57,6 +57,19 @@ export const cycleSchemas: Readonly<Record<string, Schema>> = {
   }),
   CycleItem: object(item),
   CycleItems: object({ items: list(ref('CycleItem')), next: orNull(text) }),
+  CycleActivations: object({
+    activations: list(
+      object({
+        cycle: count,
+        servers: count,
+        late: count,
+        earliestMs: orNull(number),
+        latestMs: orNull(number),
+        spreadMs: orNull(number),
+        worstErrorMs: orNull(number),
+      }),
+    ),
+  }),
   Edited: object({ changed: count }),
 };
 
@@ -129,6 +142,26 @@ export const cycleOperations: readonly Operation[] = [
     body: object({ by: name, cycle: count, durationMs: number }),
     answers: answersTable,
     errors: [413, 415],
+  },
+  {
+    method: 'post',
+    path: '/v1/cycle/activations',
+    operationId: 'reportActivation',
+    summary: 'Says when a server showed a cycle, and how sure that is',
+    tag: 'cycle',
+    at,
+    body: object({ by: name, cycle: count, reachedMs: number, errorMs: number, late: flag }),
+    answers: { 200: json('What was reported so far.', ref('CycleActivations')) },
+    errors: [413, 415],
+  },
+  {
+    method: 'get',
+    path: '/v1/cycle/activations',
+    operationId: 'activations',
+    summary: 'When servers showed the last cycles, and how far apart',
+    tag: 'cycle',
+    at,
+    answers: { 200: json('Newest first.', ref('CycleActivations')) },
   },
   {
     method: 'put',

@@ -2,12 +2,18 @@ import type { FastifyInstance } from 'fastify';
 import { packageVersion } from '../../metrics/version.js';
 import { json, ref, type Answer, type Operation, type Role } from './build.js';
 import { cycleOperations, cycleSchemas } from './cycle.js';
+import { cycleCopyOperations, cycleCopySchemas } from './cycle-copy.js';
 import { dataOperations } from './data.js';
 import { nodeOperations } from './node.js';
 import { schemas } from './schemas.js';
 
 /** A route that is served has its operation in one of these; a test holds one against the other. */
-export const operations: readonly Operation[] = [...dataOperations, ...nodeOperations, ...cycleOperations];
+export const operations: readonly Operation[] = [
+  ...dataOperations,
+  ...nodeOperations,
+  ...cycleOperations,
+  ...cycleCopyOperations,
+];
 
 /** What any request can meet. */
 const everywhere: Readonly<Record<number, string>> = {
@@ -31,6 +37,12 @@ const about: Readonly<Record<Role, string>> = {
   master: 'Keeps one data set the same on many servers. docs/http.md',
   slave: 'Keeps one data set the same on many servers. docs/http.md',
   'data-server': 'Owns the three copies of a pull cycle. docs/cycle.md',
+  'cycle-copy': 'Shows what its data server says, at the prearranged instant. docs/cycle-copies.md',
+};
+
+const furtherSchemas: Partial<Readonly<Record<Role, object>>> = {
+  'data-server': cycleSchemas,
+  'cycle-copy': cycleCopySchemas,
 };
 
 /** The OpenAPI 3.1 document of one side. */
@@ -53,7 +65,7 @@ export function openApiOf(role: Role): object {
     security: [{ token: [] }, {}],
     paths,
     components: {
-      schemas: { ...schemas, ...(role === 'data-server' ? cycleSchemas : {}) },
+      schemas: { ...schemas, ...furtherSchemas[role] },
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
     },
   };
