@@ -50,12 +50,18 @@ export class LargeGroup {
   }
 
   /** Opens so many slaves, all at once, in processes that were started before or are started now. */
-  async add(slaves: number, processes = this.spawn(shares(slaves).length)): Promise<void> {
+  async add(
+    slaves: number,
+    processes = this.spawn(shares(slaves).length),
+    clockOf?: (slave: number) => { readonly aheadMs: number; readonly rate: number },
+  ): Promise<void> {
     const sizes = shares(slaves);
     await Promise.all(
       processes.map((child, index) => {
-        const names = Array.from({ length: sizes[index] ?? 0 }, () => `s${(this.#slaves += 1)}`);
-        return child.ask('open', { names, folder: this.#folder, group: this.#group });
+        const numbers = Array.from({ length: sizes[index] ?? 0 }, () => (this.#slaves += 1));
+        const clocks = clockOf === undefined ? {} : { clocks: numbers.map(clockOf) };
+        const names = numbers.map((number) => `s${number}`);
+        return child.ask('open', { names, folder: this.#folder, group: this.#group, ...clocks });
       }),
     );
   }
