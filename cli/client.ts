@@ -2,6 +2,7 @@ import { errorCodes, errorText, LockstepError, type ErrorCode } from '../shared/
 import type { Json, Operation } from '../shared/protocol/key-value/operations.js';
 import type { ChangeInputOptions } from '../shared/http/input.js';
 import type {
+  CancellationBody,
   EntryBody,
   FilesBody,
   OutcomeBody,
@@ -13,10 +14,13 @@ import type {
   TipBody,
 } from '../shared/http/bodies.js';
 
+/** As it travels: an instant is a text. */
+export type ChangeRequestOptions = Omit<ChangeInputOptions, 'activateAt'> & { readonly activateAt?: string };
+
 export interface ChangeRequest {
   readonly dataSet: string;
   readonly operations: readonly Operation<Json>[];
-  readonly options: ChangeInputOptions;
+  readonly options: ChangeRequestOptions;
   /** Names the change, so that it can be asked about when its answer is lost. */
   readonly idempotencyKey: string;
 }
@@ -125,6 +129,16 @@ export class Client {
     await this.#ok('POST', `/v1/rounds/${encodeURIComponent(dataSet)}/${version}/roll-back`);
   }
 
+  /** Takes a scheduled change back. A cancellation that failed is an answer too. */
+  async cancelActivation(dataSet: string, version: number, timeoutMs: number | undefined): Promise<CancellationBody> {
+    const path = `/v1/armed/${encodeURIComponent(dataSet)}/${version}/cancel`;
+    const body = timeoutMs === undefined ? {} : { timeoutMs };
+    const answer = await this.#request('POST', path, { body, timeoutMs: (timeoutMs ?? 0) + requestMs });
+    if (isObject(answer.body) && typeof answer.body['outcome'] === 'string')
+      return answer.body as unknown as CancellationBody;
+    throw this.#errorOf(answer);
+  }
+
   /**
    * The lines of an answer that may never end, as they come. Rejects with `unreachable` when the connection is cut, or
    * when nothing came for `idleMs`; ends when the node ends it, or when the signal aborts.
@@ -175,7 +189,7 @@ export class Client {
   /** May be called again when its answer was lost: a folder that was published is not published twice. */
   async publish(
     dataSet: string,
-    options: ChangeInputOptions & { readonly allowEmpty?: boolean },
+    options: ChangeRequestOptions & { readonly allowEmpty?: boolean },
   ): Promise<PublishBody> {
     const path = `/v1/publish/${encodeURIComponent(dataSet)}`;
     const timeoutMs = (options.timeoutMs ?? 0) + publishMs;
@@ -305,7 +319,7 @@ function knownCode(code: string): ErrorCode | null {
 
 function isOutcome(body: unknown): body is OutcomeBody {
   const outcome = isObject(body) ? body['outcome'] : undefined;
-  return outcome === 'committed' || outcome === 'aborted' || outcome === 'unknown' || outcome === 'pending';
+  return ['committed', 'armed', 'aborted', 'unknown', 'pending'].some((each) => each === outcome);
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

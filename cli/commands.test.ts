@@ -213,7 +213,8 @@ describe('put, get, delete', () => {
 
   test('a slave refuses writes and names the master', async () => {
     const slave = createServer(new RecordingLog());
-    addSlaveRoutes(slave, { node: 's1', dataSets: new Map([['prices', new FakeCopy({ a: 1 }, 2)]]) });
+    const copy = new FakeCopy({ a: 1 }, 2);
+    addSlaveRoutes(slave, { node: 's1', dataSets: new Map([['prices', copy]]) });
     const to = await listen(slave, { host: '127.0.0.1', port: 0 });
     try {
       expect(await lockstep('put', 'a', '2', '--to', to)).toEqual({
@@ -224,6 +225,11 @@ describe('put, get, delete', () => {
       expect((await lockstep('get', 'a', '--to', to)).out).toBe('1\n');
       expect((await lockstep('status', '--to', to)).out).toBe(
         'node  role   state    version  behind  last vote  in doubt  resyncs  last veto\ns1    slave  current  e3 v2    0       –          –         1 new    –\n',
+      );
+      const groupMs = Date.now() - 7_200_000;
+      copy.clock = { earliestMs: groupMs - 0.42, groupMs, latestMs: groupMs + 0.42, errorMs: 0.42, era: 1 };
+      expect((await lockstep('status', '--to', to)).out).toMatch(
+        /\ngroup time \d{4}-\d\d-\d\dT[\d:.]+Z, 720\d s behind its time of day, known to ± 0\.42 ms\n$/,
       );
       expect((await lockstep('members', '--to', to)).exitCode).toBe(2);
     } finally {

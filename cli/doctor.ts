@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { ClockBody, StatusBody } from '../shared/http/bodies.js';
 import { errorText, exitCodes } from '../shared/protocol/kernel/errors.js';
 import { transportModes, type TransportMode } from '../shared/protocol/stream/paths.js';
 import { parseHostPort } from '../shared/runtime/addresses.js';
@@ -149,6 +150,14 @@ async function examineNetwork(
   return [...findings, ...checkNodes({ nodes, group, transport, hasKeys: keys !== undefined })];
 }
 
+/** A node of an older release says nothing of it. */
+function clockErrorsOf(status: StatusBody): AskedNode['clockErrors'] {
+  if (status.role === 'master') return [];
+  return status.dataSets
+    .filter(({ clock }) => (clock as ClockBody | null | undefined) !== undefined)
+    .map(({ dataSet, clock }) => ({ dataSet, errorMs: clock?.errorMs ?? null }));
+}
+
 /** Their own accounts, over HTTP. */
 async function askNodes(flags: DoctorFlags, shell: Shell): Promise<Asked> {
   const findings: Finding[] = [];
@@ -156,7 +165,8 @@ async function askNodes(flags: DoctorFlags, shell: Shell): Promise<Asked> {
   for (const to of flags.to) {
     const startedMs = performance.now();
     try {
-      const { node, network } = await clientOf({ ...flags, to }, shell).status();
+      const status = await clientOf({ ...flags, to }, shell).status();
+      const { node, network } = status;
       const tookMs = performance.now() - startedMs;
       if (network === null || network === undefined) {
         findings.push(unreachableNode(to.origin, 'its status says nothing of its network'));
@@ -175,6 +185,7 @@ async function askNodes(flags: DoctorFlags, shell: Shell): Promise<Asked> {
         receiveBufferBytes,
         unheard,
         unreached,
+        clockErrors: clockErrorsOf(status),
       };
       findings.push(...checkAsked(account, defaultReceiveBufferBytes));
     } catch (error) {

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addCancel } from './cancel.js';
 import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
 import { addConfig, configureRoles } from './config.js';
@@ -64,6 +65,7 @@ export function createProgram(shell: Shell): Command {
   addMembers(program, shell);
   addForget(program, shell);
   addRollBack(program, shell);
+  addCancel(program, shell);
   addKeygen(program, shell);
   addKey(program, shell);
   addResolve(program, shell);

@@ -1,6 +1,7 @@
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { MasterDataSetBody, MemberBody, SlaveDataSetBody, StatusBody, TipBody } from '../shared/http/bodies.js';
 import { timeText } from './history.js';
+import { armedText, durationText } from './outcome-text.js';
 import { nothing, tableText } from './table.js';
 
 const head = ['node', 'role', 'state', 'version', 'behind', 'last vote', 'in doubt', 'resyncs', 'last veto'];
@@ -15,7 +16,7 @@ export function statusText(status: StatusBody, options: { readonly maxMembers?: 
       ? status.dataSets.map((dataSet) => masterBlock(status.node, dataSet, maxMembers))
       : status.dataSets.map((dataSet) => ({
           name: dataSet.dataSet,
-          text: tableText(head, [slaveRow(status.node, dataSet)]),
+          text: `${tableText(head, [slaveRow(status.node, dataSet)])}${clockText(dataSet)}`,
         }));
   return blocks.map(({ name, text }) => `${blocks.length > 1 ? `${name}\n` : ''}${text}`).join('\n\n');
 }
@@ -29,13 +30,40 @@ function masterBlock(
   const { dataSet: name, members } = dataSet;
   const isCut = members.length > maxMembers;
   const shown = isCut ? [...members].sort((a, b) => troubleOf(b) - troubleOf(a)).slice(0, maxMembers) : members;
-  const table = tableText(head, [masterRow(node, dataSet), ...shown.map(memberRow)]);
+  const lines = [tableText(head, [masterRow(node, dataSet), ...shown.map(memberRow)]), ...scheduledLines(dataSet)];
+  const table = lines.join('\n');
   if (!isCut) return { name, text: table };
   const left = members.filter((member) => !shown.includes(member));
   const calm = left.filter((member) => troubleOf(member) === 0).length;
   const rest =
     calm === left.length ? 'all current, with nothing in doubt' : `${calm} of them current, with nothing in doubt`;
   return { name, text: `${table}\n… and ${left.length} more, ${rest}` };
+}
+
+/** What waits for its instant, and how the newest one went. */
+function scheduledLines({ armed, activation }: MasterDataSetBody): readonly string[] {
+  const lines: string[] = [];
+  if (armed !== null) {
+    const phase = armed.phase === 'armed' ? '' : `${armed.phase}, `;
+    lines.push(
+      `version ${armed.version} shows at ${armed.activateAt}, ${inText(armed.inMs)}: ${phase}${armedText(armed)}`,
+    );
+  }
+  if (activation !== null) {
+    const { version, activateAt, exposed, of, missing, spreadMs, boundMs } = activation;
+    const absent =
+      missing.length === 0 ? '' : ` (not ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''})`;
+    const spread =
+      spreadMs === null || boundMs === null
+        ? ''
+        : `, within ${durationText(spreadMs)} by their clocks, ${durationText(boundMs)} at most`;
+    lines.push(`version ${version} showed at ${activateAt} at ${exposed}/${of}${absent}${spread}`);
+  }
+  return lines;
+}
+
+function inText(inMs: number): string {
+  return inMs >= 0 ? `in ${ageText(inMs)}` : `${ageText(-inMs)} ago`;
 }
 
 /** 0: nothing to look at. */
@@ -103,6 +131,20 @@ function slaveRow(node: string, dataSet: SlaveDataSetBody): readonly string[] {
     resyncsText(dataSet.resyncs),
     vetoText(dataSet.lastVeto),
   ];
+}
+
+/** Nothing while the slave doesn't know: who looks for a reason finds it in the state. */
+function clockText({ clock }: Partial<Pick<SlaveDataSetBody, 'clock'>>): string {
+  if (clock === null || clock === undefined) return '';
+  const { groupMs, offsetMs, errorMs } = clock;
+  const ahead = `${millisText(Math.abs(offsetMs))} ${offsetMs < 0 ? 'behind' : 'ahead of'} its time of day`;
+  return `\ngroup time ${new Date(groupMs).toISOString()}, ${ahead}, known to ± ${millisText(errorMs)}`;
+}
+
+/** As fine as it matters: `0.42 ms`, `38 ms`, `7215 s`. */
+function millisText(ms: number): string {
+  if (ms >= 10_000) return `${Math.round(ms / 1000)} s`;
+  return `${ms < 10 ? Math.round(ms * 100) / 100 : Math.round(ms)} ms`;
 }
 
 function voteText(vote: MemberBody['lastVote']): string {

@@ -7,6 +7,7 @@ import type {
   Durability,
   Outcome,
   Phases,
+  ScheduledOutcome,
   VoterPolicy,
 } from '../shared/protocol/kernel/outcome.js';
 import type { Cancellable } from '../shared/runtime/aborting.js';
@@ -124,7 +125,7 @@ export interface ReplicateTrace {
   readonly dataSet: string;
   readonly version: number;
   readonly phases: Phases;
-  readonly result?: Outcome;
+  readonly result?: ScheduledOutcome;
   readonly error?: unknown;
 }
 
@@ -141,7 +142,8 @@ export interface MasterDataSet extends AsyncDisposable {
    * `earliestAtMs`) or too late. With `activateAt` it settles as `armed` once all voters have reported that they are, or
    * its time is up; with `wait: 'exposed'` when the instant has come, and all expose it.
    */
-  replicate(options: ReplicateOptions): Promise<Outcome>;
+  replicate(options: ReplicateOptions & { readonly activateAt?: undefined }): Promise<Outcome>;
+  replicate(options: ReplicateOptions): Promise<ScheduledOutcome>;
   /** A scheduled change that is decided and waits for its instant; what is replicated meanwhile queues behind it. */
   readonly armed: ArmedView | null;
   /**
@@ -168,6 +170,8 @@ export interface MasterDataSet extends AsyncDisposable {
   rounds(limit?: number): readonly RoundAccount[];
   /** @internal What the feed reads. */
   readonly deltas: DeltaSource;
+  /** @internal In whole milliseconds of group time. Throws `bad-option` for what is no instant. */
+  instantOf(instant: Instant): number;
   /** Ends replications under way with a typed outcome, and says goodbye. */
   unregister(options?: Cancellable): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { errorText } from '../shared/protocol/kernel/errors.js';
 import { measureActivation } from './bench/activation.js';
 import { measureCatchUp } from './bench/catch-up.js';
+import { endChildren } from './bench/child.js';
 import { measureMassStart, type MassStart } from './bench/mass-start.js';
 import { measureFanOut } from './bench/fan-out.js';
 import { measureOnePhase } from './bench/one-phase.js';
@@ -24,7 +25,7 @@ import { workload } from './bench/tasks.js';
 
 /**
  * `npm run bench [-- PART…] [--quick] [--seconds N] … [--json] [--profile FOLDER]`: everything, or the parts that are named. Exit
- * code 0 when it measured, whatever the figures; with `--strict` 3 when one misses its target.
+ * code 0 when it measured, whatever the figures; 1 when a part couldn't be measured; with `--strict` 3 when one misses its target.
  */
 const groupParts = ['throughput', 'latency', 'memory'] as const;
 const parts = [
@@ -94,16 +95,28 @@ async function run(chosen: readonly Part[]): Promise<number> {
     `values of ${workload.valueBytes} B, ${workload.keys.toLocaleString('en')} keys, batches of ${batch.toLocaleString('en')} from ${callers} callers, ${repeats} repeats of ${flags.seconds} s\n`,
   );
   let results: Results = {};
-  for (const part of chosen) results = { ...results, ...(await measure(part, options, flags)) };
+  // A part that fails says so at the end, and takes nothing with it that others have measured for half an hour.
+  const failures: { readonly part: Part; readonly reason: string }[] = [];
+  for (const part of chosen) {
+    try {
+      results = { ...results, ...(await measure(part, options, flags)) };
+    } catch (error) {
+      failures.push({ part, reason: errorText(error) });
+      progress(`${part} failed: ${errorText(error)}`);
+      await endChildren();
+    }
+  }
   const figures = figuresOf(results);
   if (flags.json === true) {
     const rows = figures.map((figure) => ({ ...figure, holds: holds(figure) }));
-    process.stdout.write(`${JSON.stringify({ machine: machine(), workload, figures: rows, results })}\n`);
+    process.stdout.write(`${JSON.stringify({ machine: machine(), workload, figures: rows, failures, results })}\n`);
   } else {
     say(figuresText(figures));
     for (const { name, version } of results.peers?.versions ?? []) say(`${name}: ${version}`);
     if (results.memory !== undefined) say(`\n${memoryText(results.memory)}`);
   }
+  for (const { part, reason } of failures) say(`\n✗ ${part} was not measured: ${reason}`);
+  if (failures.length > 0) return 1;
   return flags.strict === true && missedTargets(figures).length > 0 ? exitOfMissedTarget : 0;
 }
 

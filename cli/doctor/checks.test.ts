@@ -168,6 +168,7 @@ describe('the group', () => {
       receiveBufferBytes: 212_992,
       unheard: [],
       unreached: [],
+      clockErrors: [],
     };
     const levels = (reading: Partial<AskedNode>): readonly string[] =>
       checkAsked({ ...asked, ...reading }, 4_194_304).map(({ check, level }) => `${check} ${level}`);
@@ -176,6 +177,22 @@ describe('the group', () => {
     expect(levels({ offsetMs: 1500, errorMs: 800 })).toEqual(['clock ok']);
     expect(levels({ kernelDrops: 4 })).toEqual(['clock ok', 'drops-master fail']);
     expect(levels({ kernelDrops: null, unreached: ['s1'] })).toEqual(['clock ok', 'paths-master warn']);
+    const clockErrors = [
+      { dataSet: 'prices', errorMs: 0.4 },
+      { dataSet: 'routes', errorMs: 50.5 },
+      { dataSet: 'flags', errorMs: null },
+    ];
+    const times = checkAsked({ ...asked, node: 's1', clockErrors }, 1).slice(1);
+    expect(times.map(({ check, level }) => `${check} ${level}`)).toEqual([
+      'group-time-s1 ok',
+      'group-time-s1 warn',
+      'group-time-s1 warn',
+    ]);
+    expect(times.map(({ text }) => text)).toEqual([
+      's1 knows the group time of prices to ± 0.4 ms',
+      's1 knows the group time of routes to ± 51 ms only; above 50 it takes part in no scheduled change',
+      's1 does not know the group time of flags: no master has told it one',
+    ]);
     expect(hasFailed([unreachableNode('http://a', 'refused')])).toBe(true);
     expect(hasFailed(checkAsked(asked, 1))).toBe(false);
   });

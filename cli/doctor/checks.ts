@@ -1,4 +1,5 @@
 import type { TransportMode } from '../../shared/protocol/stream/paths.js';
+import { limits } from '../../shared/protocol/kernel/limits.js';
 import { isLoopback } from '../../shared/runtime/addresses.js';
 
 /** What one look at the machine or the group came to. */
@@ -203,6 +204,8 @@ export interface AskedNode {
   readonly receiveBufferBytes: number;
   readonly unheard: readonly string[];
   readonly unreached: readonly string[];
+  /** Of a slave's data sets: how well it knows group time, ms; null: not at all. Empty for a master. */
+  readonly clockErrors: readonly { readonly dataSet: string; readonly errorMs: number | null }[];
 }
 
 /** Logs of two machines that differ by more can't be read side by side. */
@@ -233,7 +236,25 @@ export function checkAsked(asked: AskedNode, askedBytes: number): readonly Findi
         'lockstep doctor on both machines tells where it is lost',
       ),
     );
-  return findings;
+  return [...findings, ...checkClockErrors(asked)];
+}
+
+/** A change that is scheduled needs every voter's clock known to within `limits.maxClockErrorMs`. */
+function checkClockErrors({ node, clockErrors }: AskedNode): readonly Finding[] {
+  return clockErrors.map(({ dataSet, errorMs }) => {
+    const check = `group-time-${node}`;
+    const what = `${node} knows the group time of ${dataSet}`;
+    if (errorMs !== null && errorMs <= limits.maxClockErrorMs)
+      return ok(check, `${what} to ± ${Math.ceil(errorMs * 100) / 100} ms`);
+    const fix = `lockstep doctor on its machine tells what is wrong with its way to the master`;
+    return errorMs === null
+      ? warn(check, `${node} does not know the group time of ${dataSet}: no master has told it one`, fix)
+      : warn(
+          check,
+          `${what} to ± ${Math.ceil(errorMs)} ms only; above ${limits.maxClockErrorMs} it takes part in no scheduled change`,
+          fix,
+        );
+  });
 }
 
 export function unreachableNode(url: string, reason: string): Finding {

@@ -5,7 +5,13 @@ import type { EventOf } from '../../shared/protocol/kernel/events.js';
 import type { DataSetId, Tip } from '../../shared/protocol/kernel/ids.js';
 import { epochKey, noEpoch, parseVersion, roundKey } from '../../shared/protocol/kernel/ids.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
-import type { Cancellation, Outcome, Rejection, Replication } from '../../shared/protocol/kernel/outcome.js';
+import type {
+  Cancellation,
+  Outcome,
+  Rejection,
+  Replication,
+  ScheduledOutcome,
+} from '../../shared/protocol/kernel/outcome.js';
 import type { Cancellable } from '../../shared/runtime/aborting.js';
 import { callerAborted, refuseAborted, unlessAborted } from '../../shared/runtime/aborting.js';
 import { ClockJumps } from '../../shared/runtime/group-clock.js';
@@ -53,7 +59,7 @@ export interface MasterServiceParts {
   /** The data set is over: its name is free again. */
   readonly ended: () => void;
   /** A replication ended. */
-  readonly settled?: (outcome: Outcome) => void;
+  readonly settled?: (outcome: ScheduledOutcome) => void;
 }
 
 type CommandResult = Extract<MasterEffect, { kind: 'settle' }>['result'];
@@ -195,13 +201,15 @@ export class MasterService implements MasterDataSet {
     await waiting.result;
   }
 
-  replicate(options: ReplicateOptions): Promise<Outcome> {
+  replicate(options: ReplicateOptions & { readonly activateAt?: undefined }): Promise<Outcome>;
+  replicate(options: ReplicateOptions): Promise<ScheduledOutcome>;
+  replicate(options: ReplicateOptions): Promise<ScheduledOutcome> {
     if (!replicateTraces.hasSubscribers) return this.#replicate(options);
     const { version, phases = this.#parts.defaults.phases ?? 'two' } = options;
     return replicateTraces.tracePromise(() => this.#replicate(options), { dataSet: this.name, version, phases });
   }
 
-  async #replicate(options: ReplicateOptions): Promise<Outcome> {
+  async #replicate(options: ReplicateOptions): Promise<ScheduledOutcome> {
     const replication = this.#replication(options);
     refuseAborted(options.signal);
     this.#refuseWhenOver();
@@ -412,18 +420,26 @@ export class MasterService implements MasterDataSet {
       abortBy: options.abortBy ?? defaults.abortBy ?? 'multicast',
       wait: options.wait ?? 'decided',
       operations: options.operations,
-      activateAtMs: options.activateAt === undefined ? undefined : this.#instant(options.activateAt, options.phases),
+      activateAtMs:
+        options.activateAt === undefined ? undefined : this.#activateAtMs(options.activateAt, options.phases),
     };
   }
 
-  /** In whole milliseconds of group time. */
-  #instant(activateAt: Instant, phases: ReplicateOptions['phases']): number {
-    const { node, settings } = this.#parts;
+  #activateAtMs(activateAt: Instant, phases: ReplicateOptions['phases']): number {
+    const { settings } = this.#parts;
     if (phases === 'one')
       throw new LockstepError('bad-option', "activateAt needs phases 'two': all have to agree on an instant before it");
     if (settings.durability !== 'disk')
-      throw new LockstepError('bad-option', "activateAt needs durability 'disk': what is armed has to survive a restart");
-    const atMs = instantMs(activateAt, node.nowMs() + settings.groupOffsetMs);
+      throw new LockstepError(
+        'bad-option',
+        "activateAt needs durability 'disk': what is armed has to survive a restart",
+      );
+    return this.instantOf(activateAt);
+  }
+
+  instantOf(instant: Instant): number {
+    const { node, settings } = this.#parts;
+    const atMs = instantMs(instant, node.nowMs() + settings.groupOffsetMs);
     if (Number.isFinite(atMs)) return Math.ceil(atMs);
     throw new LockstepError(
       'bad-option',
@@ -470,11 +486,11 @@ function instantMs(instant: Instant, groupNowMs: number): number {
   return instant instanceof Date ? instant.getTime() : groupNowMs + instant.inMs;
 }
 
-function isOutcome(result: CommandResult): result is Outcome {
+function isOutcome(result: CommandResult): result is ScheduledOutcome {
   return ['committed', 'aborted', 'armed', 'unknown'].includes(result.kind);
 }
 
-function outcomeOf(result: CommandResult): Outcome {
+function outcomeOf(result: CommandResult): ScheduledOutcome {
   refuseRejection(result);
   if (!isOutcome(result)) throw new LockstepError('closed', 'the replication ended without an outcome');
   return result;

@@ -8,6 +8,15 @@ interface Reply {
   readonly error?: string;
 }
 
+const running = new Set<ChildProcess>();
+
+/** What a part that failed has left running, which would take processor time from the next. */
+export async function endChildren(): Promise<void> {
+  const exits = [...running].map((child) => once(child, 'exit'));
+  for (const child of running) child.kill('SIGKILL');
+  await Promise.all(exits);
+}
+
 /** A process of the bench that is asked over an IPC channel. */
 export class Child<Table extends Tasks<Table>> {
   readonly #child: ChildProcess;
@@ -23,6 +32,7 @@ export class Child<Table extends Tasks<Table>> {
       execArgv: ['--expose-gc', ...(profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile])],
       env: { ...process.env, NODE_ENV: 'production' },
     });
+    running.add(this.#child);
     this.#child.on('message', (reply: Reply) => {
       const open = this.#open.get(reply.id);
       this.#open.delete(reply.id);
@@ -30,6 +40,7 @@ export class Child<Table extends Tasks<Table>> {
       else open?.reject(new Error(reply.error));
     });
     this.#child.once('exit', (code, signal) => {
+      running.delete(this.#child);
       for (const { reject } of this.#open.values()) reject(new Error(`${file} ended (${code ?? signal ?? '?'})`));
       this.#open.clear();
     });

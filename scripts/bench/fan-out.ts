@@ -114,7 +114,10 @@ async function run(
   if (load.callers === 0) await new Promise((resolve) => setTimeout(resolve, load.seconds * 1000));
   else {
     const put = await group.master.ask('put', { updates: Number.MAX_SAFE_INTEGER, ...load });
-    if (put.aborted > 0) throw new Error(`${put.aborted} changes aborted, so that the figures would mean nothing`);
+    if (put.aborted > 0) {
+      const text = `${put.aborted} changes aborted (${put.why}), so that the figures would mean nothing`;
+      throw new Error(text);
+    }
     updates = put.updates;
     await group.reached(put.version);
   }

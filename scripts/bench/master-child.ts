@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { keyValue, Master, type MasterKeyValue, type PutOperation } from '../../master/index.js';
+import { keyValue, Master, type ChangeOutcome, type MasterKeyValue, type PutOperation } from '../../master/index.js';
 import { Live } from './live.js';
 import { MemoryWatch } from './peak-memory.js';
 import { cpu, cpuUs, sampleMemory, serve, timeEach } from './serve.js';
@@ -36,19 +36,23 @@ serve<MasterTasks>({
     let started = 0;
     let done = 0;
     let aborted = 0;
+    let why = '';
     const caller = async (): Promise<void> => {
       for (let count = 1; performance.now() < endMs && started < updates; count += 1) {
         started += batch;
         const outcome = await data.change(puts(batch));
         if (outcome.kind === 'committed') done += batch;
-        else aborted += 1;
+        else {
+          aborted += 1;
+          why ||= whyNot(outcome);
+        }
         if (perSecond === undefined) continue;
         const waitMs = startedMs + (count * 1000) / perSecond - performance.now();
         if (waitMs > 0) await pause(waitMs);
       }
     };
     await Promise.all(Array.from({ length: callers }, caller));
-    return { updates: done, version: data.tip?.version ?? 0, aborted };
+    return { updates: done, version: data.tip?.version ?? 0, aborted, why };
   },
   async announce({ callers, valueBytes, seconds }) {
     const values = valuesOf(valueBytes);
@@ -59,7 +63,7 @@ serve<MasterTasks>({
         const put: PutOperation<string> = { put: [keyOf(turn % announcedKeys), values[turn % values.length] ?? ''] };
         turn += 1;
         const outcome = await data.change([put], { phases: 'one' });
-        if (outcome.kind !== 'committed') throw new Error(`a change ended ${outcome.kind}: ${outcome.reason}`);
+        if (outcome.kind !== 'committed') throw new Error(`a change ended ${outcome.kind}: ${whyNot(outcome)}`);
         done += 1;
       }
     };
@@ -136,5 +140,11 @@ async function committed(
   wait: 'decided' | 'exposed' = 'decided',
 ): Promise<void> {
   const outcome = await data.change(operations, { wait });
-  if (outcome.kind !== 'committed') throw new Error(`a change ended ${outcome.kind}: ${outcome.reason}`);
+  if (outcome.kind !== 'committed') throw new Error(`a change ended ${outcome.kind}: ${whyNot(outcome)}`);
+}
+
+/** The reason, with the first of those who refused. */
+function whyNot(outcome: Exclude<ChangeOutcome, { readonly kind: 'committed' }>): string {
+  const [refusal] = outcome.kind === 'aborted' ? outcome.refusals : [];
+  return refusal === undefined ? outcome.reason : `${outcome.reason}, ${refusal.node}: ${refusal.reason}`;
 }

@@ -31,7 +31,13 @@ export interface MasterTasks {
       /** Batches of one caller that begin in a second, at most; absent: as fast as it goes. */
       readonly perSecond?: number;
     };
-    readonly answer: { readonly updates: number; readonly version: number; readonly aborted: number };
+    /** `why`: of the first that was aborted. */
+    readonly answer: {
+      readonly updates: number;
+      readonly version: number;
+      readonly aborted: number;
+      readonly why: string;
+    };
   };
   /** One-phase changes of one value each, from several callers, until the time is over. */
   announce: {

@@ -1,3 +1,4 @@
+import { clockMutations } from './clock.js';
 import { leaseMutations } from './leases.js';
 import type { Mutation } from './mutation.js';
 
@@ -17,6 +18,7 @@ const delivery = 'master/service/core/delivery.ts';
 /** Every deliberate break that is known, and what has to catch it. `npm run mutants` sees each of them caught. */
 export const mutations: readonly Mutation[] = [
   ...leaseMutations,
+  ...clockMutations,
   {
     name: 'vote before durable',
     guarantee: 'G2',

@@ -8,7 +8,7 @@ export type CaughtBy =
 /** One deliberate break of one guarantee. */
 export interface Mutation {
   readonly name: string;
-  /** G1 to G14: what is broken. */
+  /** G1 to G15: what is broken. */
   readonly guarantee: string;
   /** Mostly one. Where several guards hold one thing, all of them have to go before it breaks. */
   readonly edits: readonly Edit[];

@@ -3,6 +3,9 @@ import type { Clock } from './ports.js';
 /** Above this a system timer fires at once instead of late. */
 const longestTimerMs = 2 ** 31 - 1;
 
+/** A system timer is late by a millisecond, sometimes two: from here on to an exact time, the clock is looked at all the time. */
+const approachMs = 2;
+
 /**
  * The machine's clocks. Timers here are no finer than a millisecond and may be woken a little early, so every wake-up
  * looks at the clock again: a callback never runs before its time, never from inside `at`, and at most once.
@@ -39,6 +42,20 @@ export class SystemClock implements Clock {
     return () => {
       clearTimeout(timer);
       clearImmediate(afterReading);
+    };
+  }
+
+  /** Each look is a turn of the event loop, which reads what has arrived and waits for nothing while another turn is asked for. */
+  exactlyAt(atMs: number, callback: () => void): () => void {
+    let turn: NodeJS.Immediate | undefined;
+    const approach = (): void => {
+      if (performance.now() >= atMs) callback();
+      else turn = setImmediate(approach);
+    };
+    const cancelTimer = this.at(atMs - approachMs, approach);
+    return () => {
+      cancelTimer();
+      clearImmediate(turn);
     };
   }
 }

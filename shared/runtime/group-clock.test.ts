@@ -19,6 +19,10 @@ class FakeClock implements Clock {
     throw new Error('no timer is set here');
   }
 
+  exactlyAt(): () => void {
+    throw new Error('no timer is set here');
+  }
+
   soon(): void {
     throw new Error('nothing is put off here');
   }

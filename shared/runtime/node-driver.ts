@@ -7,6 +7,8 @@ export interface Machine<Input, Effect> {
   step(input: Input, nowMs: number): readonly Effect[];
   /** Monotonic; Infinity when nothing is set. */
   nextWakeMs(): number;
+  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. Absent: none ever does. */
+  nextExactMs?(): number;
 }
 
 export interface DriverHooks<Input, Effect> {
@@ -82,6 +84,10 @@ export class Driver<Input, Effect> implements Participant {
 
   nextWakeMs(): number {
     return this.#machine === null || this.#ended ? Infinity : this.#machine.nextWakeMs();
+  }
+
+  nextExactMs(): number {
+    return this.#machine === null || this.#ended ? Infinity : (this.#machine.nextExactMs?.() ?? Infinity);
   }
 
   onFailure(error: unknown): void {

@@ -129,11 +129,58 @@ describe('a node', () => {
     expect(clock.timers).toBe(0);
   });
 
+  it('meets deadlines that want it exactly, with a timer of their own that follows them wherever they move', () => {
+    const { node, clock } = fakeNode('a');
+    const exactly: number[] = [];
+    const ordinary = clock.at.bind(clock);
+    clock.exactlyAt = (atMs, callback) => {
+      exactly.push(atMs);
+      return ordinary(atMs, callback);
+    };
+    const ticks: string[] = [];
+    const exacts = new Map([
+      ['x', 1010.25],
+      ['y', 1030.5],
+    ]);
+    const all = ['x', 'y', 'z'].map((name) => {
+      const one = participant({
+        nextWakeMs: () => exacts.get(name) ?? Infinity,
+        nextExactMs: () => exacts.get(name) ?? Infinity,
+        onTick: (nowMs) => {
+          ticks.push(`${name}@${nowMs}`);
+          if (nowMs >= (exacts.get(name) ?? Infinity)) exacts.delete(name);
+        },
+      });
+      node.attach(name, one);
+      return one;
+    });
+    const touchAll = (): void => {
+      node.enter(() => {
+        for (const one of all) node.touch(one);
+      });
+    };
+    touchAll();
+    touchAll();
+    expect(exactly, 'one that stays is set once').toEqual([1010.25]);
+    exacts.set('y', 1005.75);
+    touchAll();
+    expect(exactly).toEqual([1010.25, 1005.75]);
+    clock.advance(7);
+    expect(ticks).toContain('y@1005.75');
+    expect(exactly).toEqual([1010.25, 1005.75, 1010.25]);
+    exacts.delete('x');
+    touchAll();
+    clock.advance(100);
+    expect(ticks.filter((tick) => tick.startsWith('x') || tick.startsWith('z'))).toEqual([]);
+    expect(clock.timers).toBe(0);
+  });
+
   it('does nothing more after stop: no timer, no answer, no packet', () => {
     const { node, clock, deliver, datagrams } = fakeNode('a');
     const heard: string[] = [];
     const waker = participant({
       nextWakeMs: () => 1010,
+      nextExactMs: () => 1012,
       onTick: () => void heard.push('tick'),
       onMessage: () => void heard.push('message'),
     });

@@ -17,6 +17,11 @@ export interface Clock {
   /** Calls back once, not before `atMs` of the monotonic clock. The returned function cancels it. */
   at(atMs: number, callback: () => void): () => void;
   /**
+   * As `at`, and as close behind `atMs` as the machine can: some hundredths of a millisecond when the process has nothing else to do.
+   * It costs the process's whole attention for the last 2 ms, in which datagrams are still read.
+   */
+  exactlyAt(atMs: number, callback: () => void): () => void;
+  /**
    * Calls back once, not from inside the call: after promises have settled that hang on what runs now, and after
    * datagrams that have arrived, but before the process waits for anything.
    */

@@ -45,6 +45,7 @@ const fixedClock = (nowMs: () => number): Clock => ({
   monotonicMs: nowMs,
   wallMs: nowMs,
   at: () => () => undefined,
+  exactlyAt: () => () => undefined,
   soon: () => undefined,
 });
 

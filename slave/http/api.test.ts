@@ -157,16 +157,32 @@ test('status gives its account', async () => {
         behindMs: 0,
         lastVote: null,
         lastVeto: { version: 3, reason: 'no', at: '2001-09-09T01:46:40.000Z' },
+        armed: null,
         inDoubt: [],
         resolved: [],
         reason: '',
         repairs: 0,
         snapshots: 0,
         resyncs: { new: 1 },
+        clock: null,
       },
     ],
   });
   expect((await server.inject('/livez')).statusCode).toBe(200);
+});
+
+test('group time is given as an interval, rounded outwards, and by what it is ahead of the time of day here', async () => {
+  const groupMs = Date.now() + 3_600_000;
+  copy.clock = { earliestMs: groupMs - 0.50049, groupMs, latestMs: groupMs + 0.50051, errorMs: 0.5005, era: 1 };
+  const status = (await server.inject('/v1/status')).json<StatusBody>();
+  const clock = status.role === 'slave' ? status.dataSets[0]?.clock : null;
+  if (clock === null || clock === undefined) throw new Error('no clock');
+  expect(clock.earliestMs).toBeLessThanOrEqual(groupMs - 0.5004);
+  expect(clock.latestMs).toBeGreaterThanOrEqual(groupMs + 0.5005);
+  expect(clock.latestMs - clock.earliestMs).toBeLessThan(1.01);
+  expect(clock.errorMs).toBe(0.501);
+  expect(clock.offsetMs).toBeGreaterThan(3_600_000 - 5000);
+  expect(clock.offsetMs).toBeLessThanOrEqual(3_600_000.001);
 });
 
 test('the digest of a large copy is given when asked for', async () => {

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Json } from '../../shared/protocol/key-value/operations.js';
 import { roundKey, showTip } from '../../shared/protocol/kernel/ids.js';
 import {
+  clockBody,
   roundMs,
   roundMsOrNull,
   tipBody,
@@ -11,6 +12,8 @@ import {
   type SlaveDataSetBody,
   type NetworkBody,
   type StatusBody,
+  instantText,
+  type ArmedHereBody,
 } from '../../shared/http/bodies.js';
 import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
 import { addOpenApiRoute } from '../../shared/http/openapi/document.js';
@@ -19,6 +22,7 @@ import { parseResolve } from '../../shared/http/input.js';
 import { sendProblem } from '../../shared/http/problem.js';
 import { addReadRoutes, dataSetFinder, digestFor, type ReadableDataSet } from '../../shared/http/reads.js';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
+import type { ArmedHereView } from '../service/core/view.js';
 import type { OperatorDecision } from '../service/core/records.js';
 import type { SlaveKeyValue } from '../user/key-value-types.js';
 
@@ -188,10 +192,16 @@ function dataSetBody(name: string, dataSet: ServedCopy, digest: string | null): 
       voters,
       masterCannotTell,
     })),
+    armed: view.armed === null ? null : armedHereBody(view.armed),
     resolved: view.resolved.map(resolvedBody),
     reason: view.reason,
     repairs: view.repairs,
     snapshots: view.snapshots,
     resyncs: view.resyncs,
+    clock: clockBody(view.clock, Date.now()),
   };
+}
+
+function armedHereBody({ version, activateAtMs, armed, inMs }: ArmedHereView): ArmedHereBody {
+  return { version, activateAt: instantText(activateAtMs), armed, inMs: roundMsOrNull(inMs) };
 }

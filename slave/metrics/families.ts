@@ -66,8 +66,25 @@ export const slaveFamilies: readonly Family<SlaveStatus>[] = [
     'Age of the oldest of them in seconds; 0 when there is none.',
     ({ inDoubt }) => Math.max(0, ...inDoubt.map(({ ageMs }) => ageMs)) / 1000,
   ),
+  family(
+    'lockstep_clock_error_seconds',
+    'gauge',
+    'Half of the interval that group time is in, as this node knows it, seconds; missing while it knows none.',
+    ({ clock }) => seconds(clock?.errorMs ?? null),
+  ),
   family('lockstep_repairs_total', 'counter', 'Deltas that this node asked for.', ({ repairs }) => repairs),
   family('lockstep_snapshots_total', 'counter', 'Snapshots that this node took.', ({ snapshots }) => snapshots),
+  {
+    name: 'lockstep_clock_offset_seconds',
+    type: 'gauge',
+    help: 'Group time less the time of day of this node, seconds; missing while it does not know group time.',
+    labels: ['data_set'],
+    samples: ({ dataSets }) =>
+      each(dataSets, ({ name, view: { clock } }) => [
+        [name],
+        clock === null ? null : (clock.groupMs - Date.now()) / 1000,
+      ]),
+  },
   {
     name: 'lockstep_votes_total',
     type: 'counter',

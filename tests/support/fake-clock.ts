@@ -17,6 +17,10 @@ export class FakeClock implements Clock {
     this.at(this.#nowMs, callback);
   }
 
+  exactlyAt(atMs: number, callback: () => void): () => void {
+    return this.at(atMs, callback);
+  }
+
   at(atMs: number, callback: () => void): () => void {
     const timer = { atMs, callback };
     this.#due.add(timer);

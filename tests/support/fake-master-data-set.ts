@@ -3,8 +3,8 @@ import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import type { Delta, Epoch, NodeId, Tip, Version } from '../../shared/protocol/kernel/ids.js';
 import { versionOf } from '../../shared/protocol/kernel/ids.js';
 import type { AbortReason, NodeRefusal, Outcome } from '../../shared/protocol/kernel/outcome.js';
-import type { MasterView } from '../../master/service/core/view.js';
-import type { MasterDataSet, ReplicateOptions } from '../../master/types.js';
+import type { ArmedView, MasterView } from '../../master/service/core/view.js';
+import type { Instant, MasterDataSet, ReplicateOptions } from '../../master/types.js';
 import type { MasterUserLayer } from '../../master/user/contract.js';
 import type { DeltaSource } from '../../shared/runtime/delta-source.js';
 import type { FakeStore } from './fake-store.js';
@@ -26,6 +26,7 @@ interface Round {
 export class FakeMasterDataSet implements MasterDataSet {
   readonly name = 'prices';
   tip: Tip | null = null;
+  armed: ArmedView | null = null;
   readonly deltas: DeltaSource = {
     tip: null,
     oldestVersion: null,
@@ -34,6 +35,7 @@ export class FakeMasterDataSet implements MasterDataSet {
     tipAt: () => null,
     listen: () => () => undefined,
   };
+  groupNowMs = 1_796_119_200_000;
   /** Rounds in flight, oldest first. */
   readonly open: Round[] = [];
   /** All that was ever asked for, in order. */
@@ -46,6 +48,15 @@ export class FakeMasterDataSet implements MasterDataSet {
   constructor(parts: { readonly layer: MasterUserLayer; readonly store: FakeStore }) {
     this.#layer = parts.layer;
     this.#store = parts.store;
+  }
+
+  instantOf(instant: Instant): number {
+    if (typeof instant === 'number') return instant;
+    return instant instanceof Date ? instant.getTime() : this.groupNowMs + instant.inMs;
+  }
+
+  cancelActivation(): never {
+    throw new Error('not scripted');
   }
 
   replicate(options: ReplicateOptions): Promise<Outcome> {

@@ -3,7 +3,7 @@ import type { DataSetId, NodeId, RoundId, Tip } from '../../../shared/protocol/k
 import { sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { showInstant } from '../../../shared/protocol/kernel/instants.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
-import type { ArmingTally, Outcome, VoteTally } from '../../../shared/protocol/kernel/outcome.js';
+import type { ArmingTally, Outcome, ScheduledOutcome, VoteTally } from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import type { ArmingNote } from '../../../shared/protocol/wire/messages.js';
 import { Activations } from './activations.js';
@@ -426,7 +426,11 @@ export class Armings {
         this.context.settle(caller.command, { kind: 'aborted', reason: 'cancelled', refusals: [], durationMs });
       }
       for (const command of cancelling?.commands ?? [])
-        this.context.settle(command, { kind: 'cancelled', version, durationMs: nowMs - (cancelling?.sinceMs ?? nowMs) });
+        this.context.settle(command, {
+          kind: 'cancelled',
+          version,
+          durationMs: nowMs - (cancelling?.sinceMs ?? nowMs),
+        });
     });
   }
 
@@ -451,7 +455,7 @@ export class Armings {
     this.context.settle(command, this.#armedOutcome(armed));
   }
 
-  #armedOutcome(armed: Armed): Outcome {
+  #armedOutcome(armed: Armed): ScheduledOutcome {
     const { activateAtMs, change } = armed.record;
     return {
       kind: 'armed',
@@ -472,7 +476,7 @@ export class Armings {
       const reason = 'this master ended while the change was being taken back';
       const durationMs = this.context.nowMs - armed.startedMs;
       const isOpen = armed.phase === 'withdrawing';
-      const outcome: Outcome = isOpen ? { kind: 'unknown', reason, durationMs } : this.#armedOutcome(armed);
+      const outcome: ScheduledOutcome = isOpen ? { kind: 'unknown', reason, durationMs } : this.#armedOutcome(armed);
       this.context.settle(armed.caller.command, outcome);
     }
     armed.caller = null;

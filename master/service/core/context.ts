@@ -1,6 +1,6 @@
 import type { Delta, Epoch, Peer } from '../../../shared/protocol/kernel/ids.js';
 import { noEpoch } from '../../../shared/protocol/kernel/ids.js';
-import type { Cancellation, Outcome, Rejection } from '../../../shared/protocol/kernel/outcome.js';
+import type { Cancellation, Rejection, ScheduledOutcome } from '../../../shared/protocol/kernel/outcome.js';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
 import { seededRandom } from '../../../shared/protocol/kernel/random.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
@@ -89,7 +89,7 @@ export class MasterContext {
     return token;
   }
 
-  settle(command: Token, result: Outcome | Cancellation | Rejection | { readonly kind: 'done' }): void {
+  settle(command: Token, result: ScheduledOutcome | Cancellation | Rejection | { readonly kind: 'done' }): void {
     this.emit({ kind: 'settle', command, result });
   }
 

@@ -1,6 +1,12 @@
 import type { DataSetId, Delta, Epoch, Incarnation, NodeId, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
 import type { EventLevel } from '../../../shared/protocol/kernel/events.js';
-import type { Cancellation, Durability, Outcome, Rejection, Replication } from '../../../shared/protocol/kernel/outcome.js';
+import type {
+  Cancellation,
+  Durability,
+  Rejection,
+  Replication,
+  ScheduledOutcome,
+} from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import type { Message } from '../../../shared/protocol/wire/messages.js';
 import type { MasterCoreEvents } from './events.js';
@@ -88,7 +94,7 @@ export type MasterEffect =
   | {
       readonly kind: 'settle';
       readonly command: Token;
-      readonly result: Outcome | Cancellation | Rejection | { readonly kind: 'done' };
+      readonly result: ScheduledOutcome | Cancellation | Rejection | { readonly kind: 'done' };
     }
   | { readonly kind: 'event'; readonly event: MasterEvent }
   /** This data set is over in this process: step down, and say why. */

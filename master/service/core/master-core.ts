@@ -110,6 +110,11 @@ export class MasterCore {
     return this.#isClosed || this.#context.phase === 'halted' ? Infinity : this.#context.timers.next();
   }
 
+  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. */
+  nextExactMs(): number {
+    return this.#isClosed || this.#context.phase === 'halted' ? Infinity : this.#context.timers.nextExact();
+  }
+
   step(input: MasterInput, nowMs: number): MasterEffect[] {
     this.#context.nowMs = nowMs;
     if (this.#isClosed) return [];

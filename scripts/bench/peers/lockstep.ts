@@ -24,9 +24,9 @@ class LockstepGroup implements PeerGroup {
 
   async throughput(load: Load): Promise<number> {
     const startedMs = performance.now();
-    const { updates, version, aborted } = await this.#bench.master.ask('put', { ...load, updates: unlimited });
+    const { updates, version, aborted, why } = await this.#bench.master.ask('put', { ...load, updates: unlimited });
     await this.#bench.reached(version);
-    if (aborted > 0) throw new Error(`${aborted} changes aborted`);
+    if (aborted > 0) throw new Error(`${aborted} changes aborted (${why})`);
     return updates / ((performance.now() - startedMs) / 1000);
   }
 

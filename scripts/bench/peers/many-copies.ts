@@ -57,8 +57,9 @@ async function startLockstep(options: BenchOptions): Promise<Original> {
         updates,
         version: last,
         aborted,
+        why,
       } = await group.master.ask('put', { ...{ callers, batch, seconds }, updates: 1e9 });
-      if (aborted > 0) throw new Error(`${aborted} changes aborted`);
+      if (aborted > 0) throw new Error(`${aborted} changes aborted (${why})`);
       await group.reached(last);
       return updates;
     },

@@ -51,6 +51,23 @@ export const nodeOperations: readonly Operation[] = [
   },
   {
     method: 'post',
+    path: '/v1/armed/{dataSet}/{version}/cancel',
+    operationId: 'cancelActivation',
+    summary: 'Takes a scheduled change back before its instant',
+    tag: 'changes',
+    at: ['master'],
+    parameters: [dataSet, inPath('version', 'The version of the change.')],
+    body: ref('Cancel'),
+    answers: {
+      200: json('It is taken back, everywhere.', ref('Cancelled')),
+      409: json('Not all that may be armed confirmed, so it stands; or it is too late.', {
+        oneOf: [ref('Stands'), ref('Error')],
+      }),
+    },
+    errors: [415],
+  },
+  {
+    method: 'post',
     path: '/v1/data/{dataSet}/discard',
     operationId: 'discard',
     summary: "Keeps a diverged copy aside and takes the master's",

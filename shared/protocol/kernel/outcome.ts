@@ -48,8 +48,6 @@ export type AbortReason =
 
 /**
  * How a replication ended. `committed` settles at the durable decision, `exposed` is added when the caller waited for it.
- * `armed`: a scheduled change is decided, durably, and shows at its instant; only a cancellation takes it back. It settles
- * once all voters have reported that they are armed, or the deadline has passed.
  * `unknown` is no abort: the record may be on disk, or another master decides; ask again after recovery.
  */
 export type Outcome =
@@ -67,6 +65,14 @@ export type Outcome =
       readonly refusals: readonly NodeRefusal[];
       readonly durationMs: number;
     }
+  | { readonly kind: 'unknown'; readonly reason: string; readonly durationMs: number };
+
+/**
+ * How a replication with an instant ended. `armed`: it is decided, durably, and shows at its instant; only a cancellation takes
+ * it back. That settles once all voters have reported that they are armed, or the deadline has passed.
+ */
+export type ScheduledOutcome =
+  | Outcome
   | {
       readonly kind: 'armed';
       readonly tip: Tip;
@@ -76,8 +82,7 @@ export type Outcome =
       readonly arming: ArmingTally;
       readonly durationMs: number;
       readonly durable: boolean;
-    }
-  | { readonly kind: 'unknown'; readonly reason: string; readonly durationMs: number };
+    };
 
 /** Of the voters of a scheduled change, how many have reported that they will expose it at the instant unasked. */
 export interface ArmingTally {

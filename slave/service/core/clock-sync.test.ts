@@ -121,6 +121,26 @@ describe('a large group', () => {
   );
 });
 
+describe('what was measured', () => {
+  test('counts no more with the first answer of a new era, though it would agree with it', () => {
+    const { context, sync } = new Bench();
+    const exchange = (groupMs: number, era: number): void => {
+      const requestSentMs = context.nowMs;
+      sync.onWelcome();
+      context.nowMs += 1000;
+      sync.onClock({ kind: 'clock', member: incarnation, requestSentMs, receivedMs: groupMs, sentMs: groupMs, era });
+    };
+    context.clock.forget();
+    exchange(groupOffsetMs, 1);
+    // The master slept: a second later by the clock here, its own has moved on by 700 ms.
+    exchange(groupOffsetMs + 700, 2);
+    expect([sync.era, context.clock.contradictions]).toEqual([2, 0]);
+    const reading = context.clock.at(context.nowMs);
+    expect(reading?.earliestMs, 'by the new answer alone').toBeCloseTo(groupOffsetMs + 700, 1);
+    expect(context.clock.errorMs(context.nowMs)).toBeCloseTo(500 * (1 + 2 * limits.clockRateError), 1);
+  });
+});
+
 describe('a slave that is no member any more', () => {
   test('asks nothing, and anew when it is one again', () => {
     const bench = new Bench();

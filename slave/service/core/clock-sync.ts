@@ -19,12 +19,16 @@ export class ClockSync {
   #burst = 0;
   /** In a row, up to the newest. */
   #unanswered = 0;
-  /** Of the newest answer. */
   #era: number | null = null;
   /** Group time. */
   #instantMs: number | null = null;
 
   constructor(private readonly context: SlaveContext) {}
+
+  /** Of the newest answer; 0 before the first of a reign. */
+  get era(): number {
+    return this.#era ?? 0;
+  }
 
   /**
    * Something is to happen at this group time, so that it is to be known well by then: asked for often, from `limits.clockNearMs`

@@ -87,6 +87,11 @@ export class SlaveCore {
     return this.#closed ? Infinity : this.#context.timers.next();
   }
 
+  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. */
+  nextExactMs(): number {
+    return this.#closed ? Infinity : this.#context.timers.nextExact();
+  }
+
   step(input: SlaveInput, nowMs: number): SlaveEffect[] {
     this.#context.nowMs = nowMs;
     if (this.#closed) return [];
@@ -129,7 +134,7 @@ export class SlaveCore {
       repairs: this.#catchUp.repairs,
       snapshots: this.#catchUp.snapshots,
       resyncs: this.#catchUp.resyncs.counts,
-      clock: clockView(this.#context.clock, nowMs),
+      clock: clockView(this.#context.clock, this.#clockSync.era, nowMs),
     };
   }
 

@@ -47,13 +47,15 @@ export interface ClockView {
   readonly latestMs: number;
   /** Half of the interval: no true reading is further from its middle. */
   readonly errorMs: number;
+  /** Rises when the master's machine may have slept, and group time have stood still: what is known of two eras needn't agree. */
+  readonly era: number;
 }
 
-export function clockView(clock: ClockEstimate, nowMs: number): ClockView | null {
+export function clockView(clock: ClockEstimate, era: number, nowMs: number): ClockView | null {
   const reading = clock.at(nowMs);
   if (reading === null) return null;
   const { earliestMs, bestMs, latestMs } = reading;
-  return { earliestMs, groupMs: bestMs, latestMs, errorMs: clock.errorMs(nowMs) };
+  return { earliestMs, groupMs: bestMs, latestMs, errorMs: clock.errorMs(nowMs), era };
 }
 
 /** A scheduled change that this slave said yes to, before its instant. */

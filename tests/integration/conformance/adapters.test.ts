@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { randomInt } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect, test } from 'vitest';
 import type { NodeId } from '../../../shared/protocol/kernel/ids.js';
 import { seededRandom } from '../../../shared/protocol/kernel/random.js';
 import { formatAddress } from '../../../shared/runtime/addresses.js';
@@ -34,6 +35,23 @@ async function freePort(host: '127.0.0.1' | '::1'): Promise<number> {
 }
 
 clockConformance('system', async () => ({ time: realTime, clock }));
+
+test('while an exact time is near, datagrams are read as ever', async () => {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const order: string[] = [];
+  socket.on('message', () => order.push('datagram'));
+  try {
+    clock.exactlyAt(clock.monotonicMs() + 1.5, () => order.push('instant'));
+    // In the kernel's buffer when the call returns, and the instant is more than a turn of the event loop away.
+    socket.send('x', socket.address().port, '127.0.0.1');
+    await realTime.until(() => order.length === 2, 'both');
+    expect(order).toEqual(['datagram', 'instant']);
+  } finally {
+    socket.close();
+  }
+});
 
 transportConformance('UDP multicast', async () => {
   const group = `239.255.${randomInt(1, 255)}.${randomInt(1, 255)}:${await freePort('127.0.0.1')}`;

@@ -63,6 +63,47 @@ export function clockConformance(name: string, makeHarness: () => Promise<ClockH
       expect(calls).toBe(0);
     });
 
+    test('an exact time is met closely, again and again, and never before it', async () => {
+      const { clock, time } = await makeHarness();
+      const lateMs: number[] = [];
+      let isOver = false;
+      const next = (): void => {
+        if (isOver) return;
+        const atMs = clock.monotonicMs() + 4.3;
+        clock.exactlyAt(atMs, () => {
+          lateMs.push(clock.monotonicMs() - atMs);
+          next();
+        });
+      };
+      next();
+      expect(lateMs).toEqual([]);
+      // A machine that is busy meets some of them late; a timer alone would never meet six of eight.
+      const isClose = (): boolean => lateMs.slice(-8).filter((late) => late < 0.2).length >= 6;
+      await time.until(() => lateMs.length >= 8 && isClose(), 'six of eight within a fifth of a millisecond');
+      isOver = true;
+      expect(Math.min(...lateMs)).toBeGreaterThanOrEqual(0);
+    });
+
+    test('an exact time: once, not from inside the call, never after it was cancelled, and not at once when it is far', async () => {
+      const { clock, time } = await makeHarness();
+      const calls: string[] = [];
+      const nowMs = clock.monotonicMs();
+      const cancels = [1, 6, 2 ** 31, 2 ** 40, Infinity].map((afterMs) =>
+        clock.exactlyAt(nowMs + afterMs, () => calls.push(`${afterMs}`)),
+      );
+      for (const cancel of cancels) cancel();
+      for (const afterMs of [2 ** 31, 2 ** 40, Infinity])
+        cancels.push(clock.exactlyAt(nowMs + afterMs, () => calls.push('far')));
+      const cancelLate = clock.exactlyAt(nowMs - 50, () => calls.push('past'));
+      clock.exactlyAt(nowMs + 5, () => calls.push('five'));
+      expect(calls).toEqual([]);
+      await time.until(() => calls.length === 2, 'both that are near');
+      cancelLate();
+      await time.pass(15);
+      for (const cancel of cancels) cancel();
+      expect(calls).toEqual(['past', 'five']);
+    });
+
     test('soon: once, after promises that hang on what runs now, before anything is waited for', async () => {
       const { clock, time } = await makeHarness();
       const calls: string[] = [];

@@ -83,6 +83,13 @@ describe('what a slave exposes', () => {
   });
 });
 
+test('a slave tells how well it knows group time, and how far that is from its time of day', () => {
+  expect(valueOf(atSlave, 'lockstep_clock_error_seconds', prices)).toBeGreaterThan(0);
+  expect(valueOf(atSlave, 'lockstep_clock_error_seconds', prices)).toBeLessThan(0.5);
+  // Both run on this machine: the same time of day.
+  expect(Math.abs(valueOf(atSlave, 'lockstep_clock_offset_seconds', prices) ?? Infinity)).toBeLessThan(0.5);
+});
+
 describe('on both sides', () => {
   test('traffic, buffers, and what runs', () => {
     for (const metrics of [atMaster, atSlave]) {

@@ -153,11 +153,25 @@ export class SimProcess {
   #wallShiftMs = 0;
   #wallRate = 1;
   #wallRateSinceMs = 0;
+  /** What the time of day was ahead of the monotonic clock when the process read it last. */
+  #seenAheadMs: number;
+  #hiddenSleepMs = 0;
 
   constructor(node: string, timeline: Timeline, fault: ClockFault) {
     this.node = node;
     this.#timeline = timeline;
     this.#fault = fault;
+    this.#seenAheadMs = this.#wallNowMs() - this.monotonicMs();
+  }
+
+  /** Ticks of the monotonic clock per true tick. */
+  get rate(): number {
+    return this.#fault.rate;
+  }
+
+  /** For how long the machine slept unnoticeably: the time of day had gone back, since the process read it, by as much. */
+  get hiddenSleepMs(): number {
+    return this.#hiddenSleepMs;
   }
 
   get alive(): boolean {
@@ -209,8 +223,13 @@ export class SimProcess {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (this.#sleepingSinceMs !== null) this.#sleptMs += this.#timeline.nowMs - this.#sleepingSinceMs;
-    this.#sleepingSinceMs = null;
+    if (this.#sleepingSinceMs !== null) {
+      const sleptMs = this.#timeline.nowMs - this.#sleepingSinceMs;
+      this.#sleptMs += sleptMs;
+      this.#sleepingSinceMs = null;
+      const noticeableMs = this.#wallNowMs() - this.monotonicMs() - this.#seenAheadMs;
+      if (noticeableMs < sleptMs) this.#hiddenSleepMs += Math.min(sleptMs, sleptMs - noticeableMs + unnoticedMs);
+    }
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const action of waiting) this.run(action);
@@ -226,7 +245,14 @@ export class SimProcess {
     return (untilMs - this.#sleptMs) * this.#fault.rate + this.#fault.offsetMs;
   }
 
+  /** As the process reads it. */
   wallMs(): number {
+    const wallMs = this.#wallNowMs();
+    this.#seenAheadMs = wallMs - this.monotonicMs();
+    return wallMs;
+  }
+
+  #wallNowMs(): number {
     const driftMs = (this.#timeline.nowMs - this.#wallRateSinceMs) * (this.#wallRate - 1);
     return this.#timeline.nowMs + this.#fault.wallOffsetMs + this.#wallShiftMs + driftMs;
   }
@@ -243,6 +269,9 @@ export class SimProcess {
     this.#wallRate = rate;
   }
 }
+
+/** What no process can tell from the coarseness of its time of day. */
+const unnoticedMs = 5;
 
 /** The clock of one process. */
 export class SimClock implements Clock {
@@ -262,6 +291,11 @@ export class SimClock implements Clock {
 
   soon(callback: () => void): void {
     this.#process.later(this.#process.trueTime(this.#process.monotonicMs()), callback);
+  }
+
+  /** Simulated timers are exact anyway. */
+  exactlyAt(atMs: number, callback: () => void): () => void {
+    return this.at(atMs, callback);
   }
 
   at(atMs: number, callback: () => void): () => void {

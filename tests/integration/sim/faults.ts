@@ -73,6 +73,8 @@ const laterFaults = [
   'foreign-version',
   /** Multicast from one node doesn't reach another, or nobody; unicast does. */
   'multicast-unreached',
+  /** What goes one way takes up to half a second longer than what comes back. */
+  'asymmetric-delay',
 ] as const;
 
 /** What the nemesis may do to the group. */

@@ -70,6 +70,9 @@ export class LaterFaults {
         // Long enough for nodes to notice, mostly.
         this.#muteGroup(this.#options.someNode().name, forMs + 3000 * random.next());
         return;
+      case 'asymmetric-delay':
+        this.#slowOneWay(forMs);
+        return;
       case 'long-pause':
         // From 10 ms to 10 min, and each order of magnitude as often.
         this.#pause(kind, this.#options.someNode(), 10 * 60_000 ** random.next());
@@ -157,6 +160,19 @@ export class LaterFaults {
     for (const { name } of deaf) network.muteGroup(from, name);
     this.#options.later(forMs, () => {
       for (const { name } of deaf) network.unmuteGroup(from, name);
+    });
+  }
+
+  /** One node's way out, or its way in, to all others: what measures only round trips takes it for a clock that is off. */
+  #slowOneWay(forMs: number): void {
+    const { network, nodes } = this.#world;
+    const one = this.#options.someNode().name;
+    const byMs = 500 * this.#random.next() ** 2;
+    const isOut = this.#random.chance(0.5);
+    const links = nodes.map(({ name }) => (isOut ? ([one, name] as const) : ([name, one] as const)));
+    for (const [from, to] of links) network.slow(from, to, byMs);
+    this.#options.later(forMs, () => {
+      for (const [from, to] of links) network.slow(from, to, 0);
     });
   }
 

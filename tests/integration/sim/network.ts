@@ -87,6 +87,8 @@ export class SimNetwork {
   readonly #cut = new Map<string, FaultKind>();
   /** Between which two hosts multicast doesn't pass. */
   readonly #muted = new Map<string, FaultKind>();
+  /** How much longer packets take from one host to another, in that direction alone. */
+  readonly #slowed = new Map<string, number>();
   /** Nodes whose every process has the same port: others are told of it. */
   readonly #fixedPorts = new Set<string>();
   readonly #receiverLoss = new Map<string, number>();
@@ -145,6 +147,12 @@ export class SimNetwork {
     this.#muted.delete(`${from}>${to}`);
   }
 
+  /** What one host sends takes longer to reach another; what comes back doesn't. 0: no more. */
+  slow(from: string, to: string, byMs: number): void {
+    if (byMs > 0) this.#slowed.set(`${from}>${to}`, byMs);
+    else this.#slowed.delete(`${from}>${to}`);
+  }
+
   /** Cuts two groups of nodes from each other, both ways. */
   partition(one: readonly string[], other: readonly string[], by: FaultKind = 'partition'): void {
     for (const a of one) {
@@ -181,6 +189,7 @@ export class SimNetwork {
     this.#faults = calmNetwork;
     this.#cut.clear();
     this.#muted.clear();
+    this.#slowed.clear();
     this.#receiverLoss.clear();
     this.#filters.clear();
   }
@@ -295,7 +304,7 @@ export class SimNetwork {
         bytes,
         corrupt: false,
       });
-      const delayMs = this.#delayMs();
+      const delayMs = this.#delayMs() + this.#slowMs(packet);
       const why = this.#whyDropped(packet) ?? (lost ? 'lost' : null);
       if (why !== null) this.#observer?.dropped(packet, why);
       else this.#deliverLater(receiver, packet, delayMs);
@@ -337,6 +346,13 @@ export class SimNetwork {
     const extraMs = this.#random.chance(reordering) ? this.#random.next() * lateMs : 0;
     if (extraMs > 0) this.#struck('reordering');
     return minDelayMs + spreadMs + extraMs;
+  }
+
+  #slowMs({ fromNode, toNode }: Packet): number {
+    const slowMs = this.#slowed.size === 0 ? undefined : this.#slowed.get(`${fromNode}>${toNode}`);
+    if (slowMs === undefined) return 0;
+    this.#observer?.struck('asymmetric-delay');
+    return slowMs;
   }
 
   #struck(field: keyof NetworkFaults): void {

@@ -3,7 +3,7 @@ import type { Durability } from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation, StoreReader } from '../../../shared/protocol/kernel/store.js';
 import type { HistoryRecord } from '../../../master/service/core/records.js';
 import { masterKeys } from '../../../master/service/core/records.js';
-import type { Checker, GuaranteeId } from './checkers/checker.js';
+import type { Checker, GuaranteeId, SimulatedClock } from './checkers/checker.js';
 import { checkers } from './checkers/index.js';
 import { Coverage } from './coverage.js';
 import type { Observation } from './observation.js';
@@ -23,6 +23,7 @@ export interface OracleOptions {
   readonly takeOver: boolean;
   readonly maxOpenRounds: number;
   readonly nowMs: () => number;
+  readonly clockOf: (node: string) => SimulatedClock | null;
   readonly durable: (node: string) => StoreReader | null;
 }
 

@@ -1,4 +1,11 @@
-import type { ContentChoice, DeliveryMode, Outcome, VoterPolicy } from '../../../shared/protocol/kernel/outcome.js';
+import { invariant } from '../../../shared/protocol/kernel/invariant.js';
+import type {
+  ContentChoice,
+  DeliveryMode,
+  Outcome,
+  ScheduledOutcome,
+  VoterPolicy,
+} from '../../../shared/protocol/kernel/outcome.js';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
 import type { MasterDataSet, ReplicateOptions } from '../../../master/types.js';
 import type { MasterUserLayer } from '../../../master/user/contract.js';
@@ -63,7 +70,7 @@ export class Workload {
   readonly #random: Random;
   readonly #mix: WorkloadMix;
   readonly #makeChange: MakeChange;
-  readonly outcomes = { committed: 0, aborted: 0, unknown: 0, refused: 0 };
+  readonly outcomes = { committed: 0, armed: 0, aborted: 0, unknown: 0, refused: 0 };
   readonly bugs: string[] = [];
   #version = 0;
   #open = 0;
@@ -92,7 +99,7 @@ export class Workload {
   }
 
   /** One replication; null when it was refused, or cut. */
-  async replicate(options: Partial<ReplicateOptions>): Promise<Outcome | null> {
+  async replicate(options: Partial<ReplicateOptions>): Promise<ScheduledOutcome | null> {
     const { leader } = this.#world;
     const service = leader?.service ?? null;
     const layer = leader?.layer ?? null;
@@ -126,9 +133,11 @@ export class Workload {
   }
 
   /** A change that nobody vetoes, in two phases, with the vote of every member. */
-  replicateForAll(): Promise<Outcome | null> {
+  async replicateForAll(): Promise<Outcome | null> {
     this.#vetoes = false;
-    return this.replicate({ phases: 'two', voters: 'all', timeoutMs: 3000 });
+    const outcome = await this.replicate({ phases: 'two', voters: 'all', timeoutMs: 3000 });
+    invariant(outcome?.kind !== 'armed', 'it has no instant');
+    return outcome;
   }
 
   /** Counters can be added to whatever state: a caller may leave the prior open, to go on top of whatever is newest. */
@@ -137,7 +146,7 @@ export class Workload {
     return layer.newest === 0 ? {} : { prior: layer.newest };
   }
 
-  #watched(service: MasterDataSet, options: ReplicateOptions): Promise<Outcome> {
+  #watched(service: MasterDataSet, options: ReplicateOptions): Promise<ScheduledOutcome> {
     if (this.#vetoes && this.#random.chance(this.#mix.rollBack)) {
       this.#world.timeline.after(this.#random.next() * 20, () => {
         // Decided already, or cut by a crash: both are fine, and told by the outcome.
@@ -190,7 +199,7 @@ export class Workload {
 }
 
 /** The caller lives in the master's process: when that ends, nobody waits any more. */
-function untilEnd(process: SimProcess | null, outcome: Promise<Outcome>): Promise<Outcome | null> {
+function untilEnd(process: SimProcess | null, outcome: Promise<ScheduledOutcome>): Promise<ScheduledOutcome | null> {
   return new Promise((resolve, reject) => {
     process?.onEnd(() => {
       resolve(null);

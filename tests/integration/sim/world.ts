@@ -69,6 +69,8 @@ const largeGroup = 50;
 const starGroup = 200;
 const largeViewEveryMs = 300;
 const askEveryMs = 50;
+/** Nobody set these machines' times of day: no two agree, by hours. */
+const wallSpreadMs = 24 * 60 * 60 * 1000;
 
 /** What happened in a world, counted. */
 export interface WorldStats {
@@ -129,6 +131,7 @@ export class World {
       takeOver: options.takeOver ?? false,
       maxOpenRounds: options.maxOpenRounds ?? 1,
       nowMs: () => this.timeline.nowMs,
+      clockOf: (node) => this.#nodes.get(node)?.process ?? null,
       durable: (node) => this.#nodes.get(node)?.disk.durable ?? null,
     });
     this.#watchNetwork();
@@ -427,7 +430,7 @@ export class World {
     const rateError = (random.next() * 2 - 1) * limits.clockRateError;
     return {
       offsetMs: random.next() * 1e6,
-      wallOffsetMs: 1.7e12 + random.next() * 1e6,
+      wallOffsetMs: 1.7e12 + random.next() * wallSpreadMs,
       rate: this.#options.clockErrors === false ? 1 : 1 + rateError,
     };
   }

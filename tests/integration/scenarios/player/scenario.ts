@@ -6,7 +6,7 @@ import type { MessageKind } from '../../../../shared/protocol/wire/messages.js';
 export interface Scenario {
   readonly file: string;
   readonly title: string;
-  /** Rows of `docs/guarantees.md` that it shows: T1 to T15, G1 to G14, R1 to R26. */
+  /** Rows of `docs/guarantees.md` that it shows: T1 to T15, G1 to G15, R1 to R26. */
   readonly shows: readonly string[];
   readonly data: 'key-value' | 'counter';
   readonly slaves: number;

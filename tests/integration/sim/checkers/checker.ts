@@ -19,8 +19,17 @@ export const guaranteeIds = [
   'G12',
   'G13',
   'G14',
+  'G15',
 ] as const;
 export type GuaranteeId = (typeof guaranteeIds)[number];
+
+/** The clock of one process, as only the simulator knows it. */
+export interface SimulatedClock {
+  /** Ticks per true tick. */
+  readonly rate: number;
+  /** For how long its machine slept without any trace in its clocks: the time of day was set back by as much. */
+  readonly hiddenSleepMs: number;
+}
 
 /** What a checker may ask besides what it observes. */
 export interface CheckContext {
@@ -33,6 +42,8 @@ export interface CheckContext {
   readonly maxOpenRounds: number;
   readonly truth: Truth;
   readonly nowMs: () => number;
+  /** Of the process that runs on this node now; null when none does. */
+  readonly clockOf: (node: string) => SimulatedClock | null;
   /** A node's disk as a new process would find it now. */
   readonly durable: (node: string) => StoreReader | null;
   readonly fail: (id: GuaranteeId, text: string) => void;

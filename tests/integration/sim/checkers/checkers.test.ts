@@ -9,7 +9,7 @@ import type { Envelope, Message } from '../../../../shared/protocol/wire/message
 import { masterKeys } from '../../../../master/service/core/records.js';
 import type { MasterView } from '../../../../master/service/core/view.js';
 import { slaveKeys } from '../../../../slave/service/core/records.js';
-import type { SlaveView } from '../../../../slave/service/core/view.js';
+import type { ClockView, SlaveView } from '../../../../slave/service/core/view.js';
 import { Timeline } from '../clock.js';
 import { SimDisk, calmDisk } from '../disk.js';
 import { SimProcess, settlePromises } from '../clock.js';
@@ -50,6 +50,8 @@ const masterView: MasterView = {
   mayCommit: true,
   queued: 0,
   openRounds: [],
+  armed: null,
+  activation: null,
   members: [],
   historyBytes: 0,
   oldestDelta: null,
@@ -63,6 +65,7 @@ const slaveView: SlaveView = {
   leaseUntilMs: 0,
   welcomed: true,
   inDoubt: [],
+  armed: null,
   resolved: [],
   behind: null,
   behindMs: null,
@@ -80,6 +83,7 @@ class Bench {
   readonly timeline = new Timeline();
   readonly disk = new SimDisk('s1', { timeline: this.timeline, random: seededRandom(1) });
   readonly oracle: Oracle;
+  readonly clock = { rate: 1, hiddenSleepMs: 0 };
 
   constructor(takeOver = false) {
     this.oracle = new Oracle({
@@ -89,6 +93,7 @@ class Bench {
       takeOver,
       maxOpenRounds: 1,
       nowMs: () => this.timeline.nowMs,
+      clockOf: () => this.clock,
       durable: () => this.disk.durable,
     });
   }
@@ -181,6 +186,7 @@ const heartbeat = (tip: Tip | null): Message => ({
   nextInMs: 100,
   asks: true,
   acknowledged: [],
+  arming: null,
 });
 const called = (call: 'prepare' | 'commit' | 'abort'): Observation => ({
   kind: 'called',
@@ -211,6 +217,7 @@ describe('each checker bites', () => {
       maxOpenRounds: 1,
       truth: bench.oracle.truth,
       nowMs: () => 0,
+      clockOf: () => null,
       durable: () => null,
       fail: () => undefined,
       judged: () => undefined,
@@ -263,6 +270,7 @@ describe('each checker bites', () => {
       voters: bitmapOf([0, 1]),
       lowestOpenRound: 1,
       committed: null,
+      activateAtMs: null,
     };
     const voteOf = (node: string): Observation => {
       const from = { node: node as NodeId, incarnation: { storeId: 'f'.repeat(32), start: 1 } };
@@ -498,5 +506,50 @@ describe('each checker bites', () => {
     };
     expect(afterTakeOver(first)).toEqual(['G14']);
     expect(afterTakeOver(first, elsewhere)).toEqual([]);
+  });
+
+  describe('G15', () => {
+    const startMs = 1_796_119_200_000;
+
+    function told(groupMs: number, era = 1): Observation {
+      const member = { storeId: 'a'.repeat(32), start: 1 };
+      return sent('master', { kind: 'clock', member, requestSentMs: 0, receivedMs: groupMs, sentMs: groupMs, era });
+    }
+
+    function reported(earliestMs: number, latestMs: number, changes: Partial<ClockView> = {}): Observation {
+      const groupMs = (earliestMs + latestMs) / 2;
+      const clock = { earliestMs, groupMs, latestMs, errorMs: (latestMs - earliestMs) / 2, era: 1, ...changes };
+      return { kind: 'slave', node: 's1', view: { ...slaveView, clock }, backlogBytes: 0, hasSlept: false };
+    }
+
+    test('an interval that is too early, too late, or of a time that nobody told', async () => {
+      const bench = new Bench().see(told(startMs));
+      await bench.pass(1000);
+      expect(bench.see(reported(startMs + 999, startMs + 1001)).broken).toEqual([]);
+      expect(bench.see(reported(startMs + 999, startMs + 1001, { groupMs: startMs })).broken).toEqual(['G15']);
+      expect(new Bench().see(told(startMs), reported(startMs + 1, startMs + 2)).broken).toEqual(['G15']);
+      expect(new Bench().see(told(startMs), reported(startMs - 2, startMs - 1)).broken).toEqual(['G15']);
+      expect(new Bench().see(told(startMs), reported(startMs - 2, startMs + 1, { era: 2 })).broken).toEqual(['G15']);
+    });
+
+    test('a master’s clock goes on at its own rate, and what it says later in the era changes nothing', async () => {
+      const bench = new Bench();
+      bench.clock.rate = 1.001;
+      bench.see(told(startMs));
+      await bench.pass(1000);
+      bench.see(told(startMs + 5000));
+      expect(bench.see(reported(startMs + 1000.9, startMs + 1001.1)).broken).toEqual([]);
+      expect(bench.see(told(startMs + 5000, 2), reported(startMs + 4999, startMs + 5001, { era: 2 })).broken).toEqual(
+        [],
+      );
+      expect(bench.see(reported(startMs + 4999, startMs + 5001)).broken).toEqual(['G15']);
+    });
+
+    test('a sleep that left no trace in the clocks excuses as much, and no more', () => {
+      const bench = new Bench().see(told(startMs));
+      bench.clock.hiddenSleepMs = 100;
+      expect(bench.see(reported(startMs - 60, startMs - 50)).broken).toEqual([]);
+      expect(bench.see(reported(startMs - 160, startMs - 150)).broken).toEqual(['G15']);
+    });
   });
 });

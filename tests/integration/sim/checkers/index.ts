@@ -13,6 +13,7 @@ import { g11Corruption } from './g11-corruption.js';
 import { g12Current } from './g12-current.js';
 import { g13StaleMaster } from './g13-stale-master.js';
 import { g14AcknowledgedStays } from './g14-acknowledged-stays.js';
+import { g15ClockError } from './g15-clock-error.js';
 
 /** One checker per guarantee, in their order. */
 export const checkers: readonly CheckerFactory[] = [
@@ -30,4 +31,5 @@ export const checkers: readonly CheckerFactory[] = [
   g12Current,
   g13StaleMaster,
   g14AcknowledgedStays,
+  g15ClockError,
 ];
