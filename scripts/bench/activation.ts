@@ -39,7 +39,7 @@ export async function measureActivation(
 }
 
 async function measureOne(options: BenchOptions, slaves: number, activations: number): Promise<ActivationOf> {
-  const group = await LargeGroup.start(options);
+  const group = await LargeGroup.start(options, { durability: 'disk' });
   await group.add(slaves, undefined, clockOf);
   const { version } = await group.master.ask('fill', { slaves });
   await group.reached(version);

@@ -16,6 +16,7 @@ interface Opening {
   readonly name: string;
   readonly store: string;
   readonly group: string;
+  readonly durability: 'memory' | 'disk';
   readonly clock: { readonly aheadMs: number; readonly rate: number } | undefined;
 }
 
@@ -34,9 +35,9 @@ const exposures = new Map<number, number[]>();
 let watch: MemoryWatch | null = null;
 
 serve<SlavesTasks>({
-  async open({ names, folder, group, clocks }) {
+  async open({ names, folder, group, durability, clocks }) {
     const opened = await Promise.all(
-      names.map((name, index) => open({ name, store: join(folder, name), group, clock: clocks?.[index] })),
+      names.map((name, index) => open({ name, store: join(folder, name), group, durability, clock: clocks?.[index] })),
     );
     all = [...all, ...opened];
     return null;
@@ -75,8 +76,8 @@ async function open(of: Opening): Promise<Opened> {
   return { slave, data: await slave.register(workload.dataSet, noting(keyValue<string>())) };
 }
 
-function optionsOf({ name, store, group }: Opening) {
-  return { name, store, group, interface: '127.0.0.1', durability: 'memory' } as const;
+function optionsOf({ name, store, group, durability }: Opening) {
+  return { name, store, group, interface: '127.0.0.1', durability } as const;
 }
 
 /** All is real but the clock, which is that of a machine elsewhere. */
@@ -87,10 +88,10 @@ async function openApart(of: Opening, apart: { readonly aheadMs: number; readonl
   const opened = await openPorts({ ...optionsOf(of), name, role: 'slave', log });
   const clock = new ApartClock(opened.ports.clock, apart);
   const settings = {
-    durability: 'memory',
+    durability: of.durability,
     maxLeaseMs: limits.maxLeaseMs,
     keepAside: keepInFolder(join(of.store, 'kept'), clock),
-  } as const;
+  };
   return Slave.on({ ...opened, name, settings, ports: { ...opened.ports, clock } });
 }
 

@@ -142,6 +142,7 @@ export interface SlavesTasks {
       readonly names: readonly string[];
       readonly folder: string;
       readonly group: string;
+      readonly durability: 'memory' | 'disk';
       /** The clocks of the slaves, in the order of their names. Absent: the machine's. */
       readonly clocks?: readonly { readonly aheadMs: number; readonly rate: number }[];
     };
