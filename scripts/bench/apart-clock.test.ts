@@ -12,6 +12,8 @@ test('a clock that is hours ahead and fast calls back when it shows the time, no
   clock.exactlyAt(startMs + 200, () => called.push(clock.monotonicMs() - startMs));
   machine.advance(49);
   expect(called).toEqual([]);
-  machine.advance(60);
-  expect(called.map(Math.round)).toEqual([100, 200]);
+  machine.advance(1);
+  expect(called).toEqual([100]);
+  machine.advance(50);
+  expect(called).toEqual([100, 200]);
 });
