@@ -4,7 +4,7 @@
  * Each layer lists what it MAY import from this repository; everything else is a finding. Unit tests (`*.test.ts`) may
  * reach further, since nothing depends on them.
  */
-const own = '^(master|slave|shared|cli|scripts|tests|examples)/';
+const own = '^(master|slave|activation|shared|cli|scripts|tests|examples)/';
 const unitTest = '[.]test[.]ts$';
 
 const kernel = '^shared/protocol/kernel/';
@@ -18,7 +18,8 @@ const directory = '^shared/directory/';
 const runtime = '^shared/runtime/';
 const ports = '^shared/runtime/ports[.]ts$';
 const anyCore = '^(master|slave)/service/core/';
-const shipped = '^(master|slave|shared|cli|tests/integration/sim)/';
+const activationCore = '^activation/(copy/)?core/';
+const shipped = '^(master|slave|activation|shared|cli|tests/integration/sim)/';
 
 /** `from` may import only `allowed` (patterns; `$1` is what the first group of `from` matched). */
 function layer(name, comment, from, allowed) {
@@ -93,10 +94,43 @@ module.exports = {
       to: { path: '^(master|slave)/', pathNot: '^$1/' },
     },
     layer(
+      'activation-core-knows-protocol',
+      'The rules of the pull cycle know the protocol and themselves: no database, no HTTP, no machine.',
+      activationCore,
+      [kernel, wire, stream, keyValue, '^shared/protocol/clock/', activationCore],
+    ),
+    layer(
+      'activation-knows-shared',
+      'The data server and the copies stand beside master and slave, on the same shared code.',
+      '^activation/(?!core/)',
+      ['^activation/', '^shared/'],
+    ),
+    {
+      name: 'data-server-and-copy-never-meet',
+      comment: 'What the data server and the copies agree on is in activation/core.',
+      severity: 'error',
+      from: { path: '^activation/(data-server|copy)/', pathNot: unitTest },
+      to: { path: '^activation/(?!core/)', pathNot: '^activation/$1/' },
+    },
+    {
+      name: 'peers-are-loaded-on-demand',
+      comment: 'An optional peer may be missing: only its types are imported, and the rest when it is needed.',
+      severity: 'error',
+      from: { path: shipped, pathNot: unitTest },
+      to: { dependencyTypes: ['npm-peer'], dependencyTypesNot: ['type-only', 'dynamic-import'] },
+    },
+    {
+      name: 'sides-need-no-activation',
+      comment: 'Neither master nor slave nor what they share knows that there is a pull cycle.',
+      severity: 'error',
+      from: { path: '^(master|slave|shared)/', pathNot: unitTest },
+      to: { path: '^activation/' },
+    },
+    layer(
       'examples-use-the-public-entries',
       'An example imports what a user can import: the entry points of the package, and what lies in its own folder.',
       '^examples/([^/]+)/',
-      ['^examples/$1/', '^(master|slave|tests/integration/sim)/index[.]ts$'],
+      ['^examples/$1/', '^(master|slave|activation|tests/integration/sim)/index[.]ts$'],
     ),
     {
       name: 'nothing-imports-examples',
@@ -111,7 +145,7 @@ module.exports = {
         'Cores and protocol know no machine. The exceptions are pure functions of bytes: the digest, and the checksum and the check of text in the wire format.',
       severity: 'error',
       from: {
-        path: `${anyCore}|^shared/protocol/`,
+        path: `${anyCore}|${activationCore}|^shared/protocol/`,
         pathNot: [unitTest, '^shared/protocol/kernel/digest[.]ts$', wire, secure],
       },
       to: { dependencyTypes: ['core'] },
@@ -135,7 +169,7 @@ module.exports = {
       name: 'cores-need-no-package',
       comment: 'Cores, kernel and streams import no package. Bodies are packed in the wire layer.',
       severity: 'error',
-      from: { path: `${anyCore}|${kernel}|${stream}`, pathNot: unitTest },
+      from: { path: `${anyCore}|${activationCore}|${kernel}|${stream}`, pathNot: unitTest },
       to: { path: 'node_modules/' },
     },
     {
@@ -156,22 +190,24 @@ module.exports = {
       name: 'cli-is-a-leaf',
       comment: 'The command line stands on top.',
       severity: 'error',
-      from: { path: '^(master|slave|shared)/|^tests/integration/sim/', pathNot: unitTest },
+      from: { path: '^(master|slave|activation|shared)/|^tests/integration/sim/', pathNot: unitTest },
       to: { path: '^cli/' },
     },
     {
       name: 'shipped-code-needs-no-dev-dependency',
-      comment: 'A package that the installed product needs belongs under "dependencies".',
+      comment:
+        'A package that the installed product needs belongs under "dependencies", or is an optional peer that is loaded on demand.',
       severity: 'error',
       from: { path: shipped, pathNot: unitTest },
-      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm-peer'] },
     },
     {
       name: 'no-undeclared-package',
-      comment: 'Each imported package stands in package.json.',
+      comment:
+        'Each imported package stands in package.json. (What also stands under "peerDependenciesMeta" is called unknown.)',
       severity: 'error',
       from: {},
-      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['npm-peer'] },
     },
     {
       name: 'not-to-unresolvable',

@@ -58,7 +58,7 @@ export default tseslint.config(
   },
   {
     // What talks to people on a terminal is the command line and the scripts; everything else records events.
-    files: ['master/**/*.ts', 'slave/**/*.ts', 'shared/**/*.ts'],
+    files: ['master/**/*.ts', 'slave/**/*.ts', 'activation/**/*.ts', 'shared/**/*.ts'],
     rules: { 'no-console': 'error' },
   },
 );

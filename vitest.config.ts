@@ -10,11 +10,12 @@ export default defineConfig({
     alias: {
       'lockstep/master': join(import.meta.dirname, 'master/index.ts'),
       'lockstep/slave': join(import.meta.dirname, 'slave/index.ts'),
+      'lockstep/activation': join(import.meta.dirname, 'activation/index.ts'),
       'lockstep/testing': join(import.meta.dirname, 'tests/integration/sim/index.ts'),
     },
   },
   test: {
-    include: ['{master,slave,shared,cli,scripts,examples}/**/*.test.ts', 'tests/integration/**/*.test.ts'],
+    include: ['{master,slave,activation,shared,cli,scripts,examples}/**/*.test.ts', 'tests/integration/**/*.test.ts'],
     // Where tests that start `lockstep` keep it compiled.
     globalSetup: 'tests/integration/process/compiled.ts',
     // Processes, not threads: the native store and the sockets of one test file can't disturb another's.

@@ -22,12 +22,22 @@ export const defaultGroup = '239.255.42.1:7401';
 export const defaultInterface = '127.0.0.1';
 export const defaultDataSet = 'default';
 
+/** What every program that serves HTTP has in common. */
+export interface HttpFlags {
+  readonly http?: HostPort;
+  readonly insecure?: true;
+  readonly httpTokens?: string;
+  readonly httpTlsCert?: string;
+  readonly httpTlsKey?: string;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+}
+
 /** What `lockstep master` and `lockstep slave` have in common. */
-export interface BinaryFlags {
+export interface BinaryFlags extends HttpFlags {
   readonly dataSet?: readonly string[];
   readonly store?: string;
   readonly directory?: string;
-  readonly http?: HostPort;
   readonly group: string;
   readonly interface: string;
   readonly transport?: TransportMode;
@@ -35,12 +45,6 @@ export interface BinaryFlags {
   readonly port: number;
   readonly durability: Durability;
   readonly keys?: string;
-  readonly insecure?: true;
-  readonly httpTokens?: string;
-  readonly httpTlsCert?: string;
-  readonly httpTlsKey?: string;
-  readonly logLevel: LogLevel;
-  readonly logFormat: LogFormat;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -50,7 +54,7 @@ export function withBinaryFlags(
   command: Command,
   defaults: { readonly store: string; readonly http: string; readonly directory: string },
 ): Command {
-  return command
+  command
     .addOption(
       new Option('--data-set <name>', `data set to serve; repeat it for more; default: ${defaultDataSet}`)
         .default(undefined, defaultDataSet)
@@ -62,15 +66,8 @@ export function withBinaryFlags(
         defaults.store,
       ),
     )
-    .option('--directory <folder>', defaults.directory)
-    .addOption(
-      new Option('--http <host:port>', `where HTTP is served; port 0: any free one; default: ${defaults.http}`)
-        .default(undefined, defaults.http)
-        .argParser(hostPort),
-    )
-    .option('--http-tokens <file>', `who may use HTTP: lines of "ROLE DIGEST"; default: what ${tokensVariable} holds`)
-    .option('--http-tls-cert <file>', 'serve HTTP over TLS with this certificate (PEM, with its chain)')
-    .option('--http-tls-key <file>', 'key of the certificate (PEM); readable by its owner only')
+    .option('--directory <folder>', defaults.directory);
+  withHttpFlags(command, defaults.http)
     .addOption(new Option('--group <address:port>', 'multicast group').default(defaultGroup).argParser(multicastGroup))
     .addOption(
       new Option('--interface <address>', 'address of the interface to send and to join by')
@@ -99,7 +96,24 @@ export function withBinaryFlags(
         .default('disk'),
     )
     .option('--keys <file>', `the group's keys, made by keygen; default: the text in ${keysVariable}, if any`)
-    .option('--insecure', 'use addresses other than loopback, although nothing there is encrypted or authenticated')
+    .option('--insecure', 'use addresses other than loopback, although nothing there is encrypted or authenticated');
+  return withLogFlags(command);
+}
+
+export function withHttpFlags(command: Command, defaultHttp: string): Command {
+  return command
+    .addOption(
+      new Option('--http <host:port>', `where HTTP is served; port 0: any free one; default: ${defaultHttp}`)
+        .default(undefined, defaultHttp)
+        .argParser(hostPort),
+    )
+    .option('--http-tokens <file>', `who may use HTTP: lines of "ROLE DIGEST"; default: what ${tokensVariable} holds`)
+    .option('--http-tls-cert <file>', 'serve HTTP over TLS with this certificate (PEM, with its chain)')
+    .option('--http-tls-key <file>', 'key of the certificate (PEM); readable by its owner only');
+}
+
+export function withLogFlags(command: Command): Command {
+  return command
     .addOption(
       new Option('--log-level <level>', 'least important event to log, on stderr')
         .choices(['debug', 'info', 'warn', 'error'])
@@ -134,12 +148,12 @@ export function keySourceOf(
   return text === undefined || text === '' ? undefined : { text, name: keysVariable };
 }
 
-function hasTokens(flags: BinaryFlags): boolean {
+function hasTokens(flags: HttpFlags): boolean {
   return flags.httpTokens !== undefined || (process.env[tokensVariable] ?? '') !== '';
 }
 
 /** Reads what HTTP is to be guarded with. Throws `bad-option` for a file that is missing, wrong, or open to others. */
-export function guardsOf(flags: BinaryFlags): ServerOptions {
+export function guardsOf(flags: HttpFlags): ServerOptions {
   const { httpTokens, httpTlsCert, httpTlsKey } = flags;
   const inEnvironment = process.env[tokensVariable] ?? '';
   if ((httpTlsCert === undefined) !== (httpTlsKey === undefined))
@@ -156,13 +170,8 @@ export function guardsOf(flags: BinaryFlags): ServerOptions {
 
 /** Refuses to open anything to other machines unguarded: packets without keys, and HTTP without tokens. */
 export function refuseOpenDoors(flags: BinaryFlags, http: HostPort): void {
+  refuseOpenHttp(flags, http);
   if (flags.insecure === true) return;
-  if (!isLoopback(http.host) && !hasTokens(flags)) {
-    throw new LockstepError(
-      'bad-option',
-      `--http ${http.host}:${http.port} leaves this machine, and would serve everybody; give --http-tokens, use a loopback address, or say --insecure in a network that you trust`,
-    );
-  }
   checkNetwork({
     interface: flags.interface,
     peers: flags.peers ?? [],
@@ -170,4 +179,15 @@ export function refuseOpenDoors(flags: BinaryFlags, http: HostPort): void {
     insecure: false,
     log: { record: () => undefined },
   });
+}
+
+/** Refuses to serve HTTP to other machines without tokens. */
+export function refuseOpenHttp(flags: HttpFlags, http: HostPort): void {
+  if (flags.insecure === true) return;
+  if (!isLoopback(http.host) && !hasTokens(flags)) {
+    throw new LockstepError(
+      'bad-option',
+      `--http ${http.host}:${http.port} leaves this machine, and would serve everybody; give --http-tokens, use a loopback address, or say --insecure in a network that you trust`,
+    );
+  }
 }

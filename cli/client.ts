@@ -2,6 +2,7 @@ import { errorCodes, errorText, LockstepError, type ErrorCode } from '../shared/
 import type { Json, Operation } from '../shared/protocol/key-value/operations.js';
 import type { ChangeInputOptions } from '../shared/http/input.js';
 import type {
+  CancellationBody,
   EntryBody,
   FilesBody,
   OutcomeBody,
@@ -13,10 +14,13 @@ import type {
   TipBody,
 } from '../shared/http/bodies.js';
 
+/** As it travels: an instant is a text. */
+export type ChangeRequestOptions = Omit<ChangeInputOptions, 'activateAt'> & { readonly activateAt?: string };
+
 export interface ChangeRequest {
   readonly dataSet: string;
   readonly operations: readonly Operation<Json>[];
-  readonly options: ChangeInputOptions;
+  readonly options: ChangeRequestOptions;
   /** Names the change, so that it can be asked about when its answer is lost. */
   readonly idempotencyKey: string;
 }
@@ -35,6 +39,8 @@ const publishMs = 90_000;
 /** How often, and at what distance, a lost answer is asked for. */
 const resolveAttempts = 8;
 const resolvePauseMs = 250;
+/** For codes that are a program's own: it isn't there; it doesn't fit what is so now. */
+const codeOfStatus: Readonly<Record<number, ErrorCode>> = { 404: 'bad-input', 409: 'condition-failed' };
 /** No packet of the request can have left: nothing happened. */
 const neverConnected = new Set([
   'ECONNREFUSED',
@@ -125,6 +131,16 @@ export class Client {
     await this.#ok('POST', `/v1/rounds/${encodeURIComponent(dataSet)}/${version}/roll-back`);
   }
 
+  /** Takes a scheduled change back. A cancellation that failed is an answer too. */
+  async cancelActivation(dataSet: string, version: number, timeoutMs: number | undefined): Promise<CancellationBody> {
+    const path = `/v1/armed/${encodeURIComponent(dataSet)}/${version}/cancel`;
+    const body = timeoutMs === undefined ? {} : { timeoutMs };
+    const answer = await this.#request('POST', path, { body, timeoutMs: (timeoutMs ?? 0) + requestMs });
+    if (isObject(answer.body) && typeof answer.body['outcome'] === 'string')
+      return answer.body as unknown as CancellationBody;
+    throw this.#errorOf(answer);
+  }
+
   /**
    * The lines of an answer that may never end, as they come. Rejects with `unreachable` when the connection is cut, or
    * when nothing came for `idleMs`; ends when the node ends it, or when the signal aborts.
@@ -161,6 +177,11 @@ export class Client {
     }
   }
 
+  /** What has no method of its own here. Rejects unless it is answered with 200. */
+  ask(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<unknown> {
+    return this.#ok(method, path, body);
+  }
+
   async forget(dataSet: string, node: string): Promise<void> {
     await this.#ok('POST', `/v1/members/${encodeURIComponent(dataSet)}/${encodeURIComponent(node)}/forget`);
   }
@@ -175,7 +196,7 @@ export class Client {
   /** May be called again when its answer was lost: a folder that was published is not published twice. */
   async publish(
     dataSet: string,
-    options: ChangeInputOptions & { readonly allowEmpty?: boolean },
+    options: ChangeRequestOptions & { readonly allowEmpty?: boolean },
   ): Promise<PublishBody> {
     const path = `/v1/publish/${encodeURIComponent(dataSet)}`;
     const timeoutMs = (options.timeoutMs ?? 0) + publishMs;
@@ -289,7 +310,7 @@ export class Client {
       );
     if (code === 'forbidden') return new LockstepError('bad-option', message);
     if (answer.status === 410) return new LockstepError('history-pruned', message);
-    return new LockstepError(knownCode(code) ?? (answer.status === 404 ? 'bad-input' : 'unreachable'), message);
+    return new LockstepError(knownCode(code) ?? codeOfStatus[answer.status] ?? 'unreachable', message);
   }
 }
 
@@ -305,7 +326,7 @@ function knownCode(code: string): ErrorCode | null {
 
 function isOutcome(body: unknown): body is OutcomeBody {
   const outcome = isObject(body) ? body['outcome'] : undefined;
-  return outcome === 'committed' || outcome === 'aborted' || outcome === 'unknown' || outcome === 'pending';
+  return ['committed', 'armed', 'aborted', 'unknown', 'pending'].some((each) => each === outcome);
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -3,9 +3,8 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { errorText, LockstepError, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { Phases, VoterPolicy } from '../shared/protocol/kernel/outcome.js';
-import type { ChangeInputOptions } from '../shared/http/input.js';
-import { Client } from './client.js';
-import { dataSetName, duration, nodeUrl, voterPolicy } from './flags.js';
+import { Client, type ChangeRequestOptions } from './client.js';
+import { dataSetName, duration, instant, nodeUrl, voterPolicy } from './flags.js';
 import { fetchTrusting } from './fetch-trusting.js';
 import type { Shell } from './shell.js';
 
@@ -22,6 +21,8 @@ export interface ChangeFlags extends NodeFlags {
   readonly timeout?: number;
   readonly voters?: VoterPolicy;
   readonly wait?: 'decided' | 'exposed';
+  /** As it was given, and checked. */
+  readonly at?: string;
 }
 
 export const defaultNode = 'http://127.0.0.1:7400';
@@ -72,25 +73,40 @@ export function withChangeFlags(command: Command): Command {
     );
 }
 
-export function changeOptions(flags: ChangeFlags): ChangeInputOptions {
+/** `--at`: what a change of few keys takes besides. */
+export function withAtFlag(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--at <instant>',
+      'show it everywhere at this instant, by the clock of the master: 2026-12-01T09:00:00Z, or +5s from now',
+    ).argParser(instant),
+  );
+}
+
+export function changeOptions(flags: ChangeFlags): ChangeRequestOptions {
   return {
     ...(flags.phases === undefined ? {} : { phases: flags.phases }),
     ...(flags.timeout === undefined ? {} : { timeoutMs: Math.ceil(flags.timeout) }),
     ...(flags.voters === undefined ? {} : { voters: flags.voters }),
     ...(flags.wait === undefined ? {} : { wait: flags.wait }),
+    ...(flags.at === undefined ? {} : { activateAt: flags.at }),
   };
 }
 
 export function clientOf(flags: NodeFlags, shell: Shell): Client {
+  const token = tokenOf(flags);
+  return new Client({ url: flags.to, fetch: fetchOf(flags, shell), ...(token === undefined ? {} : { token }) });
+}
+
+/** Out of the file, or the environment; undefined: there is none. */
+export function tokenOf({ tokenFile }: Pick<NodeFlags, 'tokenFile'>): string | undefined {
   const token =
-    flags.tokenFile === undefined
-      ? process.env['LOCKSTEP_TOKEN']
-      : readOption('--token-file', flags.tokenFile).toString();
-  return new Client({
-    url: flags.to,
-    fetch: flags.ca === undefined ? shell.fetch : fetchTrusting(readOption('--ca', flags.ca)),
-    ...(token === undefined || token.trim() === '' ? {} : { token: token.trim() }),
-  });
+    tokenFile === undefined ? process.env['LOCKSTEP_TOKEN'] : readOption('--token-file', tokenFile).toString();
+  return token === undefined || token.trim() === '' ? undefined : token.trim();
+}
+
+export function fetchOf({ ca }: Pick<NodeFlags, 'ca'>, shell: Shell): typeof fetch {
+  return ca === undefined ? shell.fetch : fetchTrusting(readOption('--ca', ca));
 }
 
 function readOption(flag: string, path: string): Buffer {

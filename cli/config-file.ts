@@ -49,8 +49,8 @@ export function parseConfig(
   {
     keys,
     role,
-    other,
-  }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole | null },
+    others,
+  }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly others: readonly OtherRole[] },
 ): ConfigFile {
   const lines = new LineCounter();
   // Keys that come twice are reported below, with both lines.
@@ -78,7 +78,7 @@ export function parseConfig(
     const before = firstLines.get(name);
     firstLines.set(name, before ?? line);
     const known = keys.find(({ key }) => key === name);
-    if (known === undefined) problems.push({ line, message: unknownKey(name, { keys, role, other }) });
+    if (known === undefined) problems.push({ line, message: unknownKey(name, { keys, role, others }) });
     else if (before !== undefined)
       problems.push({ line, message: `key '${name}' is on line ${before} already; give it once` });
     else {
@@ -95,11 +95,12 @@ function unknownKey(
   {
     keys,
     role,
-    other,
-  }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole | null },
+    others,
+  }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly others: readonly OtherRole[] },
 ): string {
-  if (other?.keys.some(({ key }) => key === name) === true)
-    return `key '${name}' is for a ${other.name}, and this is read by a ${role}`;
+  const readers = others.filter(({ keys: theirs }) => theirs.some(({ key }) => key === name));
+  if (readers.length > 0)
+    return `key '${name}' is for a ${readers.map((each) => each.name).join(' or a ')}, and this is read by a ${role}`;
   const meant = nearest(
     name,
     keys.map(({ key }) => key),

@@ -30,11 +30,11 @@ export function applyConfiguration(
   command: Command,
   {
     environment,
-    other,
+    others,
     keys = configKeys(command),
   }: {
     readonly environment: NodeJS.ProcessEnv;
-    readonly other: OtherRole | null;
+    readonly others: readonly OtherRole[];
     readonly keys?: readonly ConfigKey[];
   },
 ): readonly Setting[] {
@@ -43,7 +43,7 @@ export function applyConfiguration(
   const give = ({ key, option }: ConfigKey, value: unknown, source: 'env' | 'config'): void => {
     if (command.options.includes(option)) command.setOptionValueWithSource(key, value, source);
   };
-  const fromFile = file === null ? new Map<string, FileValue>() : valuesOf(file, { keys, role, other });
+  const fromFile = file === null ? new Map<string, FileValue>() : valuesOf(file, { keys, role, others });
   const settings = keys.map((key): Setting => {
     const source = command.getOptionValueSource(key.key);
     if (source === 'cli') return { key, value: command.getOptionValue(key.key), origin: { kind: 'flag' } };
@@ -101,7 +101,7 @@ function fileOf(
 
 function valuesOf(
   { name, where }: { readonly name: string; readonly where: string },
-  schema: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole | null },
+  schema: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly others: readonly OtherRole[] },
 ): ConfigFile['values'] {
   const { values, problems } = parseConfig(readConfigText(name, where), schema);
   const [first, ...others] = problems;

@@ -194,9 +194,11 @@ describe('what is wrong', () => {
     ]);
     const check = async (text: string): Promise<string> =>
       (await runLockstep(['config', 'check', await file(text)])).out;
-    expect(await check('name: a\n')).toMatch(/node\.yaml is right for a master and a slave\n$/);
+    expect(await check('name: a\n')).toMatch(/node\.yaml is right for a master and a slave and a cycle-copy\n$/);
     expect(await check('phases: one\n')).toMatch(/is right for a master\n$/);
-    expect(await check('# nothing yet\n')).toMatch(/is right for a master and a slave\n$/);
+    expect(await check('# nothing yet\n')).toMatch(
+      /is right for a master and a slave and a data-server and a cycle-copy\n$/,
+    );
   });
 });
 

@@ -3,7 +3,7 @@ import { exitCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 import { tokensVariable } from '../shared/http/tokens.js';
 import { keysVariable } from './binary-flags.js';
 import { ending } from './common.js';
-import { parseConfig, readConfigText } from './config-file.js';
+import { parseConfig, readConfigText, type OtherRole } from './config-file.js';
 import { configKeys, type ConfigKey } from './config-keys.js';
 import { applyConfiguration, configVariable, originText, refuseMissing, type Setting } from './config-settings.js';
 import type { HostPort } from './flags.js';
@@ -11,8 +11,10 @@ import { nearest } from './nearest.js';
 import type { Shell } from './shell.js';
 import { nothing, tableText } from './table.js';
 
-const roles = ['master', 'slave'] as const;
+const roles = ['master', 'slave', 'data-server', 'cycle-copy'] as const;
 type Role = (typeof roles)[number];
+/** Members of a group. */
+const nodeRoles = ['master', 'slave'] as const satisfies readonly Role[];
 
 /** Declares a role's command in a program: what its flags are is read from there. */
 export type AddRole = (program: Command, shell: Shell) => void;
@@ -29,13 +31,13 @@ const otherVariables = [
   tokensVariable,
 ];
 
-/** Lets `lockstep master` and `lockstep slave` take their flags from a file and from the environment, too. */
+/** Lets `lockstep master`, `lockstep slave` and the servers of a pull cycle take their flags from a file and from the environment, too. */
 export function configureRoles(program: Command): void {
   for (const role of roles) {
     const command = roleIn(program, role);
     addConfigFlag(command);
     command.hook('preAction', () => {
-      refuseMissing(applyConfiguration(command, { environment: process.env, other: otherRole(program, role) }));
+      refuseMissing(applyConfiguration(command, { environment: process.env, others: otherRoles(program, role) }));
     });
   }
 }
@@ -47,9 +49,9 @@ export function configureRoles(program: Command): void {
 export function applyNodeConfiguration(program: Command, command: Command): readonly Setting[] {
   const own = new Map(configKeys(command).map((key) => [key.key, key]));
   const keys = new Map<string, ConfigKey>();
-  for (const role of roles)
+  for (const role of nodeRoles)
     for (const key of configKeys(roleIn(program, role))) keys.set(key.key, own.get(key.key) ?? key);
-  return applyConfiguration(command, { environment: process.env, other: null, keys: [...keys.values()] });
+  return applyConfiguration(command, { environment: process.env, others: [], keys: [...keys.values()] });
 }
 
 export function addConfig(program: Command, shell: Shell, add: Readonly<Record<Role, AddRole>>): void {
@@ -66,7 +68,7 @@ export function addConfig(program: Command, shell: Shell, add: Readonly<Record<R
         ending(shell, async (flags: { readonly json?: true }) => {
           const settings = applyConfiguration(command, {
             environment: process.env,
-            other: otherRole(scratch, role),
+            others: otherRoles(scratch, role),
           }).filter(({ key }) => key.key !== 'json');
           shell.out(flags.json === true ? settingsJson(role, settings) : settingsText(settings));
           for (const line of strangeVariables(settings.map(({ key }) => key))) shell.err(`lockstep: ${line}\n`);
@@ -89,7 +91,7 @@ export function addConfig(program: Command, shell: Shell, add: Readonly<Record<R
           ...parseConfig(text, {
             keys: configKeys(roleIn(program, role)),
             role,
-            other: otherRole(program, role),
+            others: otherRoles(program, role),
           }),
         }));
         const fits = checked.filter(({ problems }) => problems.length === 0).map(({ role }) => role);
@@ -117,9 +119,8 @@ function roleIn(program: Command, role: Role): Command {
   return found;
 }
 
-function otherRole(program: Command, role: Role): { readonly name: Role; readonly keys: readonly ConfigKey[] } {
-  const name = role === 'master' ? 'slave' : 'master';
-  return { name, keys: configKeys(roleIn(program, name)) };
+function otherRoles(program: Command, role: Role): readonly OtherRole[] {
+  return roles.filter((name) => name !== role).map((name) => ({ name, keys: configKeys(roleIn(program, name)) }));
 }
 
 function settingsText(settings: readonly Setting[]): string {
@@ -141,7 +142,7 @@ function settingsJson(role: Role, settings: readonly Setting[]): string {
       key,
       flag,
       variable,
-      value: setting.value ?? setting.key.option.defaultValueDescription ?? null,
+      value: withoutPassword(setting.value) ?? setting.key.option.defaultValueDescription ?? null,
       from: setting.origin,
     };
   });
@@ -158,7 +159,18 @@ function valueText({ key, value }: Setting): string {
   if (value === undefined) return key.option.isBoolean() ? 'false' : (key.option.defaultValueDescription ?? nothing);
   if (Array.isArray(value)) return value.join(', ');
   if (isHostPort(value)) return `${value.host}:${value.port}`;
-  return key.option.flags.includes('<duration>') ? `${textOf(value)} ms` : textOf(value);
+  return key.option.flags.includes('<duration>') ? `${textOf(value)} ms` : textOf(withoutPassword(value));
+}
+
+/** The address of a database may hold one; it's shown to nobody. */
+function withoutPassword(value: unknown): unknown {
+  if (typeof value !== 'string' || !value.includes('://') || !URL.canParse(value)) return value;
+  const url = new URL(value);
+  const isSecret = url.password !== '' || url.searchParams.has('password');
+  if (!isSecret) return value;
+  if (url.password !== '') url.password = '***';
+  if (url.searchParams.has('password')) url.searchParams.set('password', '***');
+  return url.href;
 }
 
 function textOf(value: unknown): string {

@@ -15,7 +15,7 @@ const longestStopMs = 20_000;
  */
 export async function runBinary(
   shell: Shell,
-  flags: BinaryFlags,
+  flags: Pick<BinaryFlags, 'logLevel' | 'logFormat'>,
   run: (context: BinaryContext) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const signals = ['SIGTERM', 'SIGINT'] as const;

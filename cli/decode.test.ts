@@ -99,7 +99,7 @@ describe('what a line says', () => {
     ]);
     const ran = await decode(raw(['prepare-change', 'vote-no', 'commit', 'datagram-packed', 'deltas'].map(one)));
     expect(ran.lines).toEqual([
-      '2026-11-21T12:00:00.000000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: prepare round 3.01234567.12 v5 → v6 (change, 5 bytes), v4 is committed',
+      '2026-11-21T12:00:00.000000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: prepare round 3.01234567.12 v5 → v6 (change, 5 bytes), v4 is committed, activates at 2026-12-01T09:00:00.000Z',
       '2026-11-21T12:00:00.001000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: vote no on round 3.01234567.12 v6: cents müssen positiv sein',
       '2026-11-21T12:00:00.002000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: commit round 3.01234567.12 v6',
       expect.stringMatching(

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { ending, withChangeFlags, type ChangeFlags } from './common.js';
+import { ending, withAtFlag, withChangeFlags, type ChangeFlags } from './common.js';
 import { keyArgument, wholeNumber } from './flags.js';
 import { changeOne } from './put.js';
 import type { Shell } from './shell.js';
@@ -9,7 +9,7 @@ interface DeleteFlags extends ChangeFlags {
 }
 
 export function addDelete(program: Command, shell: Shell): void {
-  withChangeFlags(program.command('delete').description('remove a key, on every node or on none'))
+  withAtFlag(withChangeFlags(program.command('delete').description('remove a key, on every node or on none')))
     .argument('<key>', 'the key', keyArgument)
     .addOption(
       new Option('--if-version <version>', 'only when the key was last changed by this version').argParser(wholeNumber),

@@ -21,6 +21,8 @@ const exitOfCode: Partial<Record<ErrorCode, ExitCode>> = {
   'history-pruned': exitCodes.notFound,
   'write-at-slave': exitCodes.usage,
   'already-decided': exitCodes.usage,
+  'instant-too-early': exitCodes.usage,
+  'instant-too-late': exitCodes.usage,
   'condition-failed': exitCodes.aborted,
   'aborted-by-caller': exitCodes.aborted,
   'timed-out': exitCodes.unknown,

@@ -3,7 +3,7 @@ import { isIP, isIPv4 } from 'node:net';
 import { InvalidArgumentError } from 'commander';
 import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
 import type { VoterPolicy } from '../shared/protocol/kernel/outcome.js';
-import { parseKey } from '../shared/http/input.js';
+import { parseInstant, parseKey } from '../shared/http/input.js';
 import { isLoopback } from '../shared/runtime/addresses.js';
 
 export { isLoopback };
@@ -110,6 +110,14 @@ export function voterPolicy(text: string): VoterPolicy {
   const count = /^\d{1,4}$/.test(text) ? Number(text) : 0;
   if (count < 1) throw new InvalidArgumentError('Give all, live, or how many at least, such as 2.');
   return count;
+}
+
+/** Checked here, read by the node. */
+export function instant(text: string): string {
+  if (parseInstant(text) !== null) return text;
+  throw new InvalidArgumentError(
+    'Give an instant with its zone, such as 2026-12-01T09:00:00Z, or a time from now, such as +5s.',
+  );
 }
 
 export function wholeNumber(text: string): number {

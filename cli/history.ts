@@ -40,7 +40,7 @@ function row(round: PastRoundBody): readonly string[] {
   return [
     `v${round.version}`,
     timeText(new Date(round.startedAt)),
-    round.outcome,
+    outcomeWord(round),
     round.phases === 'one' ? 'one phase' : `${yes}/${asked} yes`,
     round.decidedMs === null ? nothing : durationText(round.decidedMs),
     round.exposedMs === null ? nothing : durationText(round.exposedMs),
@@ -50,10 +50,16 @@ function row(round: PastRoundBody): readonly string[] {
   ];
 }
 
+/** `armed 3/3` until its instant. */
+function outcomeWord({ outcome, activation }: PastRoundBody): string {
+  return outcome === 'armed' && activation !== null ? `armed ${activation.armed}/${activation.of}` : outcome;
+}
+
 /** The vetoes with their reasons; else why it ended, and who didn't answer. */
-function whyText({ outcome, reason, votes, missing }: PastRoundBody): string {
+function whyText({ outcome, reason, votes, missing, activation }: PastRoundBody): string {
   const vetoes = votes.filter((vote) => !vote.yes).map((vote) => `${vote.node}: ${vote.reason.replaceAll('\n', '; ')}`);
   const silent = outcome === 'committed' || missing.length === 0 ? [] : [`no answer from ${namesText(missing)}`];
+  if (outcome === 'armed' && activation !== null) return `shows at ${activation.at}`;
   if (outcome === 'open') return silent.length === 0 ? 'is being written' : `waits: ${silent.join('')}`;
   if (vetoes.length > 0) return vetoes.join('; ');
   if (reason === null) return missing.length === 0 ? '' : `without ${namesText(missing)}`;

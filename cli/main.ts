@@ -22,4 +22,4 @@ const parameters = process.argv.slice(2);
 await runProgram(shell, parameters);
 process.exitCode = shell.exitCode;
 // A node that has closed leaves nothing worth waiting for.
-if (parameters[0] === 'master' || parameters[0] === 'slave') process.exit(shell.exitCode);
+if (['master', 'slave', 'data-server', 'cycle-copy'].includes(parameters[0] ?? '')) process.exit(shell.exitCode);

@@ -1,6 +1,6 @@
 import type { Json, Operation } from '../shared/protocol/key-value/operations.js';
 import { exitCodes, type ExitCode } from '../shared/protocol/kernel/errors.js';
-import type { OutcomeBody, RefusalBody } from '../shared/http/bodies.js';
+import type { ArmingBody, OutcomeBody, RefusalBody } from '../shared/http/bodies.js';
 
 const shownOperations = 3;
 
@@ -9,6 +9,8 @@ export function outcomeText(outcome: OutcomeBody, operations: readonly Operation
   switch (outcome.outcome) {
     case 'committed':
       return `committed · ${committedText(outcome)} · ${durationText(outcome.durationMs)}`;
+    case 'armed':
+      return `armed · version ${outcome.version} for ${outcome.activateAt} · ${armedText(outcome.arming)} · ${durationText(outcome.durationMs)}`;
     case 'aborted':
       return abortLines(outcome, operations)
         .map((line) => `aborted: ${line}`)
@@ -20,9 +22,16 @@ export function outcomeText(outcome: OutcomeBody, operations: readonly Operation
   }
 }
 
+/** `armed 2/3 (not c)`. */
+export function armedText({ armed, of, missing }: ArmingBody): string {
+  const shown = missing.slice(0, shownOperations).join(', ');
+  return `armed ${armed}/${of}${missing.length === 0 ? '' : ` (not ${shown}${more(missing.length - shownOperations)})`}`;
+}
+
 export function exitOfOutcome(outcome: OutcomeBody): ExitCode {
   switch (outcome.outcome) {
     case 'committed':
+    case 'armed':
       return exitCodes.ok;
     case 'aborted':
       return exitCodes.aborted;

@@ -1,8 +1,12 @@
 import { Command } from 'commander';
 import { packageVersion } from '../shared/metrics/version.js';
+import { addCancel } from './cancel.js';
 import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
 import { addConfig, configureRoles } from './config.js';
+import { addDataServer } from './data-server.js';
+import { addCycle } from './cycle.js';
+import { addCycleCopy } from './cycle-copy.js';
 import { addDelete } from './delete.js';
 import { addDiff } from './diff.js';
 import { addDiscard } from './discard.js';
@@ -52,6 +56,8 @@ export function createProgram(shell: Shell): Command {
     });
   addMaster(program, shell);
   addSlave(program, shell);
+  addDataServer(program, shell);
+  addCycleCopy(program, shell);
   addPublish(program, shell);
   configureRoles(program);
   addPut(program, shell);
@@ -66,13 +72,20 @@ export function createProgram(shell: Shell): Command {
   addMembers(program, shell);
   addForget(program, shell);
   addRollBack(program, shell);
+  addCancel(program, shell);
   addKeygen(program, shell);
   addKey(program, shell);
   addResolve(program, shell);
   addDiscard(program, shell);
   addToken(program, shell);
+  addCycle(program, shell);
   addDoctor(program, shell);
-  addConfig(program, shell, { master: addMaster, slave: addSlave });
+  addConfig(program, shell, {
+    master: addMaster,
+    slave: addSlave,
+    'data-server': addDataServer,
+    'cycle-copy': addCycleCopy,
+  });
   addCompletion(program, shell);
   addDecode(program, shell);
   return program;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { errorText, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../shared/protocol/key-value/operations.js';
-import { changeOptions, clientOf, dataSetOf, ending, withChangeFlags, type ChangeFlags } from './common.js';
+import { changeOptions, clientOf, dataSetOf, ending, withAtFlag, withChangeFlags, type ChangeFlags } from './common.js';
 import { keyArgument, wholeNumber } from './flags.js';
 import { exitOfOutcome, outcomeText } from './outcome-text.js';
 import type { Shell } from './shell.js';
@@ -13,7 +13,7 @@ interface PutFlags extends ChangeFlags {
 }
 
 export function addPut(program: Command, shell: Shell): void {
-  withChangeFlags(program.command('put').description('give a key a value, on every node or on none'))
+  withAtFlag(withChangeFlags(program.command('put').description('give a key a value, on every node or on none')))
     .argument('<key>', 'the key, 1 to 512 bytes', keyArgument)
     .argument('<json>', 'the value, as JSON: \'{"cents": 999}\', 5, \'"text"\'', jsonArgument)
     .addOption(

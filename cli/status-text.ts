@@ -1,6 +1,7 @@
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { MasterDataSetBody, MemberBody, SlaveDataSetBody, StatusBody, TipBody } from '../shared/http/bodies.js';
 import { timeText } from './history.js';
+import { armedText, durationText } from './outcome-text.js';
 import { nothing, tableText } from './table.js';
 
 const head = ['node', 'role', 'state', 'version', 'behind', 'last vote', 'in doubt', 'resyncs', 'last veto'];
@@ -29,13 +30,40 @@ function masterBlock(
   const { dataSet: name, members } = dataSet;
   const isCut = members.length > maxMembers;
   const shown = isCut ? [...members].sort((a, b) => troubleOf(b) - troubleOf(a)).slice(0, maxMembers) : members;
-  const table = tableText(head, [masterRow(node, dataSet), ...shown.map(memberRow)]);
+  const lines = [tableText(head, [masterRow(node, dataSet), ...shown.map(memberRow)]), ...scheduledLines(dataSet)];
+  const table = lines.join('\n');
   if (!isCut) return { name, text: table };
   const left = members.filter((member) => !shown.includes(member));
   const calm = left.filter((member) => troubleOf(member) === 0).length;
   const rest =
     calm === left.length ? 'all current, with nothing in doubt' : `${calm} of them current, with nothing in doubt`;
   return { name, text: `${table}\n… and ${left.length} more, ${rest}` };
+}
+
+/** What waits for its instant, and how the newest one went. */
+function scheduledLines({ armed, activation }: MasterDataSetBody): readonly string[] {
+  const lines: string[] = [];
+  if (armed !== null) {
+    const phase = armed.phase === 'armed' ? '' : `${armed.phase}, `;
+    lines.push(
+      `version ${armed.version} shows at ${armed.activateAt}, ${inText(armed.inMs)}: ${phase}${armedText(armed)}`,
+    );
+  }
+  if (activation !== null) {
+    const { version, activateAt, exposed, of, missing, spreadMs, boundMs } = activation;
+    const absent =
+      missing.length === 0 ? '' : ` (not ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''})`;
+    const spread =
+      spreadMs === null || boundMs === null
+        ? ''
+        : `, within ${durationText(spreadMs)} by their clocks, ${durationText(boundMs)} at most`;
+    lines.push(`version ${version} showed at ${activateAt} at ${exposed}/${of}${absent}${spread}`);
+  }
+  return lines;
+}
+
+function inText(inMs: number): string {
+  return inMs >= 0 ? `in ${ageText(inMs)}` : `${ageText(-inMs)} ago`;
 }
 
 /** 0: nothing to look at. */

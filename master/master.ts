@@ -2,7 +2,7 @@ import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { EventOf } from '../shared/protocol/kernel/events.js';
 import type { DataSetId, Incarnation, NodeId } from '../shared/protocol/kernel/ids.js';
 import { parseDataSetId, parseNodeId } from '../shared/protocol/kernel/ids.js';
-import type { Outcome } from '../shared/protocol/kernel/outcome.js';
+import type { ScheduledOutcome } from '../shared/protocol/kernel/outcome.js';
 import { limits } from '../shared/protocol/kernel/limits.js';
 import { Endpoint } from '../shared/protocol/stream/endpoint.js';
 import type { Cancellable } from '../shared/runtime/aborting.js';
@@ -46,7 +46,7 @@ export interface MasterStatus {
 }
 
 /** @internal */
-export type OutcomeListener = (dataSet: string, outcome: Outcome) => void;
+export type OutcomeListener = (dataSet: string, outcome: ScheduledOutcome) => void;
 
 /** What a master runs on when its ports are made elsewhere: by the simulator, or by a test. */
 export interface MasterFoundation {

@@ -1,11 +1,13 @@
 import type { TransportMode } from '../shared/protocol/stream/paths.js';
 import type { Tip } from '../shared/protocol/kernel/ids.js';
 import type {
+  Cancellation,
   ContentChoice,
   DeliveryMode,
   Durability,
   Outcome,
   Phases,
+  ScheduledOutcome,
   VoterPolicy,
 } from '../shared/protocol/kernel/outcome.js';
 import type { Cancellable } from '../shared/runtime/aborting.js';
@@ -13,7 +15,7 @@ import type { CrashPoint } from '../shared/runtime/crash-points.js';
 import type { KeySource } from '../shared/runtime/key-files.js';
 import type { DeltaSource } from '../shared/runtime/delta-source.js';
 import type { EventLog } from '../shared/runtime/ports.js';
-import type { MemberView, MasterView, RoundAccount } from './service/core/view.js';
+import type { ArmedView, MemberView, MasterView, RoundAccount } from './service/core/view.js';
 import type { MasterUserLayer } from './user/contract.js';
 
 /** How a node reaches its group; the same on both sides. */
@@ -102,10 +104,20 @@ export interface ReplicateOptions {
   readonly commitBy?: DeliveryMode | undefined;
   readonly abortBy?: DeliveryMode | undefined;
   readonly wait?: 'decided' | 'exposed' | undefined;
+  /** The instant at which every server exposes the change, at once; until then it stays unseen. Default: as soon as it is decided. */
+  readonly activateAt?: Instant | undefined;
   /** How many operations the change holds; `rounds()` shows it, and nothing else depends on it. */
   readonly operations?: number | undefined;
   /** Aborts the round when it isn't decided yet; the outcome says which it was. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A date, Unix time in milliseconds, or so many milliseconds from now; by the clock of the master, whatever others show. */
+export type Instant = Date | number | { readonly inMs: number };
+
+export interface CancelActivationOptions extends Cancellable {
+  /** How long to wait for those that may be armed to confirm; default 2000, and never beyond a lease before the instant. */
+  readonly timeoutMs?: number;
 }
 
 /** What the tracing channel `lockstep:master:replicate` carries; Node adds `result` or `error` at the end. */
@@ -113,7 +125,7 @@ export interface ReplicateTrace {
   readonly dataSet: string;
   readonly version: number;
   readonly phases: Phases;
-  readonly result?: Outcome;
+  readonly result?: ScheduledOutcome;
   readonly error?: unknown;
 }
 
@@ -126,9 +138,20 @@ export interface MasterDataSet extends AsyncDisposable {
   leading(options?: Cancellable): Promise<void>;
   /**
    * Starts a replication and waits for its outcome. Rejects, before anything is sent, for misuse: a version not greater
-   * than the last, a prior that isn't current, a change too large, a full queue.
+   * than the last, a prior that isn't current, a change too large, a full queue, an instant that is too early (the error has
+   * `earliestAtMs`) or too late. With `activateAt` it settles as `armed` once all voters have reported that they are, or
+   * its time is up; with `wait: 'exposed'` when the instant has come, and all expose it.
    */
-  replicate(options: ReplicateOptions): Promise<Outcome>;
+  replicate(options: ReplicateOptions & { readonly activateAt?: undefined }): Promise<Outcome>;
+  replicate(options: ReplicateOptions): Promise<ScheduledOutcome>;
+  /** A scheduled change that is decided and waits for its instant; what is replicated meanwhile queues behind it. */
+  readonly armed: ArmedView | null;
+  /**
+   * Takes a scheduled change back before its instant. Everybody that may be armed has to confirm, a lease before the instant
+   * at the latest: else the outcome is `stands`, and the change shows when it was to. Rejects with `round-unknown` when nothing
+   * of this version is scheduled, and with `already-decided` when it is too late.
+   */
+  cancelActivation(version: number, options?: CancelActivationOptions): Promise<Cancellation>;
   /**
    * Before the decision: the change reaches nobody. After it: rejects with `already-decided`. An aborted signal ends the
    * wait, and not what was ordered; so it does for `forget`.
@@ -147,6 +170,8 @@ export interface MasterDataSet extends AsyncDisposable {
   rounds(limit?: number): readonly RoundAccount[];
   /** @internal What the feed reads. */
   readonly deltas: DeltaSource;
+  /** @internal In whole milliseconds of group time. Throws `bad-option` for what is no instant. */
+  instantOf(instant: Instant): number;
   /** Ends replications under way with a typed outcome, and says goodbye. */
   unregister(options?: Cancellable): Promise<void>;
 }

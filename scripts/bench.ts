@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { errorText } from '../shared/protocol/kernel/errors.js';
+import { measureActivation } from './bench/activation.js';
 import { measureCatchUp } from './bench/catch-up.js';
 import { endChildren } from './bench/child.js';
 import { measureMassStart, type MassStart } from './bench/mass-start.js';
@@ -27,7 +28,17 @@ import { workload } from './bench/tasks.js';
  * code 0 when it measured, whatever the figures; 1 when a part couldn't be measured; with `--strict` 3 when one misses its target.
  */
 const groupParts = ['throughput', 'latency', 'memory'] as const;
-const parts = [...groupParts, 'raw', 'one-phase', 'security', 'fan-out', 'catch-up', 'mass-start', 'peers'] as const;
+const parts = [
+  ...groupParts,
+  'raw',
+  'one-phase',
+  'security',
+  'fan-out',
+  'catch-up',
+  'mass-start',
+  'activation',
+  'peers',
+] as const;
 type Part = (typeof parts)[number];
 
 interface Flags {
@@ -53,7 +64,7 @@ const command = new Command('bench')
   .addOption(
     new Option(
       '--slaves <list>',
-      'sizes of groups, such as 1,3,30,100 (fan-out), 100,1000 (mass-start), 100 (at once, catch-up)',
+      'sizes of groups, such as 1,3,30,100 (fan-out, activation), 100,1000 (mass-start), 100 (at once, catch-up)',
     ).argParser(groupSizes),
   )
   .addOption(new Option('--keys <n>', 'of the catch-up run').default(1_000_000).argParser(within(1000, 10_000_000)))
@@ -125,6 +136,12 @@ async function measure(
   if (part === 'catch-up') {
     const many = slaves?.at(-1) ?? (short === true ? 10 : 100);
     return { catchUp: await measureCatchUp(options, { keys, slaves: many, seconds, say: progress }) };
+  }
+  if (part === 'activation') {
+    const groups = slaves ?? (short === true ? [3] : [3, 30, 100]);
+    return {
+      activation: await measureActivation(options, { groups, activations: short === true ? 2 : 15, say: progress }),
+    };
   }
   if (part === 'one-phase') return { onePhase: await measureOnePhase(options, seconds) };
   if (part === 'fan-out')

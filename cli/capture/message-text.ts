@@ -39,6 +39,8 @@ export function messageText(message: Message, epoch: Epoch): string {
     case 'commit':
     case 'abort':
       return `${message.kind} round ${roundKey(message.round)} v${message.to.version}`;
+    case 'arming':
+      return `${message.armed ? 'arming' : 'disarming'} round ${roundKey(message.round)} v${message.to.version} for ${instantText(message.activateAtMs)}`;
     case 'inquiry':
       return `inquiry round ${roundKey(message.round)} ${stepText(message.from, message.to)}`;
     case 'resolution':
@@ -68,9 +70,15 @@ function millis(ms: number): string {
 }
 
 function prepareText(message: Prepare, epoch: Epoch): string {
-  const { round: number, from, to, content, committed } = message;
+  const { round: number, from, to, content, committed, activateAtMs } = message;
   const says = versionOf(committed) === versionOf(from) ? '' : `, v${versionOf(committed)} is committed`;
-  return `prepare round ${roundKey({ epoch, number })} ${stepText(from, to)} ${contentText(content)}${says}`;
+  const at = activateAtMs === null ? '' : `, activates at ${instantText(activateAtMs)}`;
+  return `prepare round ${roundKey({ epoch, number })} ${stepText(from, to)} ${contentText(content)}${says}${at}`;
+}
+
+/** A peer may send any number: beyond what dates can say it stays one. */
+function instantText(groupMs: number): string {
+  return groupMs <= 8.64e15 ? new Date(groupMs).toISOString() : `${groupMs} ms`;
 }
 
 function stepText(from: Tip | null, to: Tip): string {

@@ -44,6 +44,7 @@ local kinds = {
   [52] = "abort",
   [53] = "inquiry",
   [54] = "resolution",
+  [55] = "arming",
   [80] = "delta-request",
   [81] = "deltas",
   [82] = "too-old",
@@ -143,6 +144,11 @@ field(ProtoField.double, "group_sent", "Sent (group time, ms)")
 field(ProtoField.uint64, "era", "Era of the master's clock")
 field(ProtoField.double, "next_in", "Next heartbeat within (ms)")
 field(ProtoField.bool, "asks", "Asks everybody for a status")
+field(ProtoField.uint64, "activate_at", "Activates at (group time, ms)")
+field(ProtoField.uint64, "arming_order", "Order of the arming")
+field(ProtoField.bool, "armed", "Armed")
+field(ProtoField.double, "exposed_at", "Exposed at (group time, ms)")
+field(ProtoField.double, "clock_error", "Clock error (ms)")
 field(ProtoField.uint64, "heartbeat", "Sequence of a heartbeat (0: none)")
 field(ProtoField.bytes, "acknowledged", "Slots that echoed it")
 field(ProtoField.bytes, "member_store_id", "Store id of the member")
@@ -469,6 +475,18 @@ local lowest_open_round = count_of("lowest_open_round")
 local from, to, at_tip = tip_of("from", optional), tip_of("to", required), tip_of("tip", optional)
 local content_kind = word_of("content_kind")
 
+-- A number where there may be none.
+local function optional_of(read)
+  return function(c, item)
+    if item.type == "nil" then return true end
+    return read(c, item)
+  end
+end
+
+local arming = {
+  round_of(required), to, count_of("activate_at"), bytes_of("voters"), count_of("arming_order"), bool_of("armed"),
+}
+
 local bodies = {
   ["fragment-request"] = {
     bytes_of("of_store_id", 16), count_of("of_start"), count_of("message_id", TWO32 - 1),
@@ -492,6 +510,8 @@ local bodies = {
     count_of("message_sequence"), at_tip, refs, word_of("state"),
     optional_list_of("Echo", { count_of("message_sequence"), stamp_of("sent"), stamp_of("sent"), stamp_of("sent") }),
     count_of("window"), count_of("repairs"), count_of("snapshots"),
+    optional_list_of("Arming", { round_of(required), count_of("arming_order"), bool_of("armed") }),
+    optional_list_of("Activation", { round_of(required), optional_of(stamp_of("exposed_at")), stamp_of("clock_error") }),
   },
   heartbeat = {
     count_of("message_sequence"), stamp_of("sent"), at_tip, lowest_open_round,
@@ -499,6 +519,7 @@ local bodies = {
     list_of("Decisions", 3, 64, { round_of(required), to, word_of("decision") }),
     word_of("heal"), stamp_of("lease"), stamp_of("next_in"), bool_of("asks"),
     list_of("Acknowledged", 2, 64, { count_of("heartbeat"), bytes_of("acknowledged") }),
+    optional_list_of("Arming", arming),
   },
   ["clock-request"] = { stamp_of("request_sent") },
   clock = {
@@ -508,7 +529,7 @@ local bodies = {
   announce = { from, to, content_kind, content },
   prepare = {
     count_of("round"), from, to, bytes_of("voters"), lowest_open_round, tip_of("committed", { optional = true, implied = true }),
-    content_kind, content,
+    optional_of(count_of("activate_at")), content_kind, content,
   },
   vote = {
     round_of(required), to, bool_of("up_to_date"), bool_of("can_process"), text_of("reason"), count_of("exposed"),
@@ -518,6 +539,7 @@ local bodies = {
   abort = { round_of(required), to, lowest_open_round },
   inquiry = { round_of(required), from, to },
   resolution = { round_of(required), to, word_of("outcome") },
+  arming = arming,
   ["delta-request"] = { count_of("request"), from, tip_of("to", optional), round_of(optional) },
   deltas = { count_of("request"), deltas_of(4096) },
   ["too-old"] = { count_of("request"), from, bool_of("on_chain") },

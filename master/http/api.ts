@@ -2,12 +2,15 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../../shared/protocol/key-value/operations.js';
 import { showTip, versionOf } from '../../shared/protocol/kernel/ids.js';
-import type { Outcome } from '../../shared/protocol/kernel/outcome.js';
+import type { ScheduledOutcome } from '../../shared/protocol/kernel/outcome.js';
 import {
   roundMs,
   roundMsOrNull,
   tipBody,
   vetoBody,
+  instantText,
+  type ActivationBody,
+  type ArmedBody,
   type MasterDataSetBody,
   type MemberBody,
   type OutcomeBody,
@@ -34,8 +37,8 @@ import {
   type FindDataSet,
   type ReadableDataSet,
 } from '../../shared/http/reads.js';
-import type { MasterPhase, MasterView, MemberView } from '../service/core/view.js';
-import type { ChangeOutcome, MasterKeyValue } from '../user/key-value-types.js';
+import type { ActivationView, ArmedView, MasterPhase, MasterView, MemberView } from '../service/core/view.js';
+import type { MasterKeyValue, ScheduledChangeOutcome } from '../user/key-value-types.js';
 import { addDashboard } from './dashboard.js';
 import type { LiveReading } from './live.js';
 import { addLiveRoute } from './live-route.js';
@@ -45,7 +48,7 @@ import { addRoundRoutes, roundsBody } from './rounds.js';
 export type ServedOriginal = Pick<MasterKeyValue<Json>, 'tip' | 'size' | 'entry' | 'list' | 'change' | 'outcomeOf'> & {
   readonly dataSet: Pick<
     MasterKeyValue<Json>['dataSet'],
-    'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'deltas'
+    'view' | 'forget' | 'members' | 'rounds' | 'rollBack' | 'cancelActivation' | 'deltas'
   >;
   stateDigest(): string;
 };
@@ -211,18 +214,30 @@ function addMemberRoutes(server: FastifyInstance, find: FindDataSet<ServedOrigin
   );
 }
 
-function sendOutcome(reply: FastifyReply, outcome: ChangeOutcome): FastifyReply {
+function sendOutcome(reply: FastifyReply, outcome: ScheduledChangeOutcome): FastifyReply {
   return reply.code(statusOfOutcome[outcome.kind]).send(outcomeBody(outcome));
 }
 
-export const statusOfOutcome = { committed: 200, aborted: 409, unknown: 504 } as const;
+export const statusOfOutcome = { committed: 200, armed: 200, aborted: 409, unknown: 504 } as const;
 
-export function outcomeBody(outcome: ChangeOutcome | Outcome): Exclude<OutcomeBody, { readonly outcome: 'pending' }> {
+export function outcomeBody(
+  outcome: ScheduledChangeOutcome | ScheduledOutcome,
+): Exclude<OutcomeBody, { readonly outcome: 'pending' }> {
   switch (outcome.kind) {
     case 'committed':
       return {
         outcome: 'committed',
         ...tipBody(outcome.tip),
+        durationMs: roundMs(outcome.durationMs),
+        votes: outcome.votes,
+        durable: outcome.durable,
+      };
+    case 'armed':
+      return {
+        outcome: 'armed',
+        ...tipBody(outcome.tip),
+        activateAt: instantText(outcome.activateAtMs),
+        arming: outcome.arming,
         durationMs: roundMs(outcome.durationMs),
         votes: outcome.votes,
         durable: outcome.durable,
@@ -325,9 +340,19 @@ function dataSetBody(name: string, dataSet: ServedOriginal, digest: string | nul
       voters: round.voters,
       missing: round.missing,
     })),
+    armed: view.armed === null ? null : armedBody(view.armed),
+    activation: view.activation === null ? null : activationBody(view.activation),
     historyBytes: view.historyBytes,
     members: view.members.map(memberBody),
   };
+}
+
+function armedBody({ version, activateAtMs, inMs, phase, armed, of, missing }: ArmedView): ArmedBody {
+  return { version, activateAt: instantText(activateAtMs), inMs: roundMs(inMs), phase, armed, of, missing };
+}
+
+function activationBody({ activateAtMs, ...same }: ActivationView): ActivationBody {
+  return { ...same, activateAt: instantText(activateAtMs) };
 }
 
 function memberBody(member: MemberView): MemberBody {

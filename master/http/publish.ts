@@ -68,6 +68,7 @@ export function servedDirectory(name: string, directory: ServedDirectory): Serve
       members: () => dataSet.members(),
       forget: (node) => dataSet.forget(node),
       rollBack: (version) => dataSet.rollBack(version),
+      cancelActivation: (version, options) => dataSet.cancelActivation(version, options),
       rounds: () => dataSet.rounds(),
       // The feed tells changes of keys.
       get deltas() {

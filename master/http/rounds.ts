@@ -1,13 +1,20 @@
 import type { FastifyInstance } from 'fastify';
-import { roundMs, type PastRoundBody, type RoundsBody } from '../../shared/http/bodies.js';
-import { parseRoundsQuery, parseVersionPath } from '../../shared/http/input.js';
+import {
+  instantText,
+  roundMs,
+  type CancellationBody,
+  type PastRoundBody,
+  type RoundsBody,
+} from '../../shared/http/bodies.js';
+import type { Cancellation } from '../../shared/protocol/kernel/outcome.js';
+import { parseCancel, parseRoundsQuery, parseVersionPath } from '../../shared/http/input.js';
 import { sendProblem } from '../../shared/http/problem.js';
 import type { FindDataSet } from '../../shared/http/reads.js';
 import type { RoundAccount } from '../service/core/view.js';
 import type { MasterDataSet } from '../types.js';
 
 interface ServedRounds {
-  readonly dataSet: Pick<MasterDataSet, 'rounds' | 'rollBack'>;
+  readonly dataSet: Pick<MasterDataSet, 'rounds' | 'rollBack' | 'cancelActivation'>;
 }
 
 /** What happened in the newest rounds, and an end to one that is open. */
@@ -31,18 +38,42 @@ export function addRoundRoutes(server: FastifyInstance, find: FindDataSet<Served
       return reply.send({ rolledBack: version.value });
     },
   );
+
+  server.post<{ Params: { dataSet: string; version: string } }>(
+    '/v1/armed/:dataSet/:version/cancel',
+    async (request, reply) => {
+      const dataSet = find(request.params.dataSet);
+      if (!dataSet.ok) return sendProblem(reply, dataSet.problem);
+      const version = parseVersionPath(request.params.version);
+      if (!version.ok) return sendProblem(reply, version.problem);
+      const options = parseCancel(request.body);
+      if (!options.ok) return sendProblem(reply, options.problem);
+      const cancellation = await dataSet.value.dataSet.cancelActivation(version.value, options.value);
+      return reply.code(cancellation.kind === 'cancelled' ? 200 : 409).send(cancellationBody(cancellation));
+    },
+  );
 }
 
 export function roundsBody(dataSet: string, rounds: readonly RoundAccount[]): RoundsBody {
   return { dataSet, rounds: rounds.map(pastRoundBody) };
 }
 
-function pastRoundBody({ startedAtMs, decidedMs, exposedMs, votes, ...same }: RoundAccount): PastRoundBody {
+function cancellationBody(cancellation: Cancellation): CancellationBody {
+  const durationMs = roundMs(cancellation.durationMs);
+  const { version } = cancellation;
+  if (cancellation.kind === 'cancelled') return { outcome: 'cancelled', version, durationMs };
+  const { activateAtMs, missing } = cancellation;
+  return { outcome: 'stands', version, activateAt: instantText(activateAtMs), missing, durationMs };
+}
+
+function pastRoundBody({ startedAtMs, decidedMs, exposedMs, votes, activation, ...same }: RoundAccount): PastRoundBody {
   return {
     ...same,
     startedAt: new Date(startedAtMs).toISOString(),
     decidedMs: decidedMs === null ? null : roundMs(decidedMs),
     exposedMs: exposedMs === null ? null : roundMs(exposedMs),
+    activation:
+      activation === null ? null : { at: instantText(activation.atMs), armed: activation.armed, of: activation.of },
     votes: votes.map((vote) => ({ ...vote, afterMs: roundMs(vote.afterMs) })),
   };
 }

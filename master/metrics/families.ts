@@ -84,6 +84,27 @@ const dataSetFamilies: readonly Family<MasterStatus>[] = [
     samples: ({ dataSets }) => each(dataSets, ({ name, view }) => [[name], view.queued]),
   },
   {
+    name: 'lockstep_armed_missing',
+    type: 'gauge',
+    help: 'Voters of a scheduled change that have not reported that they are armed; 0 while none waits.',
+    labels: ['data_set'],
+    samples: ({ dataSets }) => each(dataSets, ({ name, view }) => [[name], view.armed?.missing.length ?? 0]),
+  },
+  {
+    name: 'lockstep_activation_spread_seconds',
+    type: 'gauge',
+    help: 'Seconds from the first to the last node to show the newest scheduled change, by their own clocks.',
+    labels: ['data_set'],
+    samples: ({ dataSets }) => each(dataSets, ({ name, view }) => [[name], seconds(view.activation?.spreadMs ?? null)]),
+  },
+  {
+    name: 'lockstep_activation_bound_seconds',
+    type: 'gauge',
+    help: 'Seconds that the true spread of the newest scheduled change is within.',
+    labels: ['data_set'],
+    samples: ({ dataSets }) => each(dataSets, ({ name, view }) => [[name], seconds(view.activation?.boundMs ?? null)]),
+  },
+  {
     name: 'lockstep_history_bytes',
     type: 'gauge',
     help: 'Bytes of changes that the master keeps for slaves that are behind.',

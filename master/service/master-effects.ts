@@ -98,26 +98,50 @@ export class MasterEffects {
   }
 
   #persist(effect: Of<'persist'>): void {
-    const { node, enter } = this.#parts;
     const joined = this.#sharedOperations(effect);
     if (!joined.ok) {
       this.#submitPersisted(effect.token, joined.reason);
+      return;
+    }
+    if (effect.activates && effect.decided !== null) {
+      this.#activate(effect, effect.decided, joined.operations);
       return;
     }
     if (!effect.durable && effect.operations.length + joined.operations.length === 0) {
       this.#afterDecision(effect.token, effect.decided); // nothing is to be written: `durability: memory`
       return;
     }
+    this.#write(effect, joined.operations, () => {
+      this.#afterDecision(effect.token, effect.decided);
+    });
+  }
+
+  /**
+   * The instant has come for what is durable already, as armed: it is shown at once, and written then. A crash in between
+   * leaves the arming on disk, which says as much.
+   */
+  #activate(effect: Of<'persist'>, decided: Delta, joined: readonly StoreOperation[]): void {
+    this.#show(decided, () => {
+      this.#parts.submit({ kind: 'exposed', token: effect.token });
+      this.#write(effect, joined, () => {
+        this.#submitDecided(effect.token);
+      });
+    });
+  }
+
+  /** `done` is called when it is on disk; a failure is the core's to hear. */
+  #write(effect: Of<'persist'>, joined: readonly StoreOperation[], done: () => void): void {
+    const { node, enter } = this.#parts;
     node.ports.store.write(
       (transaction) => {
         applyOperations(transaction, effect.operations);
-        applyOperations(transaction, joined.operations);
+        applyOperations(transaction, joined);
       },
       { durable: effect.durable },
       (error) => {
         enter(() => {
           if (error !== null) this.#submitPersisted(effect.token, error.message);
-          else this.#afterDecision(effect.token, effect.decided);
+          else done();
         });
       },
     );
@@ -146,22 +170,26 @@ export class MasterEffects {
 
   /** The decision stands, whatever the layer makes of it: a failure here is told and changes nothing. */
   #afterDecision(token: Token, decided: Delta | null): void {
+    if (decided === null) this.#submitPersisted(token, null);
+    else
+      this.#show(decided, () => {
+        this.#submitDecided(token);
+      });
+  }
+
+  #show(decided: Delta, shown: () => void): void {
     const { layer, callbackMs } = this.#parts;
-    if (decided === null) {
-      this.#submitPersisted(token, null);
-      return;
-    }
     if (layer.shared !== undefined) {
       try {
         layer.shared.expose(decided);
       } catch (error) {
         this.#recordFailure('expose', decided, errorText(error));
       }
-      this.#submitDecided(token);
+      shown();
       return;
     }
     if (layer.committed === undefined) {
-      this.#submitDecided(token);
+      shown();
       return;
     }
     let answered = false;
@@ -169,7 +197,7 @@ export class MasterEffects {
       if (!end.ok) this.#recordFailure('committed', decided, end.reason);
       if (answered) return;
       answered = true;
-      this.#submitDecided(token);
+      shown();
     });
   }
 

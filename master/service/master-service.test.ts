@@ -68,6 +68,7 @@ function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefault
       },
       nextWakeMs: () => Infinity,
       rounds: () => self.logged,
+      armed: () => null,
       view: () => ({
         phase: self.phase,
         epoch,
@@ -75,6 +76,8 @@ function scripted(layer: Partial<MasterUserLayer> = {}, defaults: DataSetDefault
         mayCommit: true,
         queued: 0,
         openRounds: [],
+        armed: null,
+        activation: null,
         members: [],
         historyBytes: 0,
         oldestDelta: null,
@@ -113,8 +116,8 @@ describe('the master service', () => {
     const times = { startedMs: nowMs - 30, decidedMs: nowMs - 20, exposedMs: nowMs - 5 };
     const open = { ...round, version: 2, outcome: 'open', startedMs: nowMs, decidedMs: null, exposedMs: null } as const;
     test.logged = [
-      { ...open, number: null, votes: [], missing: [] },
-      { ...round, ...times, number: 7, votes: [], missing: [] },
+      { ...open, number: null, votes: [], missing: [], activation: null },
+      { ...round, ...times, number: 7, votes: [], missing: [], activation: null },
     ];
     const wallMs = test.node.ports.clock.wallMs();
     expect(test.service.rounds()).toMatchObject([
@@ -157,6 +160,7 @@ describe('the master service', () => {
     const { emit, store, inputs } = scripted({ shared });
     emit({
       kind: 'persist',
+      activates: false,
       token: 5,
       durable: true,
       decided: change,
@@ -175,7 +179,7 @@ describe('the master service', () => {
       shared: { write: () => undefined, expose: (delta) => void exposed.push(delta) },
     });
     store.failure = new Error('EIO');
-    emit({ kind: 'persist', token: 5, durable: true, decided: change, operations: [] });
+    emit({ kind: 'persist', token: 5, durable: true, decided: change, activates: false, operations: [] });
     store.complete();
     expect(inputs.at(-1)).toEqual({ kind: 'persisted', token: 5, error: 'EIO' });
     expect(exposed).toEqual([]);
@@ -189,7 +193,7 @@ describe('the master service', () => {
         throw new Error('mine');
       },
     });
-    emit({ kind: 'persist', token: 1, durable: true, decided: change, operations: [] });
+    emit({ kind: 'persist', token: 1, durable: true, decided: change, activates: false, operations: [] });
     store.complete();
     expect(committed).toEqual([1]);
     expect(inputs.at(-1)).toEqual({ kind: 'persisted', token: 1, error: null });
@@ -462,6 +466,7 @@ describe('commands at the master service', () => {
         round: 5,
         lowestOpenRound: 5,
         committed: fields.committed,
+        activateAtMs: null,
         to: { ...change.to, version: 9 as Version },
         content: { kind: 'version' },
         voters: Uint8Array.of(1),

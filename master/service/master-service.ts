@@ -5,7 +5,13 @@ import type { EventOf } from '../../shared/protocol/kernel/events.js';
 import type { DataSetId, Tip } from '../../shared/protocol/kernel/ids.js';
 import { epochKey, noEpoch, parseVersion, roundKey } from '../../shared/protocol/kernel/ids.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
-import type { Outcome, Rejection, Replication } from '../../shared/protocol/kernel/outcome.js';
+import type {
+  Cancellation,
+  Outcome,
+  Rejection,
+  Replication,
+  ScheduledOutcome,
+} from '../../shared/protocol/kernel/outcome.js';
 import type { Cancellable } from '../../shared/runtime/aborting.js';
 import { callerAborted, refuseAborted, unlessAborted } from '../../shared/runtime/aborting.js';
 import { ClockJumps } from '../../shared/runtime/group-clock.js';
@@ -16,13 +22,20 @@ import type { Machine } from '../../shared/runtime/node-driver.js';
 import { Driver } from '../../shared/runtime/node-driver.js';
 import { Wakers, type DeltaSource } from '../../shared/runtime/delta-source.js';
 import type { EventLog } from '../../shared/runtime/ports.js';
-import type { DataSetDefaults, MasterDataSet, ReplicateOptions, ReplicateTrace } from '../types.js';
+import type {
+  CancelActivationOptions,
+  DataSetDefaults,
+  Instant,
+  MasterDataSet,
+  ReplicateOptions,
+  ReplicateTrace,
+} from '../types.js';
 import type { MasterUserLayer } from '../user/contract.js';
 import type { HaltCode, MasterConfig, MasterEffect, MasterEvent, MasterInput } from './core/io.js';
 import type { MasterRecovered } from './core/records.js';
 import { recoverMaster } from './core/records.js';
 import type { LoggedRound } from './core/round-log.js';
-import type { MemberView, MasterView, RoundAccount } from './core/view.js';
+import type { ArmedView, MemberView, MasterView, RoundAccount } from './core/view.js';
 import type { MasterSettings } from './master-config.js';
 import { masterConfig } from './master-config.js';
 import type { MasterServiceEvents } from './events.js';
@@ -30,6 +43,7 @@ import { MasterEffects } from './master-effects.js';
 
 export interface MasterMachine extends Machine<MasterInput, MasterEffect> {
   view(nowMs: number): MasterView;
+  armed(nowMs: number): ArmedView | null;
   rounds(limit: number): readonly LoggedRound[];
   readonly committed: Omit<DeltaSource, 'breaks' | 'listen'>;
 }
@@ -45,7 +59,7 @@ export interface MasterServiceParts {
   /** The data set is over: its name is free again. */
   readonly ended: () => void;
   /** A replication ended. */
-  readonly settled?: (outcome: Outcome) => void;
+  readonly settled?: (outcome: ScheduledOutcome) => void;
 }
 
 type CommandResult = Extract<MasterEffect, { kind: 'settle' }>['result'];
@@ -187,13 +201,15 @@ export class MasterService implements MasterDataSet {
     await waiting.result;
   }
 
-  replicate(options: ReplicateOptions): Promise<Outcome> {
+  replicate(options: ReplicateOptions & { readonly activateAt?: undefined }): Promise<Outcome>;
+  replicate(options: ReplicateOptions): Promise<ScheduledOutcome>;
+  replicate(options: ReplicateOptions): Promise<ScheduledOutcome> {
     if (!replicateTraces.hasSubscribers) return this.#replicate(options);
     const { version, phases = this.#parts.defaults.phases ?? 'two' } = options;
     return replicateTraces.tracePromise(() => this.#replicate(options), { dataSet: this.name, version, phases });
   }
 
-  async #replicate(options: ReplicateOptions): Promise<Outcome> {
+  async #replicate(options: ReplicateOptions): Promise<ScheduledOutcome> {
     const replication = this.#replication(options);
     refuseAborted(options.signal);
     this.#refuseWhenOver();
@@ -222,6 +238,24 @@ export class MasterService implements MasterDataSet {
     const { command, result } = this.#commands.open();
     this.#driver.submit({ kind: 'rollBack', command, version });
     refuseRejection(await unlessAborted(result, signal));
+  }
+
+  get armed(): ArmedView | null {
+    return this.#core?.armed(this.#parts.node.nowMs()) ?? null;
+  }
+
+  async cancelActivation(version: number, options: CancelActivationOptions = {}): Promise<Cancellation> {
+    const { signal, timeoutMs = limits.roundTimeoutMs } = options;
+    checkVersion('version', version);
+    if (!(timeoutMs > 0)) throw new LockstepError('bad-option', `timeoutMs must be greater than 0, not ${timeoutMs}`);
+    refuseAborted(signal);
+    this.#refuseWhenOver();
+    const { command, result } = this.#commands.open();
+    this.#driver.submit({ kind: 'cancelActivation', command, version, timeoutMs });
+    const settled = await unlessAborted(result, signal);
+    refuseRejection(settled);
+    if (settled.kind === 'cancelled' || settled.kind === 'stands') return settled;
+    throw new LockstepError('closed', 'the cancellation ended without an outcome');
   }
 
   async forget(node: string, { signal }: Cancellable = {}): Promise<void> {
@@ -326,7 +360,7 @@ export class MasterService implements MasterDataSet {
     switch (effect.kind) {
       case 'settle':
         this.#commands.settle(effect.command, effect.result);
-        if (effect.result.kind !== 'done' && effect.result.kind !== 'rejected') this.#parts.settled?.(effect.result);
+        if (isOutcome(effect.result)) this.#parts.settled?.(effect.result);
         this.#toldOutcome = true;
         this.#parts.node.linger(() => {
           this.#effects.releaseCommit();
@@ -377,7 +411,8 @@ export class MasterService implements MasterDataSet {
       version: options.version,
       prior: options.prior,
       delta: options.delta,
-      phases: options.phases ?? defaults.phases ?? 'two',
+      // Only a vote can schedule, so one is implied.
+      phases: options.activateAt === undefined ? (options.phases ?? defaults.phases ?? 'two') : 'two',
       timeoutMs,
       voters,
       content: options.content ?? defaults.content ?? 'auto',
@@ -385,7 +420,31 @@ export class MasterService implements MasterDataSet {
       abortBy: options.abortBy ?? defaults.abortBy ?? 'multicast',
       wait: options.wait ?? 'decided',
       operations: options.operations,
+      activateAtMs:
+        options.activateAt === undefined ? undefined : this.#activateAtMs(options.activateAt, options.phases),
     };
+  }
+
+  #activateAtMs(activateAt: Instant, phases: ReplicateOptions['phases']): number {
+    const { settings } = this.#parts;
+    if (phases === 'one')
+      throw new LockstepError('bad-option', "activateAt needs phases 'two': all have to agree on an instant before it");
+    if (settings.durability !== 'disk')
+      throw new LockstepError(
+        'bad-option',
+        "activateAt needs durability 'disk': what is armed has to survive a restart",
+      );
+    return this.instantOf(activateAt);
+  }
+
+  instantOf(instant: Instant): number {
+    const { node, settings } = this.#parts;
+    const atMs = instantMs(instant, node.nowMs() + settings.groupOffsetMs);
+    if (Number.isFinite(atMs)) return Math.ceil(atMs);
+    throw new LockstepError(
+      'bad-option',
+      'activateAt must be a valid date, Unix time in milliseconds, or { inMs } with milliseconds from now',
+    );
   }
 
   #record(event: MasterEvent | EventOf<MasterServiceEvents>): void {
@@ -403,6 +462,8 @@ const openingView: MasterView = {
   mayCommit: false,
   queued: 0,
   openRounds: [],
+  armed: null,
+  activation: null,
   members: [],
   historyBytes: 0,
   oldestDelta: null,
@@ -420,14 +481,25 @@ function checkVersion(option: string, value: number): void {
   throw new LockstepError('bad-option', `${option} must be a whole number of at least 1, not ${value}`);
 }
 
-function outcomeOf(result: CommandResult): Outcome {
+function instantMs(instant: Instant, groupNowMs: number): number {
+  if (typeof instant === 'number') return instant;
+  return instant instanceof Date ? instant.getTime() : groupNowMs + instant.inMs;
+}
+
+function isOutcome(result: CommandResult): result is ScheduledOutcome {
+  return ['committed', 'aborted', 'armed', 'unknown'].includes(result.kind);
+}
+
+function outcomeOf(result: CommandResult): ScheduledOutcome {
   refuseRejection(result);
-  if (result.kind === 'done') throw new LockstepError('closed', 'the replication ended without an outcome');
+  if (!isOutcome(result)) throw new LockstepError('closed', 'the replication ended without an outcome');
   return result;
 }
 
 function refuseRejection(result: CommandResult): asserts result is Exclude<CommandResult, Rejection> {
-  if (result.kind === 'rejected') throw new LockstepError(result.code, result.text);
+  if (result.kind !== 'rejected') return;
+  const { earliestAtMs, latestAtMs } = result;
+  throw new LockstepError(result.code, result.text, { earliestAtMs, latestAtMs });
 }
 
 /** `epochMs`: what the node's clock has to be added to for Unix time. */

@@ -1,5 +1,5 @@
 import type { Tip } from '../../shared/protocol/kernel/ids.js';
-import type { Outcome } from '../../shared/protocol/kernel/outcome.js';
+import type { Outcome, ScheduledOutcome } from '../../shared/protocol/kernel/outcome.js';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import { keyValueBounds as bounds } from '../../shared/protocol/key-value/bounds.js';
 import { joinSegments } from '../../shared/protocol/key-value/change-codec.js';
@@ -20,7 +20,7 @@ import {
 
 export interface ChangeQueueParts {
   /** One round. */
-  readonly replicate: (options: ReplicateOptions) => Promise<Outcome>;
+  readonly replicate: (options: ReplicateOptions) => Promise<ScheduledOutcome>;
   /** The committed version; 0 when there is none. */
   readonly committedVersion: () => number;
   /** The tip that already shows all that the change asks for; null when the change changes something. */
@@ -29,6 +29,8 @@ export interface ChangeQueueParts {
   readonly durable: boolean;
   /** The version that last touched a committed key; null when there is no such key. */
   readonly versionOfKey: (key: string) => number | null;
+  /** The version that waits for its instant, and holds up what comes later; null when there is none. */
+  readonly armedVersion: () => number | null;
   readonly clock: Clock;
 }
 
@@ -117,9 +119,19 @@ export class ChangeQueue {
   /** The state shows this version now: a place in the pipeline is free. */
   decided(version: number): void {
     const round = this.undecided(version);
-    if (round === undefined) return;
-    round.decided = true;
+    if (round !== undefined) {
+      round.decided = true;
+      if (round.armed) this.#rounds.splice(this.#rounds.indexOf(round), 1);
+    }
     if (this.#waiting.length > 0) this.#schedule();
+  }
+
+  /** Of these nothing will show. Returns the changes whose callers were told that they are armed. */
+  dropped(versions: readonly number[]): readonly WaitingChange[] {
+    const armed = this.#rounds.filter((round) => round.armed && versions.includes(round.version));
+    for (const round of armed) this.#rounds.splice(this.#rounds.indexOf(round), 1);
+    if (this.#waiting.length > 0) this.#schedule();
+    return armed.flatMap((round) => round.members);
   }
 
   /** Nothing starts any more; what waits is over. What is in flight is the service's to end. */
@@ -202,9 +214,19 @@ export class ChangeQueue {
     return members;
   }
 
-  /** One-phase and two-phase rounds don't overlap: the one would land on top of what may still abort. */
+  /**
+   * One-phase and two-phase rounds don't overlap: the one would land on top of what may still abort. A scheduled one goes
+   * alone, and holds up the others until its instant.
+   */
   #isHeldUp(change: WaitingChange): boolean {
+    if (this.#isBehindScheduled()) return true;
+    if (change.options.activateAtMs !== undefined && this.#undecidedRounds() > 0) return true;
     return this.#rounds.some((round) => !round.decided && round.members[0]?.phases !== change.phases);
+  }
+
+  #isBehindScheduled(): boolean {
+    if (this.#parts.armedVersion() !== null) return true;
+    return this.#rounds.some((round) => !round.decided && isScheduled(round));
   }
 
   #failConditions(change: WaitingChange, failures: readonly ConditionFailure[]): void {
@@ -241,19 +263,31 @@ export class ChangeQueue {
     this.#highestVersion = version;
     const bytes = joinSegments(members.map((member) => member.segment));
     const controller = members.every((member) => member.options.signal !== undefined) ? new AbortController() : null;
-    const round: OpenRound = { version, prior, members, bytes, controller, touched: null, decided: false };
+    const round: OpenRound = {
+      version,
+      prior,
+      members,
+      bytes,
+      controller,
+      touched: null,
+      decided: false,
+      armed: false,
+    };
     this.#rounds.push(round);
     void this.#run(round);
   }
 
   async #run(round: OpenRound): Promise<void> {
-    let end: { readonly outcome: Outcome } | { readonly error: unknown };
+    let end: { readonly outcome: ScheduledOutcome } | { readonly error: unknown };
     try {
       end = { outcome: await this.#parts.replicate(this.#replicateOptions(round)) };
     } catch (error) {
       end = { error };
     }
-    this.#rounds.splice(this.#rounds.indexOf(round), 1);
+    const isArmed = 'outcome' in end && end.outcome.kind === 'armed' && !round.decided;
+    // One that is armed stays in flight: until its instant, or until it is dropped.
+    if (isArmed) round.armed = true;
+    else if (this.#rounds.includes(round)) this.#rounds.splice(this.#rounds.indexOf(round), 1);
     if ('error' in end) this.#onRejected(round, end.error);
     else this.#onOutcome(round, end.outcome);
     if (this.#waiting.length > 0) this.#schedule();
@@ -276,17 +310,23 @@ export class ChangeQueue {
       commitBy: options.commitBy,
       abortBy: options.abortBy,
       wait: options.wait,
+      activateAt: options.activateAtMs,
       signal: round.controller?.signal,
     };
   }
 
-  #onOutcome(round: OpenRound, outcome: Outcome): void {
+  #onOutcome(round: OpenRound, outcome: ScheduledOutcome): void {
     switch (outcome.kind) {
       case 'committed':
         for (const member of round.members) {
           const { tip, votes, durable } = outcome;
           const durationMs = this.#since(member);
           member.settle({ kind: 'committed', tip, votes, durationMs, durable, operations: member.operations });
+        }
+        return;
+      case 'armed':
+        for (const member of round.members) {
+          member.settle({ ...outcome, durationMs: this.#since(member), operations: member.operations });
         }
         return;
       case 'unknown':
@@ -321,8 +361,10 @@ export class ChangeQueue {
       }
       case 'cancelled':
         for (const member of round.members) {
-          if (member.cancelled) this.#abort(member, 'cancelled');
+          // A scheduled one was taken back by somebody who meant all of it.
+          if (member.cancelled || isScheduled(round)) this.#abort(member, 'cancelled');
         }
+        if (isScheduled(round)) return;
         this.#goAgain(round.members.filter((member) => !member.cancelled));
         return;
       default:
@@ -392,7 +434,7 @@ export class ChangeQueue {
         continue;
       }
       this.#waitingBytes -= change.segment.length;
-      this.#abort(change, 'timeout');
+      this.#abort(change, this.#isBehindScheduled() ? 'behind an armed change' : 'timeout');
     }
     this.#waiting = kept;
   }
@@ -414,6 +456,10 @@ export class ChangeQueue {
   #since(change: WaitingChange): number {
     return this.#parts.clock.monotonicMs() - change.submittedMs;
   }
+}
+
+function isScheduled(round: OpenRound): boolean {
+  return round.members[0]?.options.activateAtMs !== undefined;
 }
 
 /** Nodes that named no operation: at a deadline, mostly those that said nothing at all. */

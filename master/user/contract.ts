@@ -33,7 +33,10 @@ export interface MasterUserLayer {
    * they wait for their turn.
    */
   restore(to: Tip | null, dropped: readonly number[]): void | Promise<void>;
-  /** A change was decided: `change.to` is committed now. Called in order. */
+  /**
+   * A change was decided: `change.to` is committed now. Called in order. Of a scheduled change it comes at the instant, before
+   * the service has that on record: show it only now.
+   */
   committed?(change: Delta): void | Promise<void>;
   /** Takes over a slave's copy (`--adopt-from`): swap the whole original and its tip in one atomic durable write. */
   install?(to: Tip, chunks: AsyncIterable<Uint8Array>): Promise<void>;
@@ -45,7 +48,7 @@ export interface MasterUserLayer {
   readonly shared?: {
     /** In the transaction of the decision: write the change and its tip. */
     write(change: Delta, transaction: StoreTransaction): void;
-    /** The decision is durable. */
+    /** The decision is durable; or, of a scheduled change whose instant has come, its arming is, and the transaction follows. */
     expose(change: Delta): void;
   };
 }

@@ -1,8 +1,14 @@
 import type { Digest, NodeId, Tip } from '../../shared/protocol/kernel/ids.js';
-import type { DeliveryMode, Outcome, Phases, VoterPolicy } from '../../shared/protocol/kernel/outcome.js';
+import type {
+  DeliveryMode,
+  Outcome,
+  Phases,
+  ScheduledOutcome,
+  VoterPolicy,
+} from '../../shared/protocol/kernel/outcome.js';
 import type { Entry, Operation } from '../../shared/protocol/key-value/operations.js';
 import type { ValueSchema } from '../../shared/protocol/key-value/schema.js';
-import type { MasterDataSet } from '../types.js';
+import type { Instant, MasterDataSet } from '../types.js';
 
 /** What a master adds to a key-value data set: what its values have to be. */
 export interface MasterKeyValueOptions<Value> {
@@ -23,6 +29,11 @@ export interface ChangeOptions {
   readonly abortBy?: DeliveryMode | undefined;
   /** Default `decided`. */
   readonly wait?: 'decided' | 'exposed' | undefined;
+  /**
+   * The instant at which every server shows the change, at once. The promise settles as `armed` once all are ready for it; later
+   * changes wait until it has come. `master.dataSet.cancelActivation` takes it back.
+   */
+  readonly activateAt?: Instant | undefined;
   /** The same key again settles with the same outcome and changes nothing, while it is among the newest 10,000. At most 200 bytes. */
   readonly idempotencyKey?: string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -56,12 +67,16 @@ export type ChangeOutcome =
     }
   | Extract<Outcome, { kind: 'unknown' }>;
 
+/** How a change with an instant ended. */
+export type ScheduledChangeOutcome =
+  ChangeOutcome | (Extract<ScheduledOutcome, { kind: 'armed' }> & { readonly operations: number });
+
 /** What the tracing channel `lockstep:master:change` carries; Node adds `result` or `error` at the end. */
 export interface ChangeTrace {
   readonly dataSet: string;
   /** How many. */
   readonly operations: number;
-  readonly result?: ChangeOutcome;
+  readonly result?: ScheduledChangeOutcome;
   readonly error?: unknown;
 }
 
@@ -86,7 +101,11 @@ export interface MasterKeyValue<Value> extends AsyncDisposable {
    * All of the operations or none of them, at every voter. Waiting changes share rounds (group commit); each caller
    * sees only a veto of its own operations. Rejects with `bad-operation` for misuse.
    */
-  change(operations: readonly Operation<Value>[], options?: ChangeOptions): Promise<ChangeOutcome>;
+  change(
+    operations: readonly Operation<Value>[],
+    options?: ChangeOptions & { readonly activateAt?: undefined },
+  ): Promise<ChangeOutcome>;
+  change(operations: readonly Operation<Value>[], options: ChangeOptions): Promise<ScheduledChangeOutcome>;
   /** What became of a change, by its idempotency key: how a caller resolves *unknown*. Undefined: never seen here. */
-  outcomeOf(idempotencyKey: string): ChangeOutcome | 'pending' | undefined;
+  outcomeOf(idempotencyKey: string): ScheduledChangeOutcome | 'pending' | undefined;
 }

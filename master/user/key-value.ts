@@ -26,9 +26,10 @@ import type {
   ChangeTrace,
   MasterKeyValue,
   MasterKeyValueOptions,
+  ScheduledChangeOutcome,
 } from './key-value-types.js';
 import { RememberedOutcomes } from './remembered-outcomes.js';
-import { abortedOutcome, type WaitingChange } from './waiting-change.js';
+import { abortedOutcome, type QueuedOptions, type WaitingChange } from './waiting-change.js';
 
 /**
  * The original of a key-value data set, in memory and, unless `durability` is `memory`, in the service's own store:
@@ -125,8 +126,12 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
     return streamed(this.#state.pinned());
   }
 
-  restore(): void {
-    // Nothing of an open round is in the original.
+  restore(_to: Tip | null, dropped: readonly number[]): void {
+    // Nothing of an open round is in the original; a scheduled change may have been taken back.
+    for (const { options } of this.queue?.dropped(dropped) ?? []) {
+      if (options.idempotencyKey !== undefined)
+        this.#outcomes.settle(options.idempotencyKey, abortedOutcome('cancelled', 0));
+    }
   }
 
   async install(to: Tip, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -212,6 +217,8 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
       shownBy: (change) => (changesNothing(state, change.columns) ? state.tip : null),
       durable: context.durability === 'disk',
       versionOfKey: (key) => state.entry(key)?.version ?? null,
+      armedVersion: () =>
+        dataSet.armed === null || dataSet.armed.phase === 'activating' ? null : dataSet.armed.version,
       clock: context.clock,
     });
     layer.queue = this.#queue;
@@ -245,7 +252,12 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
     return this.#parts.state.digest();
   }
 
-  change(operations: readonly Operation<Value>[], options: ChangeOptions = {}): Promise<ChangeOutcome> {
+  change(
+    operations: readonly Operation<Value>[],
+    options?: ChangeOptions & { readonly activateAt?: undefined },
+  ): Promise<ChangeOutcome>;
+  change(operations: readonly Operation<Value>[], options: ChangeOptions): Promise<ScheduledChangeOutcome>;
+  change(operations: readonly Operation<Value>[], options: ChangeOptions = {}): Promise<ScheduledChangeOutcome> {
     if (!changeTraces.hasSubscribers) return this.#change(operations, options);
     return changeTraces.tracePromise(() => this.#change(operations, options), {
       dataSet: this.dataSet.name,
@@ -253,7 +265,7 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
     });
   }
 
-  async #change(operations: readonly Operation<Value>[], options: ChangeOptions): Promise<ChangeOutcome> {
+  async #change(operations: readonly Operation<Value>[], options: ChangeOptions): Promise<ScheduledChangeOutcome> {
     checkOptions(options);
     const checked = checkOperations(operations);
     if (this.#parts.schema !== undefined) checkValues(this.#parts.schema, checked.columns);
@@ -272,7 +284,7 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
     return this.#submit(checked, segment, options);
   }
 
-  outcomeOf(idempotencyKey: string): ChangeOutcome | 'pending' | undefined {
+  outcomeOf(idempotencyKey: string): ScheduledChangeOutcome | 'pending' | undefined {
     const known = this.#parts.outcomes.find(idempotencyKey);
     return known?.kind === 'pending' ? 'pending' : known?.outcome;
   }
@@ -283,11 +295,13 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
   }
 
   /** Starts at once when nothing is in flight. */
-  #submit(checked: CheckedChange, segment: Uint8Array, options: ChangeOptions): Promise<ChangeOutcome> {
+  #submit(checked: CheckedChange, segment: Uint8Array, options: ChangeOptions): Promise<ScheduledChangeOutcome> {
     const { outcomes, context } = this.#parts;
     const { idempotencyKey, signal } = options;
     const timeoutMs = options.timeoutMs ?? context.defaults.timeoutMs ?? limits.roundTimeoutMs;
-    const phases = options.phases ?? context.defaults.phases ?? 'two';
+    const activateAtMs = options.activateAt === undefined ? undefined : this.dataSet.instantOf(options.activateAt);
+    // Only a vote can schedule, so one is implied.
+    const phases = activateAtMs === undefined ? (options.phases ?? context.defaults.phases ?? 'two') : 'two';
     const submittedMs = context.clock.monotonicMs();
     this.#order += 1;
     return new Promise((resolve, reject) => {
@@ -300,7 +314,7 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
         order: this.#order,
         operations: checked.columns.keys.length,
         phases,
-        options: asGiven(options),
+        options: asGiven(options, activateAtMs),
         submittedMs,
         deadlineMs: submittedMs + timeoutMs,
         part: null,
@@ -348,21 +362,17 @@ async function* streamed(entries: Iterable<Entry<unknown>>): AsyncGenerator<Uint
 }
 
 /** As they are now: the caller may go on to use the object for its next change. */
-function asGiven({
-  phases,
-  timeoutMs,
-  voters,
-  commitBy,
-  abortBy,
-  wait,
-  idempotencyKey,
-  signal,
-}: ChangeOptions): ChangeOptions {
-  return { phases, timeoutMs, voters, commitBy, abortBy, wait, idempotencyKey, signal };
+function asGiven(
+  { phases, timeoutMs, voters, commitBy, abortBy, wait, idempotencyKey, signal }: ChangeOptions,
+  activateAtMs: number | undefined,
+): QueuedOptions {
+  return { phases, timeoutMs, voters, commitBy, abortBy, wait, idempotencyKey, signal, activateAtMs };
 }
 
 function checkOptions(options: ChangeOptions): void {
-  const { timeoutMs, idempotencyKey } = options;
+  const { timeoutMs, idempotencyKey, activateAt, phases } = options;
+  if (activateAt !== undefined && phases === 'one')
+    throw new LockstepError('bad-option', "activateAt needs phases 'two': all have to agree on an instant before it");
   if (timeoutMs !== undefined && !(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
     throw new LockstepError('bad-option', `timeoutMs must be greater than 0, not ${timeoutMs}`);
   }

@@ -1,13 +1,14 @@
 import type { Tip } from '../../shared/protocol/kernel/ids.js';
 import type { StoreReader, StoreTransaction } from '../../shared/protocol/kernel/store.js';
 import { damaged, keyValueKeys } from '../../shared/protocol/key-value/state.js';
-import type { ChangeOutcome } from './key-value-types.js';
+import type { ScheduledChangeOutcome } from './key-value-types.js';
 
 /** A change by its idempotency key: under way, or how it ended. */
-export type Remembered = { readonly kind: 'pending' } | { readonly kind: 'settled'; readonly outcome: ChangeOutcome };
+export type Remembered =
+  { readonly kind: 'pending' } | { readonly kind: 'settled'; readonly outcome: ScheduledChangeOutcome };
 
 interface Joined {
-  readonly resolve: (outcome: ChangeOutcome) => void;
+  readonly resolve: (outcome: ScheduledChangeOutcome) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -19,7 +20,7 @@ export class RememberedOutcomes {
   /** Those who gave the key again meanwhile. */
   readonly #pending = new Map<string, Joined[]>();
   /** Oldest first. */
-  readonly #settled = new Map<string, ChangeOutcome>();
+  readonly #settled = new Map<string, ScheduledChangeOutcome>();
   readonly #stored = new Set<string>();
   /** Forgotten here, and still on disk until the next decision takes them along. */
   #prunable: string[] = [];
@@ -43,13 +44,13 @@ export class RememberedOutcomes {
   }
 
   /** Settles as the change under way does. */
-  joined(key: string): Promise<ChangeOutcome> {
+  joined(key: string): Promise<ScheduledChangeOutcome> {
     return new Promise((resolve, reject) => {
       this.#pending.get(key)?.push({ resolve, reject });
     });
   }
 
-  settle(key: string, outcome: ChangeOutcome): void {
+  settle(key: string, outcome: ScheduledChangeOutcome): void {
     const joined = this.#pending.get(key) ?? [];
     this.#pending.delete(key);
     this.#settled.delete(key);
@@ -65,9 +66,10 @@ export class RememberedOutcomes {
     for (const each of joined) each.reject(error);
   }
 
-  /** The change is decided after all, though its caller may have been told *unknown*. */
+  /** The change is committed after all, though its caller may have been told *unknown*, or only *armed*. */
   decided(key: string, to: Tip, known: { readonly operations: number; readonly durable: boolean }): void {
-    if (this.#settled.get(key)?.kind === 'unknown') this.settle(key, committedEarlier(to, known));
+    const told = this.#settled.get(key)?.kind;
+    if (told === 'unknown' || told === 'armed') this.settle(key, committedEarlier(to, known));
   }
 
   /** In the transaction of the decision. */
@@ -113,6 +115,9 @@ export class RememberedOutcomes {
 }
 
 /** Votes and duration are not on disk: both are 0 in an outcome that was read back. */
-function committedEarlier(tip: Tip, known: { readonly operations: number; readonly durable: boolean }): ChangeOutcome {
+function committedEarlier(
+  tip: Tip,
+  known: { readonly operations: number; readonly durable: boolean },
+): ScheduledChangeOutcome {
   return { kind: 'committed', tip, votes: { yes: 0, no: 0, silent: 0 }, durationMs: 0, ...known };
 }

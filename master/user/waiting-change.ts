@@ -1,5 +1,11 @@
 import type { CheckedChange } from '../../shared/protocol/key-value/validate.js';
-import type { ChangeOptions, ChangeOutcome, ChangeRefusal } from './key-value-types.js';
+import type { ChangeOptions, ChangeOutcome, ChangeRefusal, ScheduledChangeOutcome } from './key-value-types.js';
+
+/** As the caller gave them, with the instant fixed. */
+export type QueuedOptions = Omit<ChangeOptions, 'activateAt'> & {
+  /** Group time, whole milliseconds. */
+  readonly activateAtMs?: number | undefined;
+};
 
 /** One caller's change on its way to an outcome, through as many rounds as that takes. */
 export interface WaitingChange extends CheckedChange {
@@ -9,13 +15,13 @@ export interface WaitingChange extends CheckedChange {
   readonly segment: Uint8Array;
   readonly operations: number;
   readonly phases: NonNullable<ChangeOptions['phases']>;
-  readonly options: ChangeOptions;
+  readonly options: QueuedOptions;
   readonly submittedMs: number;
   readonly deadlineMs: number;
   /** Halves of a round that was refused without names go again apart: only with changes of the same number. */
   part: number | null;
   cancelled: boolean;
-  settle(outcome: ChangeOutcome): void;
+  settle(outcome: ScheduledChangeOutcome): void;
   fail(error: unknown): void;
 }
 
@@ -30,17 +36,20 @@ export interface OpenRound {
   touched: ReadonlyMap<string, boolean> | null;
   /** Decided and exposed; its callers may still wait for `exposed`. */
   decided: boolean;
+  /** Its callers know that it is armed; it is in flight until its instant. */
+  armed: boolean;
 }
 
 /** Changes share a round only when they ask for the same kind of round. */
-export function sameOptions(a: ChangeOptions, b: ChangeOptions): boolean {
+export function sameOptions(a: QueuedOptions, b: QueuedOptions): boolean {
   return (
     a.phases === b.phases &&
     a.timeoutMs === b.timeoutMs &&
     a.voters === b.voters &&
     a.commitBy === b.commitBy &&
     a.abortBy === b.abortBy &&
-    a.wait === b.wait
+    a.wait === b.wait &&
+    a.activateAtMs === b.activateAtMs
   );
 }
 

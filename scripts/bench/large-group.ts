@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Durability } from '../../shared/protocol/kernel/outcome.js';
 import { Child } from './child.js';
 import { freeGroup, shares, type BenchOptions } from './group.js';
 import type { MasterTasks, SlavesAccount, SlavesTasks } from './tasks.js';
@@ -8,7 +9,7 @@ import type { MasterTasks, SlavesAccount, SlavesTasks } from './tasks.js';
 /** Many share two cores with whatever else runs there. */
 const reachMs = 300_000;
 
-/** A master in a process of its own and any number of slaves, several in a process, in memory on loopback multicast. */
+/** A master in a process of its own and any number of slaves, several in a process, on loopback multicast; in memory if nothing else is said. */
 export class LargeGroup {
   readonly master: Child<MasterTasks>;
   readonly #processes: Child<SlavesTasks>[] = [];
@@ -16,6 +17,7 @@ export class LargeGroup {
   readonly #folder = mkdtempSync(join(tmpdir(), 'lockstep-bench-'));
   readonly #onExit = (): void => this.#destroy();
   #group = '';
+  #durability: Durability = 'memory';
   #slaves = 0;
 
   private constructor(options: BenchOptions) {
@@ -25,11 +27,15 @@ export class LargeGroup {
   }
 
   /** Without a slave yet, and with nothing in it. */
-  static async start(options: BenchOptions, settings: { readonly historyBytes?: number } = {}): Promise<LargeGroup> {
+  static async start(
+    options: BenchOptions,
+    settings: { readonly historyBytes?: number; readonly durability?: Durability } = {},
+  ): Promise<LargeGroup> {
     const large = new LargeGroup(options);
     large.#group = await freeGroup();
     const store = join(large.#folder, 'master');
-    await large.master.ask('open', { store, group: large.#group, durability: 'memory', ...settings });
+    large.#durability = settings.durability ?? 'memory';
+    await large.master.ask('open', { store, group: large.#group, ...settings, durability: large.#durability });
     return large;
   }
 
@@ -50,12 +56,24 @@ export class LargeGroup {
   }
 
   /** Opens so many slaves, all at once, in processes that were started before or are started now. */
-  async add(slaves: number, processes = this.spawn(shares(slaves).length)): Promise<void> {
+  async add(
+    slaves: number,
+    processes = this.spawn(shares(slaves).length),
+    clockOf?: (slave: number) => { readonly aheadMs: number; readonly rate: number },
+  ): Promise<void> {
     const sizes = shares(slaves);
     await Promise.all(
       processes.map((child, index) => {
-        const names = Array.from({ length: sizes[index] ?? 0 }, () => `s${(this.#slaves += 1)}`);
-        return child.ask('open', { names, folder: this.#folder, group: this.#group });
+        const numbers = Array.from({ length: sizes[index] ?? 0 }, () => (this.#slaves += 1));
+        const clocks = clockOf === undefined ? {} : { clocks: numbers.map(clockOf) };
+        const names = numbers.map((number) => `s${number}`);
+        return child.ask('open', {
+          names,
+          folder: this.#folder,
+          group: this.#group,
+          durability: this.#durability,
+          ...clocks,
+        });
       }),
     );
   }

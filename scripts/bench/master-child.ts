@@ -100,6 +100,20 @@ serve<MasterTasks>({
     if (watch === null) throw new Error('the memory is not watched');
     return watch.end();
   },
+  async activate({ inMs }) {
+    const outcome = await data.change(puts(1), { activateAt: { inMs }, wait: 'exposed' });
+    if (outcome.kind !== 'committed') throw new Error(`a scheduled change ended ${outcome.kind}`);
+    const { version } = outcome.tip;
+    for (;;) {
+      const { activation } = data.dataSet.view();
+      if (activation?.version === version && activation.exposed === activation.of) {
+        const { spreadMs, boundMs } = activation;
+        if (spreadMs === null || boundMs === null) throw new Error('no node knew when it showed the change');
+        return { version, spreadMs, boundMs };
+      }
+      await pause(10);
+    }
+  },
   sent: () => ({ version: data.tip?.version ?? 0, counters: master.status().counters as Sent['counters'], cpu: cpu() }),
 });
 

@@ -1,5 +1,6 @@
 import { cpus, totalmem } from 'node:os';
 import { tableText } from '../../cli/table.js';
+import { activationFigures, type ActivationOf } from './activation.js';
 import { catchUpFigures, type CatchUpResult } from './catch-up.js';
 import { massStartFigures, type MassStart } from './mass-start.js';
 import { onePhaseFigures, type OnePhaseResult } from './one-phase.js';
@@ -29,6 +30,7 @@ export interface Results {
   readonly fanOut?: FanOutResult;
   readonly catchUp?: CatchUpResult;
   readonly massStart?: readonly MassStart[];
+  readonly activation?: readonly ActivationOf[];
   readonly onePhase?: OnePhaseResult;
   readonly peers?: PeersResult;
 }
@@ -43,6 +45,7 @@ export function figuresOf({
   catchUp,
   massStart,
   onePhase,
+  activation,
   peers,
 }: Results): readonly Figure[] {
   const figures: Figure[] = [];
@@ -110,6 +113,7 @@ export function figuresOf({
   if (onePhase !== undefined) figures.push(...onePhaseFigures(onePhase));
   if (catchUp !== undefined) figures.push(...catchUpFigures(catchUp));
   if (massStart !== undefined) figures.push(...massStartFigures(massStart));
+  if (activation !== undefined) figures.push(...activationFigures(activation));
   if (peers !== undefined) figures.push(...peers.figures);
   return figures;
 }

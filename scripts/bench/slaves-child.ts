@@ -1,9 +1,24 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { limits } from '../../shared/protocol/kernel/limits.js';
+import { parseNodeId, type Delta } from '../../shared/protocol/kernel/ids.js';
+import { openLog } from '../../shared/runtime/node-events.js';
+import { openPorts } from '../../shared/runtime/node-open.js';
 import { keyValue, Slave, type SlaveKeyValue } from '../../slave/index.js';
+import { keepInFolder } from '../../slave/service/keep-aside.js';
+import type { SlaveKind } from '../../slave/types.js';
+import { ApartClock } from './apart-clock.js';
 import { MemoryWatch } from './peak-memory.js';
 import { sampleMemory, serve } from './serve.js';
 import { workload, type SlavesTasks } from './tasks.js';
+
+interface Opening {
+  readonly name: string;
+  readonly store: string;
+  readonly group: string;
+  readonly durability: 'memory' | 'disk';
+  readonly clock: { readonly aheadMs: number; readonly rate: number } | undefined;
+}
 
 interface Opened {
   readonly slave: Slave;
@@ -13,12 +28,17 @@ interface Opened {
 /** A copy appears all at once. */
 const pollMs = 5;
 
+const keptExposures = 100;
+
 let all: readonly Opened[] = [];
+const exposures = new Map<number, number[]>();
 let watch: MemoryWatch | null = null;
 
 serve<SlavesTasks>({
-  async open({ names, folder, group }) {
-    const opened = await Promise.all(names.map((name) => open({ name, folder, group })));
+  async open({ names, folder, group, durability, clocks }) {
+    const opened = await Promise.all(
+      names.map((name, index) => open({ name, store: join(folder, name), group, durability, clock: clocks?.[index] })),
+    );
     all = [...all, ...opened];
     return null;
   },
@@ -34,6 +54,7 @@ serve<SlavesTasks>({
     }
     return null;
   },
+  exposed: ({ version }) => exposures.get(version) ?? [],
   memory: () => sampleMemory(),
   watchMemory() {
     watch = new MemoryWatch();
@@ -50,11 +71,57 @@ serve<SlavesTasks>({
   }),
 });
 
-async function open(of: { readonly name: string; readonly folder: string; readonly group: string }): Promise<Opened> {
-  const { name, folder, group } = of;
-  const options = { name, store: join(folder, name), group, interface: '127.0.0.1', durability: 'memory' } as const;
-  const slave = await Slave.open(options);
-  return { slave, data: await slave.register(workload.dataSet, keyValue<string>()) };
+async function open(of: Opening): Promise<Opened> {
+  const slave = of.clock === undefined ? await Slave.open(optionsOf(of)) : await openApart(of, of.clock);
+  return { slave, data: await slave.register(workload.dataSet, noting(keyValue<string>())) };
+}
+
+function optionsOf({ name, store, group, durability }: Opening) {
+  return { name, store, group, interface: '127.0.0.1', durability } as const;
+}
+
+/** All is real but the clock, which is that of a machine elsewhere. */
+async function openApart(of: Opening, apart: { readonly aheadMs: number; readonly rate: number }): Promise<Slave> {
+  const name = parseNodeId(of.name);
+  if (name === null) throw new Error(`${of.name} names no node`);
+  const log = openLog(undefined, { role: 'slave', node: name });
+  const opened = await openPorts({ ...optionsOf(of), name, role: 'slave', log });
+  const clock = new ApartClock(opened.ports.clock, apart);
+  const settings = {
+    durability: of.durability,
+    maxLeaseMs: limits.maxLeaseMs,
+    keepAside: keepInFolder(join(of.store, 'kept'), clock),
+  };
+  return Slave.on({ ...opened, name, settings, ports: { ...opened.ports, clock } });
+}
+
+/** Notes when readers first see each change of the last few. */
+function noting<Handle>(kind: SlaveKind<Handle>): SlaveKind<Handle> {
+  return {
+    create(context) {
+      const parts = kind.create(context);
+      const { shared } = parts.layer;
+      if (shared === undefined) throw new Error('the layer does not share its transaction');
+      const expose = (change: Delta): void => {
+        shared.expose(change);
+        note(change.to.version);
+      };
+      Object.defineProperty(parts.layer, 'shared', { value: { ...shared, expose } });
+      return parts;
+    },
+  };
+}
+
+function note(version: number): void {
+  const times = exposures.get(version);
+  if (times !== undefined) times.push(machineUs());
+  else exposures.set(version, [machineUs()]);
+  exposures.delete(version - keptExposures);
+}
+
+/** One clock for all processes of the machine, which none of them may set. */
+function machineUs(): number {
+  return Number(process.hrtime.bigint()) / 1000;
 }
 
 function sum(of: (opened: Opened) => number): number {

@@ -64,6 +64,15 @@ export interface MasterTasks {
   peakMemory: { readonly ask: null; readonly answer: MemoryPeak };
   /** What left so far and what it cost, without what takes time to work out. */
   sent: { readonly ask: null; readonly answer: Sent };
+  /** One update, shown by all at an instant so far from now; answers when all have told that they show it. */
+  activate: { readonly ask: { readonly inMs: number }; readonly answer: Activated };
+}
+
+/** A scheduled change as the product itself reports it. */
+export interface Activated {
+  readonly version: number;
+  readonly spreadMs: number;
+  readonly boundMs: number;
 }
 
 export interface Sent {
@@ -129,9 +138,18 @@ export interface MemoryPeak {
 /** Several slaves in one process, each with its own sockets and store. */
 export interface SlavesTasks {
   open: {
-    readonly ask: { readonly names: readonly string[]; readonly folder: string; readonly group: string };
+    readonly ask: {
+      readonly names: readonly string[];
+      readonly folder: string;
+      readonly group: string;
+      readonly durability: 'memory' | 'disk';
+      /** The clocks of the slaves, in the order of their names. Absent: the machine's. */
+      readonly clocks?: readonly { readonly aheadMs: number; readonly rate: number }[];
+    };
     readonly answer: null;
   };
+  /** When each copy of this process exposed the version, by the machine's one monotonic clock, microseconds. */
+  exposed: { readonly ask: { readonly version: number }; readonly answer: readonly number[] };
   /** Answers when every copy of this process exposes the version. */
   reached: { readonly ask: { readonly version: number; readonly timeoutMs: number }; readonly answer: null };
   /** Answers when every copy of this process has this many keys. */

@@ -25,6 +25,17 @@ const tables: readonly EventTable[] = [
       { path: 'slave/service/events.ts', name: 'SlaveServiceEvents' },
     ],
   },
+  {
+    title: 'data server',
+    declarations: [{ path: 'activation/data-server/events.ts', name: 'DataServerEvents' }],
+  },
+  {
+    title: 'cycle copy',
+    declarations: [
+      { path: 'activation/copy/core/events.ts', name: 'CycleCopyCoreEvents' },
+      { path: 'activation/copy/events.ts', name: 'CycleCopyServiceEvents' },
+    ],
+  },
   { title: 'node', declarations: [{ path: 'shared/runtime/events.ts', name: 'NodeEvents' }] },
 ];
 

@@ -35,7 +35,9 @@ export function unusedOf(declared: readonly DeclaredEvent[], code: string): stri
 }
 
 async function codeOf(root: string): Promise<string> {
-  const paths = (await Promise.all(['master', 'slave', 'shared'].map((folder) => filesBelow(root, folder, '.ts'))))
+  const paths = (
+    await Promise.all(['master', 'slave', 'activation', 'shared'].map((folder) => filesBelow(root, folder, '.ts')))
+  )
     .flat()
     .filter((path) => !path.endsWith('.test.ts') && !path.endsWith('/events.ts'));
   const texts = await Promise.all(paths.map((path) => readFile(join(root, path), 'utf8')));

@@ -22,4 +22,4 @@ export async function filesBelow(root: string, folder: string, ending: string): 
 }
 
 /** The folders that hold the project's own code. */
-export const codeFolders = ['master', 'slave', 'shared', 'cli', 'scripts', 'tests', 'examples'] as const;
+export const codeFolders = ['master', 'slave', 'activation', 'shared', 'cli', 'scripts', 'tests', 'examples'] as const;

@@ -94,7 +94,7 @@ export function titlePatterns(text: string): RegExp[] {
 /** Any path in backticks that looks like a file of this repository has to be one. */
 function missingPaths(root: string, text: string): string[] {
   const paths = new Set(
-    [...text.matchAll(/`((?:master|slave|shared|cli|scripts|tests|docs)\/[^`*… ]+\.\w+)`/g)].map(
+    [...text.matchAll(/`((?:master|slave|activation|shared|cli|scripts|tests|docs)\/[^`*… ]+\.\w+)`/g)].map(
       ([, path = '']) => path,
     ),
   );

@@ -4,7 +4,13 @@ import ts from 'typescript';
 import type { Check } from './check.js';
 import { filesBelow } from './files.js';
 
-const pureFolders = ['master/service/core', 'slave/service/core', 'shared/protocol'] as const;
+const pureFolders = [
+  'master/service/core',
+  'slave/service/core',
+  'activation/core',
+  'activation/copy/core',
+  'shared/protocol',
+] as const;
 
 /** Anything that is different at a second run of the same seed, or that only a machine has. */
 const forbiddenNames: ReadonlySet<string> = new Set([

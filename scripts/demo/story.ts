@@ -324,6 +324,8 @@ function said(outcome: OutcomeBody): string {
       return `committed as version ${outcome.version}`;
     case 'aborted':
       return `aborted: ${[outcome.reason, ...outcome.refusals.map(({ node, reason }) => `${node}: ${reason}`)].join('; ')}`;
+    case 'armed':
+      return `armed as version ${outcome.version} for ${outcome.activateAt}`;
     case 'unknown':
       return `unknown: ${outcome.reason}`;
     case 'pending':

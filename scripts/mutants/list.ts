@@ -1,4 +1,7 @@
 import { clockMutations } from './clock.js';
+import { scheduledMutations } from './scheduled.js';
+import { cycleMutations } from './cycle.js';
+import { cycleCopyMutations } from './cycle-copies.js';
 import { leaseMutations } from './leases.js';
 import type { Mutation } from './mutation.js';
 import { wayAndFolderMutations } from './ways-and-folders.js';
@@ -21,6 +24,9 @@ export const mutations: readonly Mutation[] = [
   ...leaseMutations,
   ...wayAndFolderMutations,
   ...clockMutations,
+  ...scheduledMutations,
+  ...cycleMutations,
+  ...cycleCopyMutations,
   {
     name: 'vote before durable',
     guarantee: 'G2',
@@ -158,9 +164,9 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: participant,
-        find: 'this.#commit(lowest.change, [this.#removal(lowest.round)]);',
-        replace: `this.context.persist([this.#removal(lowest.round)], this.context.durable);
-      this.#commit(lowest.change, []);`,
+        find: 'this.#commit(change, [this.#removal(round)], scheduled);',
+        replace: `this.context.persist([this.#removal(round)], this.context.durable);
+      this.#commit(change, [], scheduled);`,
       },
     ],
     caughtBy: { kind: 'checker', id: 'G6', seeds: 40 },

@@ -22,7 +22,7 @@ export async function runCases(packed: Packed): Promise<{ readonly passed: numbe
 
 /** Code, its types, what is read beside it, and nothing that only a developer needs. */
 const wanted = [
-  /^dist\/(cli|master|slave|shared|tests\/integration\/sim)\/.*\.(js|d\.ts)$/,
+  /^dist\/(cli|master|slave|activation|shared|tests\/integration\/sim)\/.*\.(js|d\.ts)$/,
   // The dashboard's page, which isn't compiled.
   /^master\/dashboard\/page\/[^/]+\.(html|css|svg|js)$/,
   /^master\/dashboard\/page\/.*\.(html|css|js|svg)$/,

@@ -67,6 +67,7 @@ function expected(message: Message, epoch: number): Record<string, string> {
   switch (message.kind) {
     case 'prepare':
       shown['lockstep.round'] = String(message.round);
+      shown['lockstep.activate_at'] = message.activateAtMs === null ? '' : String(message.activateAtMs);
       shown['lockstep.committed_version'] =
         message.committed?.version === message.from?.version ? '' : of(message.committed);
       break;
@@ -82,6 +83,13 @@ function expected(message: Message, epoch: number): Record<string, string> {
     case 'resolution':
       shown['lockstep.round'] = String(message.round.number);
       shown['lockstep.to_version'] = of(message.to);
+      break;
+    case 'arming':
+      shown['lockstep.round'] = String(message.round.number);
+      shown['lockstep.to_version'] = of(message.to);
+      shown['lockstep.activate_at'] = String(message.activateAtMs);
+      shown['lockstep.arming_order'] = String(message.order);
+      shown['lockstep.armed'] = message.armed ? '1' : '0';
       break;
     case 'heartbeat':
       shown['lockstep.tip_version'] = of(message.tip);

@@ -12,6 +12,10 @@ export interface ErrorBody {
     readonly code: string;
     /** For people: what is wrong and what to do. */
     readonly message: string;
+    /** With `instant-too-early`: the soonest instant that could have been asked for, ISO 8601. */
+    readonly earliestAt?: string;
+    /** With `instant-too-late`: the last one. */
+    readonly latestAt?: string;
     /** The field of the body, the query or the header that is wrong, when one is. */
     readonly field?: string;
   };
@@ -36,9 +40,39 @@ export interface FailureBody {
   readonly actual: number | null;
 }
 
+/** Of the voters of a scheduled change, those that have reported that they are armed. */
+export interface ArmingBody {
+  readonly armed: number;
+  readonly of: number;
+  readonly missing: readonly string[];
+}
+
+/** How the cancellation of a scheduled change ended. */
+export type CancellationBody =
+  | { readonly outcome: 'cancelled'; readonly version: number; readonly durationMs: number }
+  | {
+      readonly outcome: 'stands';
+      readonly version: number;
+      /** ISO 8601. */
+      readonly activateAt: string;
+      /** Those that may be armed and didn't confirm. */
+      readonly missing: readonly string[];
+      readonly durationMs: number;
+    };
+
 export type OutcomeBody =
   | (TipBody & {
       readonly outcome: 'committed';
+      readonly durationMs: number;
+      readonly votes: VoteTally;
+      readonly durable: boolean;
+    })
+  | (TipBody & {
+      /** Decided, and shown everywhere at its instant. */
+      readonly outcome: 'armed';
+      /** ISO 8601. */
+      readonly activateAt: string;
+      readonly arming: ArmingBody;
       readonly durationMs: number;
       readonly votes: VoteTally;
       readonly durable: boolean;
@@ -142,7 +176,7 @@ export interface PastRoundBody {
   readonly phases: 'one' | 'two';
   /** ISO 8601. */
   readonly startedAt: string;
-  readonly outcome: 'open' | 'committed' | 'aborted' | 'unknown';
+  readonly outcome: 'open' | 'armed' | 'committed' | 'aborted' | 'unknown';
   readonly reason: string | null;
   readonly decidedMs: number | null;
   readonly exposedMs: number | null;
@@ -151,6 +185,8 @@ export interface PastRoundBody {
   readonly votes: readonly RoundVoteBody[];
   /** Voters that haven't answered, or hadn't when it ended. */
   readonly missing: readonly string[];
+  /** Of a scheduled change that was decided; `at` is ISO 8601. */
+  readonly activation: { readonly at: string; readonly armed: number; readonly of: number } | null;
 }
 
 export interface RoundsBody {
@@ -169,8 +205,46 @@ export interface MasterDataSetBody {
   readonly stateDigest: string | null;
   readonly queued: number;
   readonly openRounds: readonly RoundBody[];
+  /** A scheduled change that waits for its instant. */
+  readonly armed: ArmedBody | null;
+  /** How the nodes switched to the newest scheduled change. */
+  readonly activation: ActivationBody | null;
   readonly historyBytes: number;
   readonly members: readonly MemberBody[];
+}
+
+export interface ArmedBody extends ArmingBody {
+  readonly version: number;
+  /** ISO 8601. */
+  readonly activateAt: string;
+  /** From now until then. */
+  readonly inMs: number;
+  readonly phase: string;
+}
+
+export interface ActivationBody {
+  readonly version: number;
+  /** ISO 8601. */
+  readonly activateAt: string;
+  /** So many voters have told that they show it. */
+  readonly exposed: number;
+  readonly of: number;
+  readonly missing: readonly string[];
+  /** Between the first and the last node to show it, by their own clocks; null while none has told when. */
+  readonly spreadMs: number | null;
+  /** The true spread is no larger. */
+  readonly boundMs: number | null;
+}
+
+/** A scheduled change that a slave said yes to. */
+export interface ArmedHereBody {
+  readonly version: number;
+  /** ISO 8601. */
+  readonly activateAt: string;
+  /** It is decided, and shows at the instant unasked. */
+  readonly armed: boolean;
+  /** From now until then, by this node's estimate; null when it doesn't know the master's clock. */
+  readonly inMs: number | null;
 }
 
 export interface InDoubtBody {
@@ -208,6 +282,7 @@ export interface SlaveDataSetBody {
   readonly lastVote: { readonly version: number; readonly yes: boolean; readonly reason: string } | null;
   readonly lastVeto: VetoBody | null;
   readonly inDoubt: readonly InDoubtBody[];
+  readonly armed: ArmedHereBody | null;
   /** What operators decided here in a master's place. */
   readonly resolved: readonly ResolvedBody[];
   readonly reason: string;
@@ -313,6 +388,11 @@ export function vetoBody(
 
 export function roundMsOrNull(durationMs: number | null): number | null {
   return durationMs === null ? null : roundMs(durationMs);
+}
+
+/** Of an instant within what dates can say. */
+export function instantText(unixMs: number): string {
+  return new Date(unixMs).toISOString();
 }
 
 /** Rounded outwards, so that an interval stays true. */

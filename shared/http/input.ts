@@ -18,11 +18,13 @@ export interface ChangeInputOptions {
   readonly commitBy?: DeliveryMode;
   readonly abortBy?: DeliveryMode;
   readonly wait?: 'decided' | 'exposed';
+  /** When every server is to show it. */
+  readonly activateAt?: Date | { readonly inMs: number };
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
-const changeOptionNames = ['phases', 'timeoutMs', 'voters', 'commitBy', 'abortBy', 'wait'];
+const changeOptionNames = ['phases', 'timeoutMs', 'voters', 'commitBy', 'abortBy', 'wait', 'activateAt'];
 const deliveryModes: readonly DeliveryMode[] = ['unicast', 'heartbeat', 'multicast'];
 
 /** The body of `POST /v1/changes/{dataSet}`. */
@@ -54,7 +56,10 @@ export function parseChange(body: unknown): Parsed<ChangeInput> {
 export function parsePublish(body: unknown): Parsed<ChangeInputOptions & { readonly allowEmpty?: true }> {
   const fields = body === undefined || body === null ? {} : body;
   if (!isFields(fields)) return badInput('body', 'must be an object, or nothing');
-  const names = ['allowEmpty', ...changeOptionNames.filter((name) => name !== 'commitBy' && name !== 'abortBy')];
+  const names = [
+    'allowEmpty',
+    ...changeOptionNames.filter((name) => !['commitBy', 'abortBy', 'activateAt'].includes(name)),
+  ];
   const stranger = unknownField(fields, names);
   if (stranger !== null) return badInput(stranger, `is no field here; there are ${names.join(', ')}`);
   const { allowEmpty } = fields;
@@ -202,6 +207,7 @@ export interface ReadyQuery {
   readonly timeoutMs: number;
 }
 
+const instantUnitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const durationUnitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
 
 /** The query of `/readyz`: `?verbose`, `?current&timeout=5s`. */
@@ -301,7 +307,7 @@ function parseOperation(value: unknown, field: string): Parsed<Operation<Json>> 
   return { ok: true, value: { put: pair, ...condition, ...(ifAbsent === true ? { ifAbsent } : {}) } };
 }
 
-interface Range {
+export interface Range {
   readonly min: number;
   readonly max: number;
 }
@@ -321,6 +327,10 @@ function parseChangeOptions(fields: Fields, readNumber: NumberReader): Parsed<Ch
   if (!timeoutMs.ok) return timeoutMs;
   const voters = parseVoters(fields, readNumber);
   if (!voters.ok) return voters;
+  const activateAt = parseActivateAt(fields['activateAt']);
+  if (!activateAt.ok) return activateAt;
+  if (activateAt.value !== undefined && phases.value === 'one')
+    return badInput('activateAt', 'needs two phases: all have to agree on an instant before it');
   return {
     ok: true,
     value: {
@@ -330,8 +340,41 @@ function parseChangeOptions(fields: Fields, readNumber: NumberReader): Parsed<Ch
       ...(abortBy.value === undefined ? {} : { abortBy: abortBy.value }),
       ...(timeoutMs.value === undefined ? {} : { timeoutMs: timeoutMs.value }),
       ...(voters.value === undefined ? {} : { voters: voters.value }),
+      ...(activateAt.value === undefined ? {} : { activateAt: activateAt.value }),
     },
   };
+}
+
+/** `2026-12-01T09:00:00Z`, with a zone, so that nobody's own is guessed; or `+5s`, from when the master reads it. */
+export function parseInstant(text: string): Date | { readonly inMs: number } | null {
+  const [, digits = '', unit = ''] = /^\+(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  const unitMs = instantUnitsMs[unit];
+  if (unitMs !== undefined) return { inMs: Number(digits) * unitMs };
+  if (!/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/.test(text)) return null;
+  const at = new Date(text);
+  return Number.isNaN(at.getTime()) ? null : at;
+}
+
+function parseActivateAt(value: unknown): Parsed<Date | { readonly inMs: number } | undefined> {
+  if (value === undefined) return { ok: true, value };
+  const instant = typeof value === 'string' ? parseInstant(value) : null;
+  return instant === null
+    ? badInput(
+        'activateAt',
+        'must be an instant with its zone, such as 2026-12-01T09:00:00Z, or a time from now, such as +5s',
+      )
+    : { ok: true, value: instant };
+}
+
+/** The body of `POST /v1/armed/{dataSet}/{version}/cancel`; none is as good as an empty one. */
+export function parseCancel(body: unknown): Parsed<{ readonly timeoutMs?: number }> {
+  const fields = body === undefined || body === null ? {} : body;
+  if (!isFields(fields)) return badInput('body', 'must be an object, or nothing');
+  const stranger = unknownField(fields, ['timeoutMs']);
+  if (stranger !== null) return badInput(stranger, 'is no field here; there is timeoutMs');
+  const timeoutMs = numberField(fields, 'timeoutMs', { min: 1, max: httpBounds.changeTimeoutMs });
+  if (!timeoutMs.ok) return timeoutMs;
+  return { ok: true, value: timeoutMs.value === undefined ? {} : { timeoutMs: timeoutMs.value } };
 }
 
 function parseVoters(fields: Fields, readNumber: NumberReader): Parsed<VoterPolicy | undefined> {
@@ -354,21 +397,21 @@ function choice<Choice extends string>(
     : { ok: true, value: found };
 }
 
-function numberField(fields: Fields, name: string, range: Range): Parsed<number | undefined> {
+export function numberField(fields: Fields, name: string, range: Range): Parsed<number | undefined> {
   const value = fields[name];
   if (value === undefined) return { ok: true, value };
   const isGood = typeof value === 'number' && Number.isSafeInteger(value) && value >= range.min && value <= range.max;
   return isGood ? { ok: true, value } : badInput(name, `must be a whole number from ${range.min} to ${range.max}`);
 }
 
-function numberText(fields: Fields, name: string, range: Range): Parsed<number | undefined> {
+export function numberText(fields: Fields, name: string, range: Range): Parsed<number | undefined> {
   const text = fields[name];
   if (text === undefined) return { ok: true, value: undefined };
   const isNumber = typeof text === 'string' && /^\d{1,16}$/.test(text);
   return numberField({ [name]: isNumber ? Number(text) : text }, name, range);
 }
 
-function unknownField(fields: Fields, known: readonly string[]): string | null {
+export function unknownField(fields: Fields, known: readonly string[]): string | null {
   return (
     Object.keys(fields)
       .find((name) => !known.includes(name))
@@ -376,7 +419,7 @@ function unknownField(fields: Fields, known: readonly string[]): string | null {
   );
 }
 
-function isFields(value: unknown): value is Fields {
+export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

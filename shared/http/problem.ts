@@ -16,9 +16,17 @@ export interface Problem {
     | 'history-switched'
     | 'unauthenticated'
     | 'forbidden'
+    | 'locked'
+    | 'interval-too-short'
+    | 'too-late'
+    | 'dated-later'
+    | 'cycle-moved'
     | 'internal';
   readonly message: string;
   readonly field?: string;
+  /** Of an instant that can't be: the nearest that can, Unix time in milliseconds. */
+  readonly earliestAtMs?: number | undefined;
+  readonly latestAtMs?: number | undefined;
 }
 
 export type Parsed<Value> =
@@ -34,6 +42,8 @@ const statusOfCode: Partial<Record<ErrorCode, number>> = {
   'condition-failed': 409,
   'wrong-kind': 409,
   'already-decided': 409,
+  'instant-too-early': 400,
+  'instant-too-late': 400,
   'change-too-large': 413,
   'data-set-unknown': 404,
   'member-unknown': 404,
@@ -58,7 +68,9 @@ export function badInput(field: string, message: string): { readonly ok: false; 
 export function problemOf(error: unknown): Problem | null {
   if (!(error instanceof LockstepError)) return null;
   const status = statusOfCode[error.code];
-  return status === undefined ? null : { status, code: error.code, message: error.message };
+  if (status === undefined) return null;
+  const { code, message, earliestAtMs, latestAtMs } = error;
+  return { status, code, message, earliestAtMs, latestAtMs };
 }
 
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
@@ -67,6 +79,14 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
 }
 
 export function errorBody(problem: Problem): ErrorBody {
-  const { code, message, field } = problem;
-  return { error: field === undefined ? { code, message } : { code, message, field } };
+  const { code, message, field, earliestAtMs, latestAtMs } = problem;
+  return {
+    error: {
+      code,
+      message,
+      ...(field === undefined ? {} : { field }),
+      ...(earliestAtMs === undefined ? {} : { earliestAt: new Date(earliestAtMs).toISOString() }),
+      ...(latestAtMs === undefined ? {} : { latestAt: new Date(latestAtMs).toISOString() }),
+    },
+  };
 }

@@ -99,9 +99,16 @@ function roleOf(tokens: readonly TokenDigest[], header: string | undefined): Rol
   return found;
 }
 
+/** A server that copies may do no more than read; a roll does only what the time demands. */
+const askedByCopies: ReadonlySet<string> = new Set(['/v1/cycle/roll', '/v1/cycle/retrievals', '/v1/cycle/activations']);
+/** What moves the instant at which everybody switches. */
+const cycleOperators: ReadonlySet<string> = new Set(['/v1/cycle/interval', '/v1/cycle/activate-now']);
+
 function neededRole({ method }: FastifyRequest, route: string): Role {
-  if (method === 'GET' || method === 'HEAD' || route.startsWith('/v1/reads/')) return 'read';
-  const isOperators = /\/(forget|discard|roll-back)$/.test(route) || route.startsWith('/v1/in-doubt/');
+  if (method === 'GET' || method === 'HEAD' || route.startsWith('/v1/reads/') || askedByCopies.has(route))
+    return 'read';
+  const isOperators =
+    /\/(forget|discard|roll-back)$/.test(route) || route.startsWith('/v1/in-doubt/') || cycleOperators.has(route);
   return isOperators ? 'admin' : 'write';
 }
 

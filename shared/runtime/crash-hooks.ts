@@ -108,6 +108,7 @@ const writeRules: Readonly<
   master: [
     { kind: 'epoch', fits: ({ key }) => key[3] === 'reign' },
     { kind: 'decision', fits: ({ kind, key }) => kind === 'put' && key[3] === 'history' },
+    { kind: 'arming', fits: ({ key }) => key[3] === 'armed' },
     { kind: 'member', fits: ({ key }) => key[3] === 'member' },
     { kind: 'adoption', fits: ({ kind, key }) => kind === 'put' && key[3] === 'adopting' },
     { kind: 'copy', fits: ({ key }) => key[0] === 'data' },
@@ -115,11 +116,17 @@ const writeRules: Readonly<
   slave: [
     { kind: 'copy', fits: ({ key }) => key[0] === 'data' },
     { kind: 'promise', fits: ({ key }) => key[3] === 'record' },
+    { kind: 'armed', fits: (operation) => operation.key[3] === 'prepared' && hasMark(operation) },
     { kind: 'prepared', fits: ({ kind, key }) => kind === 'put' && key[3] === 'prepared' },
     { kind: 'resolved', fits: ({ key }) => key[3] === 'resolved' },
     { kind: 'release', fits: ({ kind, key }) => kind === 'remove' && key[3] === 'prepared' },
   ],
 };
+
+function hasMark(operation: StoreOperation): boolean {
+  if (operation.kind !== 'put') return false;
+  return ((operation.value as { readonly mark?: unknown }).mark ?? null) !== null;
+}
 
 function writeKindOf(role: CrashRole, operations: readonly StoreOperation[]): string | null {
   if (operations.length === 0) return null;

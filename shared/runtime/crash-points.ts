@@ -22,6 +22,7 @@ export const crashSteps = {
       'prepare',
       'commit',
       'abort',
+      'arming',
       'resolution',
       'deltas',
       'too-old',
@@ -29,8 +30,11 @@ export const crashSteps = {
       'snapshot-request',
       'leave',
     ],
-    /** `start`: this start is counted; `copy`: an adopted copy becomes the original. */
-    write: ['start', 'epoch', 'member', 'decision', 'adoption', 'copy'],
+    /**
+     * `start`: this start is counted; `arming`: a scheduled change is decided, or taken back; `copy`: an adopted copy becomes
+     * the original.
+     */
+    write: ['start', 'epoch', 'member', 'decision', 'arming', 'adoption', 'copy'],
     callback: ['open', 'write', 'expose', 'restore', 'snapshot', 'install'],
   },
   slave: {
@@ -49,10 +53,10 @@ export const crashSteps = {
       'leave',
     ],
     /**
-     * `copy`: data and tip, and the end of the prepared record; `release`: the end of one whose round was aborted;
+     * `copy`: data and tip, and the end of the prepared record; `armed`: it is marked as armed, or as armed no more; `release`: the end of one whose round was aborted;
      * `resolved`: an operator decided a round in doubt.
      */
-    write: ['start', 'promise', 'prepared', 'copy', 'release', 'resolved'],
+    write: ['start', 'promise', 'prepared', 'armed', 'copy', 'release', 'resolved'],
     callback: ['open', 'prepare', 'write', 'expose', 'abort', 'install', 'snapshot'],
   },
 } as const satisfies Record<string, { readonly send: readonly MessageKind[] } & Record<string, readonly string[]>>;

@@ -4,17 +4,20 @@ import type { Random } from '../protocol/kernel/random.js';
 import type { StoreKey } from '../protocol/kernel/store.js';
 import type { Store } from './ports.js';
 
+/** Whose a store may be. */
+export type StoreRole = 'master' | 'slave' | 'cycle copy';
+
 export const identityKey: StoreKey = ['meta', 'identity'];
 
 interface IdentityRecord {
   readonly storeId: string;
   readonly start: number;
-  readonly role: 'master' | 'slave';
+  readonly role: StoreRole;
   readonly node: string;
 }
 
 export interface IdentityClaim {
-  readonly role: 'master' | 'slave';
+  readonly role: StoreRole;
   readonly node: NodeId;
   readonly random: Random;
 }

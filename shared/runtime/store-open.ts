@@ -9,7 +9,7 @@ import type { Random } from '../protocol/kernel/random.js';
 import type { StoreKey } from '../protocol/kernel/store.js';
 import { Journal, readJournal, removeJournal } from './journal.js';
 import { generationIn, LmdbStore, writeRecords, type BinaryDatabase } from './lmdb-store.js';
-import { identityKey, raiseIncarnation, whyForeign } from './node-identity.js';
+import { identityKey, raiseIncarnation, whyForeign, type StoreRole } from './node-identity.js';
 import type { Store } from './ports.js';
 import { isAlive, parseHolder, thisProcess } from './store-holder.js';
 import { decodeKey, encodeKey, rangeUnder } from './store-keys.js';
@@ -18,7 +18,7 @@ export interface OpenStoreOptions {
   /** Made when it isn't there. */
   readonly folder: string;
   readonly node: NodeId;
-  readonly role: 'master' | 'slave';
+  readonly role: StoreRole;
   readonly random: Random;
   /** What the journal takes before the database does, bytes. Default `journalBytes`. */
   readonly journalBytes?: number;
@@ -53,7 +53,7 @@ const packr = new Packr({ useRecords: false, moreTypes: false });
  */
 export async function openStore(options: OpenStoreOptions): Promise<OpenedStore> {
   const { folder } = options;
-  await assertUsable(folder);
+  await assertUsableFolder(folder);
   const database = openDatabase(folder);
   const release = async (): Promise<void> => {
     await database.remove(encodeKey(holderKey));
@@ -175,8 +175,11 @@ function read(database: BinaryDatabase, key: StoreKey): unknown {
   return packed === undefined ? undefined : packr.unpack(packed);
 }
 
-/** What would make the database fail, or crash, is found before it is opened. */
-async function assertUsable(folder: string): Promise<void> {
+/**
+ * What would make the database fail, or crash, is found before it is opened. The folder is made when it isn't there. Rejects
+ * with `store-unusable`.
+ */
+export async function assertUsableFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });
     await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);

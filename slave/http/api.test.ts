@@ -157,6 +157,7 @@ test('status gives its account', async () => {
         behindMs: 0,
         lastVote: null,
         lastVeto: { version: 3, reason: 'no', at: '2001-09-09T01:46:40.000Z' },
+        armed: null,
         inDoubt: [],
         resolved: [],
         reason: '',

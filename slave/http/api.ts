@@ -12,6 +12,8 @@ import {
   type SlaveDataSetBody,
   type NetworkBody,
   type StatusBody,
+  instantText,
+  type ArmedHereBody,
 } from '../../shared/http/bodies.js';
 import { addFeedRoute, type FeedBounds } from '../../shared/http/feed/feed.js';
 import { addOpenApiRoute } from '../../shared/http/openapi/document.js';
@@ -20,6 +22,7 @@ import { parseResolve } from '../../shared/http/input.js';
 import { sendProblem } from '../../shared/http/problem.js';
 import { addReadRoutes, dataSetFinder, digestFor, type ReadableDataSet } from '../../shared/http/reads.js';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
+import type { ArmedHereView } from '../service/core/view.js';
 import type { OperatorDecision } from '../service/core/records.js';
 import type { SlaveKeyValue } from '../user/key-value-types.js';
 
@@ -189,6 +192,7 @@ function dataSetBody(name: string, dataSet: ServedCopy, digest: string | null): 
       voters,
       masterCannotTell,
     })),
+    armed: view.armed === null ? null : armedHereBody(view.armed),
     resolved: view.resolved.map(resolvedBody),
     reason: view.reason,
     repairs: view.repairs,
@@ -196,4 +200,8 @@ function dataSetBody(name: string, dataSet: ServedCopy, digest: string | null): 
     resyncs: view.resyncs,
     clock: clockBody(view.clock, Date.now()),
   };
+}
+
+function armedHereBody({ version, activateAtMs, armed, inMs }: ArmedHereView): ArmedHereBody {
+  return { version, activateAt: instantText(activateAtMs), armed, inMs: roundMsOrNull(inMs) };
 }

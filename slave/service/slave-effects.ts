@@ -160,6 +160,10 @@ export class SlaveEffects {
       this.#answer(effect.token, { kind: 'failed', reason: `write threw: ${errorText(error)}` });
       return;
     }
+    if (effect.activates) {
+      this.#activateShared(effect, operations, shared);
+      return;
+    }
     if (!effect.durable && operations.length === 0) {
       this.#answer(effect.token, this.#expose(effect.change, shared)); // `durability: memory` keeps nothing on disk
       return;
@@ -169,6 +173,30 @@ export class SlaveEffects {
         effect.token,
         error === null ? this.#expose(effect.change, shared) : { kind: 'failed', reason: error, store: true },
       );
+    });
+  }
+
+  /**
+   * The instant has come for what is durable already, as prepared and armed: readers see it at once, and it is written then.
+   * A crash in between leaves the arming on disk, which does it again.
+   */
+  #activateShared(
+    effect: Of<'commitUser'>,
+    operations: readonly StoreOperation[],
+    shared: NonNullable<SlaveUserLayer['shared']>,
+  ): void {
+    const exposed = this.#expose(effect.change, shared);
+    if (exposed.kind !== 'done') {
+      this.#answer(effect.token, exposed);
+      return;
+    }
+    this.#parts.submit({ kind: 'exposed', token: effect.token });
+    if (!effect.durable && operations.length === 0) {
+      this.#answer(effect.token, exposed); // `durability: memory`
+      return;
+    }
+    this.#write(operations, effect.durable, (error) => {
+      this.#answer(effect.token, error === null ? exposed : { kind: 'failed', reason: error, store: true });
     });
   }
 

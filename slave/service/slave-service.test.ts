@@ -64,6 +64,7 @@ function scripted(layer: Partial<SlaveUserLayer> = {}, keepAside: KeepAside | nu
         leaseUntilMs: 0,
         welcomed: true,
         inDoubt: [],
+        armed: null,
         resolved: [],
         behind: null,
         behindMs: null,
@@ -94,6 +95,7 @@ function commitUser(token: number, change: Delta): SlaveEffect {
     change,
     operations: [{ kind: 'remove', key: ['service', 'prices', 'prepared'] }],
     durable: true,
+    activates: false,
   };
 }
 

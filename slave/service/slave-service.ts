@@ -390,6 +390,7 @@ const openingView: SlaveView = {
   leaseUntilMs: 0,
   welcomed: false,
   inDoubt: [],
+  armed: null,
   resolved: [],
   behind: null,
   behindMs: null,

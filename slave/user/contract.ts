@@ -52,6 +52,9 @@ export interface SlaveUserLayer {
 export interface SharedCommit {
   /** Writes the change and its tip. Must not expose anything yet, and must not throw for a change that was prepared. */
   write(change: Delta, transaction: StoreTransaction): void;
-  /** The transaction is durable: show it to readers. */
+  /**
+   * Show it to readers: the transaction is durable; or, of a scheduled change whose instant has come, about to be: that the change
+   * is to show then is on disk already, and a crash in between brings `write` and `expose` again.
+   */
   expose(change: Delta): void;
 }

@@ -39,6 +39,8 @@ export class StagedDataSet {
       stateDigest: null,
       queued: 0,
       openRounds: this.openRounds,
+      armed: null,
+      activation: null,
       historyBytes: 48_213,
       members: [...this.members.values()],
     };
@@ -94,6 +96,7 @@ export class StagedDataSet {
       bytes: 90 + ((version * 37) % 400),
       votes,
       missing: [],
+      activation: null,
     };
   }
 

@@ -1,6 +1,7 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import type { FastifyInstance } from 'fastify';
+import type { Role } from '../../shared/http/openapi/build.js';
 import { openApiOf } from '../../shared/http/openapi/document.js';
 
 interface Document {
@@ -21,7 +22,7 @@ export interface Documented {
 }
 
 /** Call it before the routes are added. */
-export function documented(server: FastifyInstance, role: 'master' | 'slave'): Documented {
+export function documented(server: FastifyInstance, role: Role): Documented {
   const document = openApiOf(role) as Document;
   const ajv = new Ajv2020({ strict: false, allErrors: true });
   formats.default(ajv);

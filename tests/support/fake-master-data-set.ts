@@ -2,9 +2,9 @@ import { issueDelta } from '../../shared/protocol/kernel/digest.js';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import type { Delta, Epoch, NodeId, Tip, Version } from '../../shared/protocol/kernel/ids.js';
 import { versionOf } from '../../shared/protocol/kernel/ids.js';
-import type { AbortReason, NodeRefusal, Outcome } from '../../shared/protocol/kernel/outcome.js';
-import type { MasterView } from '../../master/service/core/view.js';
-import type { MasterDataSet, ReplicateOptions } from '../../master/types.js';
+import type { AbortReason, NodeRefusal, Outcome, ScheduledOutcome } from '../../shared/protocol/kernel/outcome.js';
+import type { ArmedView, MasterView } from '../../master/service/core/view.js';
+import type { Instant, MasterDataSet, ReplicateOptions } from '../../master/types.js';
 import type { MasterUserLayer } from '../../master/user/contract.js';
 import type { DeltaSource } from '../../shared/runtime/delta-source.js';
 import type { FakeStore } from './fake-store.js';
@@ -18,7 +18,7 @@ export function refusal(node: string, reason: string, operations?: readonly numb
 interface Round {
   readonly options: ReplicateOptions;
   readonly delta: Delta;
-  settle(outcome: Outcome): void;
+  settle(outcome: ScheduledOutcome): void;
   fail(error: Error): void;
 }
 
@@ -26,6 +26,7 @@ interface Round {
 export class FakeMasterDataSet implements MasterDataSet {
   readonly name = 'prices';
   tip: Tip | null = null;
+  armed: ArmedView | null = null;
   readonly deltas: DeltaSource = {
     tip: null,
     oldestVersion: null,
@@ -34,6 +35,7 @@ export class FakeMasterDataSet implements MasterDataSet {
     tipAt: () => null,
     listen: () => () => undefined,
   };
+  groupNowMs = 1_796_119_200_000;
   /** Rounds in flight, oldest first. */
   readonly open: Round[] = [];
   /** All that was ever asked for, in order. */
@@ -48,7 +50,18 @@ export class FakeMasterDataSet implements MasterDataSet {
     this.#store = parts.store;
   }
 
-  replicate(options: ReplicateOptions): Promise<Outcome> {
+  instantOf(instant: Instant): number {
+    if (typeof instant === 'number') return instant;
+    return instant instanceof Date ? instant.getTime() : this.groupNowMs + instant.inMs;
+  }
+
+  cancelActivation(): never {
+    throw new Error('not scripted');
+  }
+
+  replicate(options: ReplicateOptions & { readonly activateAt?: undefined }): Promise<Outcome>;
+  replicate(options: ReplicateOptions): Promise<ScheduledOutcome>;
+  replicate(options: ReplicateOptions): Promise<ScheduledOutcome> {
     this.asked.push(options);
     const newest = this.open.at(-1)?.delta.to ?? this.tip;
     if (options.prior !== versionOf(newest)) {
@@ -103,6 +116,35 @@ export class FakeMasterDataSet implements MasterDataSet {
       durationMs: 3,
       durable: true,
     });
+  }
+
+  /** Armed everywhere: its caller is told, and it waits for its instant. */
+  async arm(): Promise<void> {
+    const round = this.open[0];
+    if (round === undefined) throw new Error('no round is open');
+    const { version } = round.delta.to;
+    const activateAtMs = this.instantOf(round.options.activateAt ?? 0);
+    const arming = { armed: 2, of: 2, missing: [] };
+    const at = { round: { epoch, number: 1 }, version, activateAtMs, inMs: 1, phase: 'armed', voters: [] } as const;
+    this.armed = { ...at, ...arming };
+    const votes = { yes: 2, no: 0, silent: 0 };
+    round.settle({ kind: 'armed', tip: round.delta.to, activateAtMs, votes, arming, durationMs: 1, durable: true });
+    await turn();
+  }
+
+  /** Its instant has come. */
+  async activate(): Promise<void> {
+    this.armed = null;
+    await this.expose();
+    await turn();
+  }
+
+  /** It was taken back everywhere. */
+  async withdraw(): Promise<void> {
+    const round = this.open.shift();
+    this.armed = null;
+    await this.#layer.restore(this.tip, round === undefined ? [] : [round.delta.to.version]);
+    await turn();
   }
 
   /** Aborts a round and, as the service does, those on top of it, newest first. */

@@ -11,6 +11,8 @@ import { FakeClock } from './fake-clock.js';
 import { FakeMasterDataSet, turn } from './fake-master-data-set.js';
 import { FakeStore } from './fake-store.js';
 
+type PromptOptions = Omit<ChangeOptions, 'activateAt'>;
+
 /** A key-value original on fakes: a test commits and aborts its rounds one by one. */
 export class Fixture {
   readonly store: FakeStore;
@@ -29,11 +31,11 @@ export class Fixture {
     this.dataSet.tip = parts.layer.open() as Tip | null;
   }
 
-  change(operations: readonly Operation<number>[], options?: ChangeOptions): Promise<ChangeOutcome> {
+  change(operations: readonly Operation<number>[], options?: PromptOptions): Promise<ChangeOutcome> {
     return this.original.change(operations, options);
   }
 
-  put(key: string, value: number, options?: ChangeOptions): Promise<ChangeOutcome> {
+  put(key: string, value: number, options?: PromptOptions): Promise<ChangeOutcome> {
     return this.change([{ put: [key, value] }], options);
   }
 

@@ -34,6 +34,8 @@ export function status(windowBytes: number): Message {
     windowBytes,
     repairs: 0,
     snapshots: 0,
+    arming: null,
+    activation: null,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Delta, Epoch, Peer } from '../../../shared/protocol/kernel/ids.js';
 import { noEpoch } from '../../../shared/protocol/kernel/ids.js';
-import type { Outcome, Rejection } from '../../../shared/protocol/kernel/outcome.js';
+import type { Cancellation, Rejection, ScheduledOutcome } from '../../../shared/protocol/kernel/outcome.js';
 import type { Random } from '../../../shared/protocol/kernel/random.js';
 import { seededRandom } from '../../../shared/protocol/kernel/random.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
@@ -11,7 +11,17 @@ import type { HaltCode, MasterConfig, MasterEffect, MasterUserCall, Token, UserA
 import type { MasterPhase } from './view.js';
 
 export type MasterTimer =
-  'survey' | 'claim' | 'claim again' | 'heartbeat' | 'retry' | 'deadline' | 'leases' | 'exposed' | 'gathering';
+  | 'survey'
+  | 'claim'
+  | 'claim again'
+  | 'heartbeat'
+  | 'retry'
+  | 'deadline'
+  | 'leases'
+  | 'exposed'
+  | 'gathering'
+  | 'arming'
+  | 'queued';
 
 /** What the parts of a master's core share: the facts about its reign, and the way out for effects. */
 export class MasterContext {
@@ -65,7 +75,7 @@ export class MasterContext {
   /** What isn't to be durable is written nowhere: nobody would read it, and the core has it in memory. */
   persist(
     operations: readonly StoreOperation[],
-    options: { readonly durable: boolean; readonly decided?: Delta },
+    options: { readonly durable: boolean; readonly decided?: Delta; readonly activates?: boolean },
   ): Token {
     const token = this.token();
     this.emit({
@@ -74,11 +84,12 @@ export class MasterContext {
       operations: options.durable ? operations : [],
       durable: options.durable,
       decided: options.decided ?? null,
+      activates: options.activates ?? false,
     });
     return token;
   }
 
-  settle(command: Token, result: Outcome | Rejection | { readonly kind: 'done' }): void {
+  settle(command: Token, result: ScheduledOutcome | Cancellation | Rejection | { readonly kind: 'done' }): void {
     this.emit({ kind: 'settle', command, result });
   }
 

@@ -1,5 +1,5 @@
 import { limits } from '../../../shared/protocol/kernel/limits.js';
-import type { Outcome } from '../../../shared/protocol/kernel/outcome.js';
+import type { Outcome, Replication } from '../../../shared/protocol/kernel/outcome.js';
 import type { Tip } from '../../../shared/protocol/kernel/ids.js';
 import { sameEpoch, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import type { Abort, Commit, Message } from '../../../shared/protocol/wire/messages.js';
@@ -10,6 +10,19 @@ import type { Token } from './io.js';
 import type { Member, Members } from './members.js';
 import type { RoundLog } from './round-log.js';
 import type { Round } from './round.js';
+
+/** What is to be delivered once it is committed: a round, or a scheduled change whose instant has come. */
+export interface Committed extends Pick<Round, 'epoch' | 'number' | 'change' | 'voters'> {
+  readonly yes: ReadonlySet<number>;
+  /** Null: nobody waits for it any more. */
+  readonly command: Token | null;
+  readonly replication: Pick<Replication, 'commitBy' | 'wait'>;
+}
+
+/** What is to be taken back everywhere. */
+export interface Aborted extends Pick<Round, 'epoch' | 'number' | 'change' | 'voters'> {
+  readonly replication: Pick<Replication, 'abortBy'>;
+}
 
 /** A caller that waits until the voters expose its change. */
 interface ExposureWait {
@@ -71,7 +84,7 @@ export class Delivery {
     return this.#unacknowledged?.retryMs ?? Infinity;
   }
 
-  commit(round: Round, lowestOpenRound: number, outcome: Outcome): void {
+  commit(round: Committed, lowestOpenRound: number, outcome: Outcome): void {
     const message: Commit = {
       kind: 'commit',
       round: { epoch: round.epoch, number: round.number },
@@ -97,6 +110,7 @@ export class Delivery {
       };
       this.#setTimer();
     }
+    if (round.command === null) return;
     if (round.replication.wait === 'exposed' && round.yes.size > 0) {
       const awaiting = new Map([...round.voters].filter(([slot]) => round.yes.has(slot)));
       this.#waits.push({
@@ -110,7 +124,7 @@ export class Delivery {
     } else this.context.settle(round.command, outcome);
   }
 
-  abort(round: Round, lowestOpenRound: number): void {
+  abort(round: Aborted, lowestOpenRound: number): void {
     const message: Abort = {
       kind: 'abort',
       round: { epoch: round.epoch, number: round.number },
@@ -188,7 +202,7 @@ export class Delivery {
     else for (const { peer } of silent) this.context.send(peer, message);
   }
 
-  #send(round: Round, mode: 'unicast' | 'heartbeat' | 'multicast', message: Commit | Abort): void {
+  #send(round: Pick<Round, 'voters'>, mode: 'unicast' | 'heartbeat' | 'multicast', message: Commit | Abort): void {
     if (mode === 'multicast') this.context.send('all', message);
     else if (mode === 'heartbeat') this.heartbeats.soon();
     else {

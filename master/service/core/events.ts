@@ -36,6 +36,36 @@ export interface MasterCoreEvents {
     'info',
     { readonly round: number; readonly version: number; readonly reason: AbortReason }
   >;
+  /** A scheduled change is decided, durably; its voters are told to expose it at the instant, unasked. */
+  readonly armed: EventShape<'info', { readonly version: number; readonly at: string; readonly voters: number }>;
+  /** All of its voters reported that they will. */
+  readonly 'armed everywhere': EventShape<'info', { readonly version: number; readonly nodes: number }>;
+  /** This master started again before the instant: what was armed still is. */
+  readonly 'arming carried over': EventShape<
+    'info',
+    { readonly version: number; readonly at: string; readonly voters: number }
+  >;
+  /** The instant has come; the original exposes it. */
+  readonly activated: EventShape<'info', { readonly version: number; readonly lateMs: number }>;
+  /** The original exposes it later than clocks explain: this master didn't run, or didn't lead, at the instant. */
+  readonly 'activated late': EventShape<'warn', { readonly version: number; readonly lateMs: number }>;
+  /**
+   * Each voter told when it exposed it. `spreadMs` lies between the first and the last, by their own clocks; the true spread is
+   * at most `boundMs`. Absent when none knew the time.
+   */
+  readonly 'activated everywhere': EventShape<
+    'info',
+    {
+      readonly version: number;
+      readonly nodes: number;
+      readonly spreadMs: number | null;
+      readonly boundMs: number | null;
+    }
+  >;
+  /** A scheduled change was taken back before its instant, at all that may have been armed. */
+  readonly 'activation cancelled': EventShape<'info', { readonly version: number }>;
+  /** It wasn't, since these didn't confirm in time: it stands, and all are armed again. */
+  readonly 'cancellation failed': EventShape<'warn', { readonly version: number; readonly missing: string }>;
   /** A change of one phase is durable at the master, and leaves. */
   readonly announced: EventShape<'debug', { readonly version: number }>;
   /** A slave that was never seen before is a member from now on. */

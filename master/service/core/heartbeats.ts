@@ -1,6 +1,7 @@
 import type { Tip } from '../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type {
+  ArmingNote,
   Decision,
   HealPermission,
   LeaseAcknowledgement,
@@ -16,6 +17,7 @@ export interface HeartbeatContent {
   readonly recentDecisions: readonly Decision[];
   readonly heal: HealPermission;
   readonly acknowledged: readonly LeaseAcknowledgement[];
+  readonly arming: ArmingNote | null;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { DataSetId, Delta, Tip } from '../../../shared/protocol/kernel/ids.js';
-import { compareEpochs, tipKey, versionOf } from '../../../shared/protocol/kernel/ids.js';
+import { compareEpochs, sameTip, tipKey, versionOf } from '../../../shared/protocol/kernel/ids.js';
 import { invariant } from '../../../shared/protocol/kernel/invariant.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
@@ -29,6 +29,8 @@ export class History {
   readonly #chain: Link[];
   #startedMs = 0;
   readonly #ordinals = new Map<string, number>();
+  /** A scheduled change's: decided, and committed at its instant. A copy may be there a moment before this original. */
+  armedTip: Tip | null = null;
   #nextOrdinal: number;
 
   constructor(
@@ -90,6 +92,11 @@ export class History {
     return tip === null || this.#ordinals.has(tipKey(tip));
   }
 
+  /** On the chain, or where it is decided to go. */
+  isOnWay(tip: Tip | null): boolean {
+    return this.isOnChain(tip) || sameTip(tip, this.armedTip);
+  }
+
   /** Versions at or below this one may have been forgotten: "not on the chain" proves nothing for them. */
   get pruningMark(): number {
     const oldest = this.#chain[0];
@@ -120,7 +127,7 @@ export class History {
 
   /** A copy that this master's original doesn't contain, and that is newer than it by epoch and version. */
   isBehind(tip: Tip | null): boolean {
-    if (tip === null || this.isOnChain(tip)) return false;
+    if (tip === null || this.isOnWay(tip)) return false;
     if (this.tip === null) return true;
     const order = compareEpochs(tip.epoch, this.tip.epoch);
     return order > 0 || (order === 0 && tip.version > versionOf(this.tip));

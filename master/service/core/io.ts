@@ -1,6 +1,12 @@
 import type { DataSetId, Delta, Epoch, Incarnation, NodeId, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
 import type { EventLevel } from '../../../shared/protocol/kernel/events.js';
-import type { Durability, Outcome, Rejection, Replication } from '../../../shared/protocol/kernel/outcome.js';
+import type {
+  Cancellation,
+  Durability,
+  Rejection,
+  Replication,
+  ScheduledOutcome,
+} from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import type { Message } from '../../../shared/protocol/wire/messages.js';
 import type { MasterCoreEvents } from './events.js';
@@ -21,6 +27,15 @@ export type MasterInput =
   | { readonly kind: 'clockJumped'; readonly byMs: number }
   | { readonly kind: 'rollBack'; readonly command: Token; readonly version: number }
   | { readonly kind: 'cancel'; readonly command: Token }
+  /** Takes a scheduled change back before its instant. */
+  | {
+      readonly kind: 'cancelActivation';
+      readonly command: Token;
+      readonly version: number;
+      readonly timeoutMs: number;
+    }
+  /** What the effect of this token shows is in sight now; its write may still be under way. */
+  | { readonly kind: 'exposed'; readonly token: Token }
   | { readonly kind: 'forget'; readonly command: Token; readonly node: string }
   | { readonly kind: 'close'; readonly command: Token; readonly reason: 'closed' | 'unregistered' };
 
@@ -47,6 +62,8 @@ export type MasterEffect =
       readonly operations: readonly StoreOperation[];
       readonly durable: boolean;
       readonly decided: Delta | null;
+      /** Its instant has come, and it is durable already: it is exposed first and written then, with `exposed` in between. */
+      readonly activates: boolean;
     }
   | { readonly kind: 'callUser'; readonly token: Token; readonly call: MasterUserCall }
   /** Serve these over TCP: offer a stream, send `bulk-offer` to the peer, answer `transferred` when it has ended. */
@@ -77,7 +94,7 @@ export type MasterEffect =
   | {
       readonly kind: 'settle';
       readonly command: Token;
-      readonly result: Outcome | Rejection | { readonly kind: 'done' };
+      readonly result: ScheduledOutcome | Cancellation | Rejection | { readonly kind: 'done' };
     }
   | { readonly kind: 'event'; readonly event: MasterEvent }
   /** This data set is over in this process: step down, and say why. */

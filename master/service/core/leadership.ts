@@ -304,7 +304,7 @@ export class Leadership {
     if (this.#claimWrite !== null || !sameEpoch(promise.promised, this.context.epoch)) return;
     this.#answers.note(from, promise);
     this.#answers.onGranted(from.node);
-    if (this.history.isOnChain(promise.tip)) this.#onChain.add(from.node);
+    if (this.history.isOnWay(promise.tip)) this.#onChain.add(from.node);
     const member = this.members.of(from) ?? this.members.named(from.node);
     if (member !== undefined && member.peer.incarnation.storeId === from.incarnation.storeId) member.promised = true;
     if (this.refusesCopy({ ...promise, node: from.node })) return;
@@ -403,7 +403,7 @@ export class Leadership {
   /** Told to reset the group; or a process before was, and there are copies still that it was said about, and no others. */
   #isResetUnfinished(): boolean {
     if (this.context.config.resetGroup) return true;
-    const elsewhere = this.#answers.copies.filter(({ tip }) => !this.history.isOnChain(tip));
+    const elsewhere = this.#answers.copies.filter(({ tip }) => !this.history.isOnWay(tip));
     return elsewhere.length > 0 && elsewhere.every(({ tip }) => this.#givesWay(tip));
   }
 

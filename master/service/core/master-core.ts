@@ -2,6 +2,7 @@ import type { Epoch, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
 import { sameEpoch } from '../../../shared/protocol/kernel/ids.js';
 import { unreachable } from '../../../shared/protocol/kernel/invariant.js';
 import type { Join, Message, Status } from '../../../shared/protocol/wire/messages.js';
+import { Armings, type ArmingsListener } from './armings.js';
 import { ClockAnswers } from './clock-answers.js';
 import { MasterContext } from './context.js';
 import { Delivery } from './delivery.js';
@@ -16,7 +17,7 @@ import type { LoggedRound } from './round-log.js';
 import { RoundLog } from './round-log.js';
 import { Rounds } from './rounds.js';
 import { Serving } from './serving.js';
-import type { MasterView } from './view.js';
+import type { ArmedView, MasterView } from './view.js';
 
 /**
  * A master's protocol for one data set, as a synchronous state machine: no clock, no socket, no promise. The service
@@ -34,6 +35,7 @@ export class MasterCore {
   readonly #replications: Replications;
   readonly #serving: Serving;
   readonly #clockAnswers: ClockAnswers;
+  readonly #armings: Armings;
   readonly #roundLog = new RoundLog();
   #closing: Token | null = null;
   #isClosed = false;
@@ -51,7 +53,7 @@ export class MasterCore {
       {
         onLeading: () => this.#onLeading(),
         onEpochLost: () => this.#onEpochLost(),
-        onGateOpened: () => this.#rounds.decide(),
+        onGateOpened: () => this.#onGateOpened(),
       },
       recovered,
     );
@@ -61,7 +63,10 @@ export class MasterCore {
       openRounds: this.#rounds.notes(),
       recentDecisions: this.#rounds.recent,
       heal: this.#leadership.heal,
-      acknowledged: this.#members.acknowledge((member) => this.#rounds.votesInAll(member)),
+      acknowledged: this.#members.acknowledge(
+        (member, endsMs) => this.#rounds.votesInAll(member) && this.#armings.mayRenew(member, endsMs),
+      ),
+      arming: this.#armings.note(),
     }));
     this.#delivery = new Delivery(context, this.#history, this.#members, this.#heartbeats, this.#roundLog);
     const listener = {
@@ -70,7 +75,16 @@ export class MasterCore {
         this.#replications.restore(to, versions, settle),
       gateMs: (): number => this.#leadership.gateMs,
     };
-    this.#rounds = new Rounds(context, this.#history, this.#members, this.#delivery, listener, this.#roundLog);
+    this.#armings = new Armings(context, this.#history, this.#members, this.#roundLog, this.#listener(), recovered.armed);
+    this.#rounds = new Rounds(
+      context,
+      this.#history,
+      this.#members,
+      this.#delivery,
+      listener,
+      this.#roundLog,
+      this.#armings,
+    );
     const onAnnounced = (): void => this.#heartbeats.afterData();
     this.#replications = new Replications(
       context,
@@ -79,9 +93,17 @@ export class MasterCore {
       this.#rounds,
       onAnnounced,
       this.#roundLog,
+      this.#armings,
     );
     this.#clockAnswers = new ClockAnswers(context);
-    this.#serving = new Serving(context, this.#history, this.#members, this.#rounds, this.#leadership);
+    this.#serving = new Serving(
+      context,
+      this.#history,
+      this.#members,
+      this.#rounds,
+      this.#leadership,
+      this.#armings,
+    );
   }
 
   nextWakeMs(): number {
@@ -118,10 +140,18 @@ export class MasterCore {
         voters: [...round.voters.values()].map(({ node }) => node),
         missing: [...round.voters.values()].filter(({ slot }) => !round.yes.has(slot)).map(({ node }) => node),
       })),
+      armed: this.#armings.view(),
+      activation: this.#armings.activation(),
       members: this.#members.views(),
       historyBytes: this.#history.bytes,
       oldestDelta: this.#history.oldestDelta,
     };
+  }
+
+  /** A scheduled change that waits for its instant; changes nothing. */
+  armed(nowMs: number): ArmedView | null {
+    this.#context.nowMs = nowMs;
+    return this.#armings.view();
   }
 
   /** The newest rounds with their votes, newest first; changes nothing. */
@@ -137,8 +167,7 @@ export class MasterCore {
   #handle(input: MasterInput): void {
     switch (input.kind) {
       case 'start':
-        this.#history.onStarted(this.#context.nowMs);
-        return this.#leadership.start(input.tip);
+        return this.#onStart(input.tip);
       case 'received':
         return this.#onReceived(input.from, input.epoch, input.message);
       case 'tick':
@@ -157,6 +186,10 @@ export class MasterCore {
         return this.#replications.rollBack(input.command, input.version);
       case 'cancel':
         return this.#replications.cancel(input.command);
+      case 'cancelActivation':
+        return this.#onCancelActivation(input.command, input.version, input.timeoutMs);
+      case 'exposed':
+        return this.#armings.onExposed(input.token);
       case 'forget':
         return this.#onForget(input.command, input.node);
       case 'close':
@@ -168,7 +201,14 @@ export class MasterCore {
 
   // ── inputs ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  #onStart(tip: Tip | null): void {
+    this.#history.onStarted(this.#context.nowMs);
+    this.#armings.recover();
+    if (!this.#armings.recoverShown(tip, () => this.#leadership.start(tip))) this.#leadership.start(tip);
+  }
+
   #onTick(): void {
+    this.#armings.onTick();
     this.#leadership.onTick();
     this.#delivery.onTick();
     this.#rounds.onTick();
@@ -180,7 +220,7 @@ export class MasterCore {
     if (error !== null) return this.#onStoreFailed(error);
     if (this.#leadership.onPersisted(token)) return;
     if (this.#members.onPersisted(token)) return this.#leadership.onMemberPromised();
-    if (this.#rounds.onPersisted(token)) return;
+    if (this.#armings.onPersisted(token) || this.#rounds.onPersisted(token)) return;
     this.#replications.onPersisted(token);
   }
 
@@ -193,11 +233,17 @@ export class MasterCore {
     this.#haltSettled = true;
     this.#replications.settleAll('closed', `the store failed: ${error}`);
     this.#delivery.end();
+    this.#armings.end();
     this.#context.halt('store-failed', `the master's store failed: ${error}; restart it: what is on disk then counts`);
   }
 
   #onTransferred(token: Token, error: string | null, tip: Tip | null): void {
     if (!this.#leadership.onTransferred(token, error, tip)) this.#serving.onTransferred(token, error);
+  }
+
+  #onCancelActivation(command: Token, version: number, timeoutMs: number): void {
+    if (this.#armings.cancel(command, version, timeoutMs)) return;
+    this.#replications.cancelScheduled(command, version);
   }
 
   #onForget(command: Token, node: string): void {
@@ -226,6 +272,7 @@ export class MasterCore {
     this.#haltSettled = true;
     this.#replications.settleAll('stepped down', 'this master halted before the decision was known');
     this.#delivery.end();
+    this.#armings.end();
   }
 
   /** Rounds under way are settled first; then the goodbye, so that nobody waits for this master's heartbeats. */
@@ -234,6 +281,7 @@ export class MasterCore {
     if (this.#context.isLeading && !this.#replications.isIdle) return;
     if (this.#context.isLeading) this.#context.send('all', { kind: 'leave' });
     this.#delivery.end();
+    this.#armings.end();
     this.#context.timers.clearAll();
     this.#context.settle(this.#closing, { kind: 'done' });
     this.#isClosed = true;
@@ -243,7 +291,29 @@ export class MasterCore {
     this.#rounds.onNewReign();
     this.#replications.onNewReign();
     this.#heartbeats.start();
+    this.#armings.onLeading();
     this.#replications.advance();
+  }
+
+  #onGateOpened(): void {
+    this.#armings.onGateOpened();
+    this.#rounds.decide();
+  }
+
+  #listener(): ArmingsListener {
+    return {
+      gateMs: () => this.#leadership.gateMs,
+      onCommitted: (committed, outcome) => {
+        this.#rounds.remember(committed, 'committed');
+        this.#delivery.commit(committed, this.#rounds.lowestOpen, outcome);
+        this.#replications.advance();
+      },
+      onWithdrawn: (aborted, settle) => {
+        this.#rounds.remember(aborted, 'aborted');
+        this.#delivery.abort(aborted, this.#rounds.lowestOpen);
+        this.#replications.restore(this.#history.tip, [aborted.change.to.version], settle);
+      },
+    };
   }
 
   /** The slaves are bound to a newer epoch: what isn't decided in this one never will be. */
@@ -259,9 +329,11 @@ export class MasterCore {
     if (this.#context.phase === 'halted') return;
     switch (message.kind) {
       case 'report':
+        this.#armings.onCopy(message.tip);
         this.#serving.tellLeader(from, message);
         return this.#leadership.onReport(from, message);
       case 'promise':
+        this.#armings.onCopy(message.tip);
         return this.#leadership.onPromise(from, message);
       case 'bulk-offer':
         return this.#leadership.onBulkOffer(from, message);
@@ -309,6 +381,7 @@ export class MasterCore {
   }
 
   #onJoin(from: Peer, epoch: Epoch, join: Join): void {
+    this.#armings.onCopy(join.tip);
     if (!this.#context.isLeading) return this.#leadership.onEarlyJoin(from, join);
     if (!sameEpochOrNone(epoch, this.#context.epoch)) return;
     if (!this.#leadership.refusesCopy({ ...join, node: from.node })) this.#members.onJoin(from, join);
@@ -332,6 +405,7 @@ export class MasterCore {
     const member = this.#members.of(from);
     if (member === undefined || !member.welcomed) return;
     this.#members.onStatus(member, status);
+    this.#armings.onStatus(member);
     this.#delivery.onStatus(member);
     this.#serving.onPrepared(from, status.prepared, this.#delivery.repeatsTo(member));
     this.#replications.onStatus();

@@ -3,7 +3,7 @@ import { sameIncarnation, sameRound, sameTip } from '../../../shared/protocol/ke
 import { bitmapOf } from '../../../shared/protocol/kernel/bitmap.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import { Resyncs } from '../../../shared/protocol/kernel/resyncs.js';
-import type { Join, LeaseAcknowledgement, Refusal, Status } from '../../../shared/protocol/wire/messages.js';
+import type { Join, LeaseAcknowledgement, PreparedRef, Refusal, Status } from '../../../shared/protocol/wire/messages.js';
 import type { MasterContext } from './context.js';
 import type { History } from './history.js';
 import type { Token } from './io.js';
@@ -261,7 +261,7 @@ export class Members {
   }
 
   #noteInDoubt(member: Member, status: Status): void {
-    const oldest = status.prepared[0];
+    const oldest = inDoubtOf(status)[0];
     if (oldest === undefined) member.oldestInDoubt = null;
     else if (member.oldestInDoubt === null || !sameRound(member.oldestInDoubt.round, oldest.round))
       member.oldestInDoubt = { round: oldest.round, sinceMs: this.context.nowMs };
@@ -310,26 +310,27 @@ export class Members {
   // ── leases ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Leases that this heartbeat renews: for whom was heard lately, and is fenced by nothing. `isVoter` says whether a
-   * member votes in every open round: to the others a commit may be news, so they get no renewal meanwhile.
+   * Leases that this heartbeat renews: for whom was heard lately, and is fenced by nothing. `mayRenew` says whether nothing
+   * can become visible behind the member's back before the lease ends.
    */
-  acknowledge(isVoter: (member: Member) => boolean): LeaseAcknowledgement[] {
+  acknowledge(mayRenew: (member: Member, endsMs: number) => boolean): LeaseAcknowledgement[] {
     const { nowMs } = this.context;
     const { leaseMs } = this.context.config;
     const slotsByEcho = new Map<number, number[]>();
     for (const member of this.#byNode.values()) {
-      if (!this.isLive(member) || member.status === null || member.fenced || !isVoter(member)) continue;
+      if (!this.isLive(member) || member.status === null || member.fenced) continue;
       if (member.status.state === 'diverged' || member.status.state === 'failed') continue;
       if (nowMs - member.statusMs >= leaseMs) continue;
       // A lease would make it a voter, and it would hold up every round until it has caught up.
       if (this.#isFarBehind(member)) continue;
+      // The slave counts from what it echoed, which was earlier; ρ covers the difference of the two clocks' rates.
+      const endsMs = member.statusMs + leaseMs * (1 + 2 * limits.clockRateError);
+      if (!mayRenew(member, endsMs)) continue;
       const echoed = member.status.echo?.sequence ?? 0;
       const slots = slotsByEcho.get(echoed);
       if (slots === undefined && slotsByEcho.size >= limits.acknowledgedHeartbeats) continue;
       if (slots === undefined) slotsByEcho.set(echoed, [member.slot]);
       else slots.push(member.slot);
-      // The slave counts from what it echoed, which was earlier; ρ covers the difference of the two clocks' rates.
-      const endsMs = member.statusMs + leaseMs * (1 + 2 * limits.clockRateError);
       member.leaseEndsMs = Math.max(member.leaseEndsMs, endsMs);
     }
     return [...slotsByEcho].map(([heartbeat, slots]) => ({ heartbeat, slots: bitmapOf(slots) }));
@@ -364,7 +365,7 @@ export class Members {
       lastVote: member.lastVote,
       lastVeto: member.lastVeto,
       votes: { ...member.votes },
-      inDoubt: member.status?.prepared.length ?? 0,
+      inDoubt: member.status === null ? 0 : inDoubtOf(member.status).length,
       oldestInDoubtMs:
         member.status === null || member.oldestInDoubt === null ? null : nowMs - member.oldestInDoubt.sinceMs,
       roundTripMs: member.roundTripMs,
@@ -377,4 +378,9 @@ export class Members {
   #behind(tip: Tip | null, heard: boolean): number | null {
     return heard ? this.history.distance(tip) : null;
   }
+}
+
+/** What is armed is in no doubt: it shows at its instant. */
+function inDoubtOf({ prepared, arming }: Status): readonly PreparedRef[] {
+  return arming?.armed === true ? prepared.filter(({ round }) => !sameRound(round, arming.round)) : prepared;
 }

@@ -1,4 +1,4 @@
-import type { DataSetId, Delta, Epoch, NodeId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import type { DataSetId, Delta, Epoch, NodeId, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
 import type { StoreKey, StoreReader } from '../../../shared/protocol/kernel/store.js';
 
 /** What the master's service keeps on disk for one data set. */
@@ -33,6 +33,18 @@ export interface MemberRecord {
   readonly start: number;
 }
 
+/** A scheduled change that is decided and waits for its instant. Durable before the first arming leaves (G3, G16). */
+export interface ArmedRecord {
+  /** Of the reign that decided it, also when a later one carries it on. */
+  readonly round: RoundId;
+  readonly change: Delta;
+  /** Group time. */
+  readonly activateAtMs: number;
+  /** Whose yes the decision counted, and who may therefore be armed: a cancellation needs each of them. */
+  readonly voters: readonly NodeId[];
+  readonly operations: number | null;
+}
+
 /** A committed change. Its bytes go first when the history outgrows its bounds. */
 export interface HistoryRecord {
   readonly ordinal: number;
@@ -56,6 +68,7 @@ export const masterKeys = {
   histories: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'history'],
   chain: (dataSet: DataSetId, ordinal: number): StoreKey => ['service', dataSet, 'master', 'chain', ordinal],
   chains: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'chain'],
+  armed: (dataSet: DataSetId): StoreKey => ['service', dataSet, 'master', 'armed'],
 } as const;
 
 /** What the service finds on disk when it starts. */
@@ -70,6 +83,7 @@ export interface MasterRecovered {
   /** In order of commitment, oldest first. */
   readonly history: readonly HistoryRecord[];
   readonly chain: readonly ChainRecord[];
+  readonly armed: ArmedRecord | null;
 }
 
 export function recoverMaster(store: StoreReader, dataSet: DataSetId): MasterRecovered {
@@ -82,5 +96,6 @@ export function recoverMaster(store: StoreReader, dataSet: DataSetId): MasterRec
     members: all<MemberRecord>(masterKeys.members(dataSet)),
     history: all<HistoryRecord>(masterKeys.histories(dataSet)).sort((a, b) => a.ordinal - b.ordinal),
     chain: all<ChainRecord>(masterKeys.chains(dataSet)).sort((a, b) => a.ordinal - b.ordinal),
+    armed: (store.get(masterKeys.armed(dataSet)) as ArmedRecord | undefined) ?? null,
   };
 }

@@ -1,9 +1,11 @@
 import type { Delta, Tip } from '../../../shared/protocol/kernel/ids.js';
 import { parseVersion, versionOf } from '../../../shared/protocol/kernel/ids.js';
 import { issueDelta } from '../../../shared/protocol/kernel/digest.js';
+import { showInstant } from '../../../shared/protocol/kernel/instants.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { AbortReason, Outcome, Rejection, Replication } from '../../../shared/protocol/kernel/outcome.js';
 import type { Content } from '../../../shared/protocol/wire/messages.js';
+import type { Armings } from './armings.js';
 import type { MasterContext } from './context.js';
 import type { History } from './history.js';
 import type { Token, UserAnswer } from './io.js';
@@ -54,6 +56,7 @@ export class Replications {
     private readonly rounds: Rounds,
     private readonly onAnnounced: () => void,
     private readonly log: RoundLog,
+    private readonly armings: Armings,
   ) {}
 
   get length(): number {
@@ -77,6 +80,7 @@ export class Replications {
 
   onTick(): void {
     if (this.context.timers.takeDue('gathering', this.context.nowMs)) this.advance();
+    if (this.context.timers.takeDue('queued', this.context.nowMs)) this.#expire();
   }
 
   /** A member gave an account of itself: perhaps the last one that the first round of a reign waits for. */
@@ -131,7 +135,25 @@ export class Replications {
         `the change has ${delta.byteLength} bytes; at most ${limits.maxChangeBytes} fit in one`,
       );
     }
-    return null;
+    return this.#refuseInstant(replication.activateAtMs);
+  }
+
+  /** Too soon for everybody to be armed, or too far away. */
+  #refuseInstant(activateAtMs: number | undefined): Rejection | null {
+    if (activateAtMs === undefined) return null;
+    const nowMs = this.context.groupNowMs();
+    const latestAtMs = Math.floor(nowMs + limits.activationHorizonMs);
+    if (activateAtMs > latestAtMs) {
+      const days = limits.activationHorizonMs / 86_400_000;
+      const text = `${showInstant(activateAtMs)} is more than ${days} days ahead; the latest possible instant is ${showInstant(latestAtMs)}`;
+      return { ...rejected('instant-too-late', text), latestAtMs };
+    }
+    const earliestAtMs = this.armings.earliestMs();
+    if (activateAtMs >= earliestAtMs) return null;
+    const why = activateAtMs <= nowMs ? 'has passed' : 'is nearer than the group can arm';
+    const inMs = Math.ceil(earliestAtMs - nowMs);
+    const text = `${showInstant(activateAtMs)} ${why}; the earliest possible instant is ${showInstant(earliestAtMs)}, ${inMs} ms from now`;
+    return { ...rejected('instant-too-early', text), earliestAtMs };
   }
 
   /** The version that the next replication would start from, counting what waits. */
@@ -140,13 +162,15 @@ export class Replications {
   }
 
   #top(): Tip | null {
-    return this.rounds.open.at(-1)?.change.to ?? this.#announcing.at(-1)?.change.to ?? this.history.tip;
+    const open = this.rounds.open.at(-1) ?? this.#announcing.at(-1);
+    return open?.change.to ?? this.armings.tip ?? this.history.tip;
   }
 
   /** Starts whatever may start now, in order. */
   advance(): void {
     while (this.context.phase === 'leading' || this.context.phase === 'closing') {
       const next = this.#waiting[0];
+      if (this.armings.tip !== null) return this.#expire();
       if (next === undefined || this.#mustWait(next)) return;
       if (!this.#hasBytes(next)) return;
       this.#waiting.shift();
@@ -156,6 +180,10 @@ export class Replications {
 
   #mustWait(next: Waiting): boolean {
     if (this.#restoring > 0) return true;
+    // A scheduled change goes alone: what comes before it is settled, and what comes after waits for its instant.
+    const isScheduled = next.replication.activateAtMs !== undefined;
+    if (isScheduled && (this.rounds.open.length > 0 || this.#announcing.length > 0)) return true;
+    if (this.rounds.open.some(({ replication }) => replication.activateAtMs !== undefined)) return true;
     if (next.replication.phases === 'one') return this.rounds.open.length > 0;
     // A reign begins: who promised it is about to join, and must not lose its veto to the speed of a waiting change.
     if (this.context.nowMs < this.#gatheringUntilMs && this.members.isGathering) return true;
@@ -216,6 +244,12 @@ export class Replications {
       this.restore(prior, [replication.version], () => {
         this.context.settle(next.command, rejected('prior-not-current', text));
       });
+      return;
+    }
+    // It may have waited in the queue for longer than its instant allows.
+    const tooLate = this.#refuseInstant(replication.activateAtMs);
+    if (tooLate !== null) {
+      this.restore(prior, [replication.version], () => this.context.settle(next.command, tooLate));
       return;
     }
     this.#highestStarted = version;
@@ -366,6 +400,7 @@ export class Replications {
     const round = this.rounds.open.find(({ change }) => change.to.version === version);
     const isDecided =
       round?.phase === 'deciding' ||
+      this.armings.tip?.version === version ||
       this.#announcing.some(({ change }) => change.to.version === version) ||
       version <= versionOf(this.history.tip);
     if (round !== undefined && !isDecided) {
@@ -378,6 +413,40 @@ export class Replications {
       ? `version ${version} is decided and can't be rolled back; replicate a newer version that undoes it`
       : `no replication of version ${version} is under way`;
     this.context.settle(command, rejected(code, text));
+  }
+
+  /** A scheduled change that isn't decided yet is only rolled back. */
+  cancelScheduled(command: Token, version: number): void {
+    const isScheduled = (replication: Replication): boolean =>
+      replication.version === version && replication.activateAtMs !== undefined;
+    const waiting = this.#waiting.find((each) => isScheduled(each.replication));
+    const round = this.rounds.open.find((each) => isScheduled(each.replication));
+    if (waiting !== undefined) this.#dropWaiting(waiting, 'cancelled');
+    else if (round !== undefined && round.phase !== 'deciding') this.rounds.abort(round, 'cancelled');
+    else {
+      const text =
+        round === undefined
+          ? `no scheduled change of version ${version} waits for its instant`
+          : `version ${version} is just being decided; try again`;
+      return this.context.settle(command, rejected('round-unknown', text));
+    }
+    this.context.settle(command, { kind: 'cancelled', version, durationMs: 0 });
+  }
+
+  /** What waits for a scheduled change may have to wait for days: its time is counted, as that of a round would be. */
+  #expire(): void {
+    if (this.armings.tip === null) return;
+    const { nowMs } = this.context;
+    const endOf = (waiting: Waiting): number => waiting.sinceMs + waiting.replication.timeoutMs;
+    for (
+      let over = this.#waiting.find((each) => endOf(each) <= nowMs);
+      over !== undefined;
+      over = this.#waiting.find((each) => endOf(each) <= nowMs)
+    ) {
+      this.#dropWaiting(over, 'behind an armed change');
+    }
+    const nextMs = Math.min(...this.#waiting.map(endOf));
+    if (nextMs !== Infinity) this.context.timers.set('queued', nextMs);
   }
 
   /** The caller's signal: aborts what isn't decided; the outcome says which it was. */

@@ -4,7 +4,10 @@ import type { Member } from './members.js';
 import type { RoundAccount, RoundVote } from './view.js';
 
 /** What is on record about one round, without its name: the core's own times, in milliseconds of its clock. */
-export interface LoggedRound extends Omit<RoundAccount, 'round' | 'startedAtMs' | 'decidedMs' | 'exposedMs'> {
+export interface LoggedRound extends Omit<
+  RoundAccount,
+  'round' | 'startedAtMs' | 'decidedMs' | 'exposedMs' | 'activation'
+> {
   readonly epoch: RoundId['epoch'];
   /** Null: no round was opened for it, since it went in one phase or its voters couldn't be found. */
   readonly number: number | null;
@@ -12,6 +15,16 @@ export interface LoggedRound extends Omit<RoundAccount, 'round' | 'startedAtMs' 
   readonly decidedMs: number | null;
   /** When all voters had shown it. */
   readonly exposedMs: number | null;
+  /** Of a scheduled change that was decided. */
+  readonly activation: LoggedActivation | null;
+}
+
+/** When a scheduled change shows, and how many of its voters were last known to be armed for it. */
+export interface LoggedActivation {
+  /** Group time. */
+  readonly atMs: number;
+  readonly armed: number;
+  readonly of: number;
 }
 
 /** The voters of a round. Rounds that follow each other have the same ones, and share this. */
@@ -35,6 +48,7 @@ export interface RoundRecord extends BegunRound {
   exposedMs: number | null;
   /** Voters that don't show it yet. */
   unexposed: number;
+  activation: LoggedActivation | null;
 }
 
 const noVoters: VoterList = { members: [], placeOfSlot: new Map() };
@@ -66,6 +80,7 @@ export class RoundLog {
       decidedMs: null,
       exposedMs: null,
       unexposed: 0,
+      activation: null,
     };
     this.#ring[this.#next] = record;
     this.#next = (this.#next + 1) % limits.loggedRounds;
@@ -82,9 +97,21 @@ export class RoundLog {
     record.refusals = [...record.refusals, { node, yes: false, reason, afterMs: nowMs - record.startedMs }];
   }
 
+  /** A scheduled change is decided. */
+  onArmed(record: RoundRecord, { atMs, of }: Pick<LoggedActivation, 'atMs' | 'of'>, nowMs: number): void {
+    record.outcome = 'armed';
+    record.decidedMs = nowMs;
+    record.activation = { atMs, armed: 0, of };
+  }
+
+  onReported(record: RoundRecord, armed: number): void {
+    if (record.activation !== null && record.activation.armed !== armed)
+      record.activation = { ...record.activation, armed };
+  }
+
   onCommitted(record: RoundRecord, nowMs: number): void {
     record.outcome = 'committed';
-    record.decidedMs = nowMs;
+    record.decidedMs ??= nowMs;
     if (record.voters.members.length === 0) return; // in one phase nobody is asked, and nobody tells
     record.unexposed = record.voters.members.length;
     if (this.#unexposed.length === limits.unexposedRounds) this.#unexposed.shift();
@@ -136,6 +163,7 @@ export class RoundLog {
 function loggedRound(record: RoundRecord): LoggedRound {
   const { epoch, number, version, phases, startedMs, outcome, reason, decidedMs, exposedMs, operations, bytes } =
     record;
+  const { activation } = record;
   const votes: RoundVote[] = [];
   const missing: NodeId[] = [];
   record.voters.members.forEach(({ node }, place) => {
@@ -147,6 +175,6 @@ function loggedRound(record: RoundRecord): LoggedRound {
   votes.sort((a, b) => a.afterMs - b.afterMs);
   return {
     ...{ epoch, number, version, phases, startedMs, outcome, reason, decidedMs, exposedMs, operations, bytes },
-    ...{ votes, missing },
+    ...{ votes, missing, activation },
   };
 }

@@ -5,6 +5,7 @@ import { invariant } from '../../../shared/protocol/kernel/invariant.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { AbortReason, NodeRefusal, Outcome, Replication } from '../../../shared/protocol/kernel/outcome.js';
 import type { Content, Decision, OpenRoundNote, Vote } from '../../../shared/protocol/wire/messages.js';
+import type { Armings } from './armings.js';
 import type { MasterContext } from './context.js';
 import { isForAll, type Delivery } from './delivery.js';
 import type { History } from './history.js';
@@ -44,6 +45,7 @@ export class Rounds {
     private readonly delivery: Delivery,
     private readonly listener: RoundsListener,
     private readonly log: RoundLog,
+    private readonly armings: Armings,
   ) {}
 
   /** The lowest round of this epoch that is still open. */
@@ -95,7 +97,7 @@ export class Rounds {
       yes: new Set(),
       refusals: [],
       startedMs: nowMs,
-      deadlineMs: nowMs + replication.timeoutMs,
+      deadlineMs: Math.min(nowMs + replication.timeoutMs, this.armings.armByMs(replication.activateAtMs)),
       phase: 'preparing',
       retryMs: 0,
       retryDelayMs: 0,
@@ -171,13 +173,22 @@ export class Rounds {
     for (const round of this.open) {
       if (round.phase === 'deciding') continue;
       if (round.yes.size < round.voters.size && !round.without) break;
-      const readyMs = Math.max(this.listener.gateMs(), this.members.leasesEndMs(round.yes));
+      const { activateAtMs } = round.replication;
+      if (this.context.nowMs > this.armings.armByMs(activateAtMs)) return this.abort(round, 'too late to arm');
+      // A scheduled change needn't wait for leases: none of who isn't armed reaches its instant.
+      const leasesEndMs = activateAtMs === undefined ? this.members.leasesEndMs(round.yes) : 0;
+      const readyMs = Math.max(this.listener.gateMs(), leasesEndMs);
       if (this.context.nowMs < readyMs) {
         round.phase = 'waiting';
         this.context.timers.setEarlier('leases', readyMs);
         break;
       }
       round.phase = 'deciding';
+      if (activateAtMs !== undefined) {
+        // G16: durable before the first arming leaves.
+        round.write = this.context.persist(this.armings.recordOf(round, activateAtMs), { durable: true });
+        break;
+      }
       for (const member of missingVoters(round)) this.#fence(member);
       // G3: the decision and the change are durable before the first byte of a commit leaves.
       round.write = this.context.persist(this.history.stage(round.change, this.context.nowMs), {
@@ -194,8 +205,12 @@ export class Rounds {
     if (round === undefined) return false;
     invariant(round === this.open[0], 'decisions become durable in the order of their rounds');
     this.open = this.open.slice(1);
+    if (round.replication.activateAtMs !== undefined) {
+      this.armings.begin(round, round.replication.activateAtMs);
+      return true;
+    }
     this.history.confirm(round.change, this.context.nowMs);
-    this.#remember(round, 'committed');
+    this.remember(round, 'committed');
     this.log.onCommitted(round.record, this.context.nowMs);
     this.context.event('committed', 'debug', {
       round: round.number,
@@ -224,7 +239,7 @@ export class Rounds {
     this.open = this.open.slice(0, index);
     for (const each of ended) {
       const why = each === round ? reason : 'prior aborted';
-      this.#remember(each, 'aborted');
+      this.remember(each, 'aborted');
       this.log.onEnded(each.record, 'aborted', why, this.context.nowMs);
       this.context.event('aborted', 'info', { round: each.number, version: each.change.to.version, reason: why });
       this.delivery.abort(each, this.lowestOpen);
@@ -290,11 +305,13 @@ export class Rounds {
       if (round.phase === 'preparing' && typeof voters === 'number' && round.yes.size >= voters) {
         // "At least n": the silent are left out; their leases are waited out before anything commits.
         round.without = true;
-        for (const member of missingVoters(round)) this.#fence(member);
+        // Of a scheduled change they are left out by their leases, which don't reach its instant.
+        if (round.replication.activateAtMs === undefined)
+          for (const member of missingVoters(round)) this.#fence(member);
         this.decide();
         continue;
       }
-      this.abort(round, 'timeout');
+      this.abort(round, round.deadlineMs < round.startedMs + round.replication.timeoutMs ? 'too late to arm' : 'timeout');
       return; // those on top of it ended with it
     }
   }
@@ -334,9 +351,13 @@ export class Rounds {
     }));
   }
 
-  /** True when the member votes in every open round, so that nothing can commit behind its back. */
+  /**
+   * True when the member votes in every open round, so that nothing can commit behind its back. A scheduled one commits at
+   * its instant, and no lease reaches that without an arming.
+   */
   votesInAll(member: Member): boolean {
-    return this.open.every((round) => round.voters.has(member.slot) && !(round.without && !round.yes.has(member.slot)));
+    const soon = this.open.filter(({ replication }) => replication.activateAtMs === undefined);
+    return soon.every((round) => round.voters.has(member.slot) && !(round.without && !round.yes.has(member.slot)));
   }
 
   /** Null: the policy can't be met. */
@@ -356,6 +377,7 @@ export class Rounds {
       voters: round.voterBitmap,
       lowestOpenRound: this.lowestOpen,
       committed: this.history.tip,
+      activateAtMs: round.replication.activateAtMs ?? null,
     });
   }
 
@@ -366,7 +388,7 @@ export class Rounds {
   }
 
   #refusalsOf(round: Round, reason: AbortReason): readonly NodeRefusal[] {
-    if (reason !== 'timeout') return round.refusals;
+    if (reason !== 'timeout' && reason !== 'too late to arm') return round.refusals;
     const withinMs = Math.round(this.context.nowMs - round.startedMs);
     return [
       ...round.refusals,
@@ -374,7 +396,8 @@ export class Rounds {
     ];
   }
 
-  #remember(round: Round, outcome: Decision['outcome']): void {
+  /** The heartbeats repeat it. */
+  remember(round: Pick<Round, 'epoch' | 'number' | 'change'>, outcome: Decision['outcome']): void {
     const decision: Decision = { round: { epoch: round.epoch, number: round.number }, to: round.change.to, outcome };
     this.recent = [...this.recent, decision].slice(-limits.recentDecisions);
   }

@@ -11,6 +11,7 @@ import type {
   Resolution,
   SnapshotRequest,
 } from '../../../shared/protocol/wire/messages.js';
+import type { Armings } from './armings.js';
 import type { MasterContext } from './context.js';
 import type { History } from './history.js';
 import type { Token, UserAnswer } from './io.js';
@@ -36,12 +37,15 @@ export class Serving {
     private readonly members: Members,
     private readonly rounds: Rounds,
     private readonly leadership: Leadership,
+    private readonly armings: Armings,
   ) {}
 
   // ── deltas ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onDeltaRequest(from: Peer, request: DeltaRequest): void {
     if (request.round !== null) return this.#onRoundRequest(from, request);
+    // It shows what is armed: its instant came there first, and what it asks for isn't committed here yet.
+    if (request.from !== null && sameTip(request.from, this.history.armedTip)) return;
     const to = request.to !== null && this.history.isOnChain(request.to) ? request.to : this.history.tip;
     if (to === null) return;
     if (!this.history.isOnChain(request.from)) {
@@ -205,6 +209,7 @@ export class Serving {
    */
   #outcomeOf({ round, to }: Pick<Inquiry, 'round' | 'to'>): Resolution['outcome'] | null {
     if (this.history.isOnChain(to)) return 'committed';
+    if (this.armings.holds(round)) return null; // decided, and neither until its instant
     const isCurrent = sameEpoch(round.epoch, this.context.epoch);
     if (this.rounds.open.some((open) => isCurrent && open.number === round.number)) return null;
     if (this.rounds.recent.some((decision) => sameRound(decision.round, round) && decision.outcome === 'aborted'))

@@ -1,4 +1,5 @@
 import type { Epoch, Incarnation, NodeId, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import type { ArmingTally } from '../../../shared/protocol/kernel/outcome.js';
 import type { ResyncCounts } from '../../../shared/protocol/kernel/resyncs.js';
 import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
 
@@ -14,6 +15,10 @@ export interface MasterView {
   readonly mayCommit: boolean;
   readonly queued: number;
   readonly openRounds: readonly RoundView[];
+  /** A scheduled change that is decided and waits for its instant. */
+  readonly armed: ArmedView | null;
+  /** The newest scheduled change that this process has seen exposed. */
+  readonly activation: ActivationView | null;
   readonly members: readonly MemberView[];
   readonly historyBytes: number;
   readonly oldestDelta: Tip | null;
@@ -29,6 +34,33 @@ export interface RoundView {
   readonly missing: readonly NodeId[];
 }
 
+/** A scheduled change between its decision and its instant. */
+export interface ArmedView extends ArmingTally {
+  readonly round: RoundId;
+  readonly version: number;
+  /** Unix time of the master's clock, milliseconds. */
+  readonly activateAtMs: number;
+  /** From now until then; below 0 when it is late. */
+  readonly inMs: number;
+  /** `cancelling`, `withdrawing`: it is being taken back; `activating`: its instant has come. */
+  readonly phase: 'armed' | 'cancelling' | 'withdrawing' | 'activating';
+  readonly voters: readonly NodeId[];
+}
+
+/** How the nodes switched to a scheduled change, by their own accounts. */
+export interface ActivationView {
+  readonly version: number;
+  readonly activateAtMs: number;
+  /** So many voters have told that they expose it. */
+  readonly exposed: number;
+  readonly of: number;
+  readonly missing: readonly NodeId[];
+  /** Between the first and the last node to expose it, the master's own included; null while none has told when. */
+  readonly spreadMs: number | null;
+  /** With the error of each node's clock: the true spread is no larger. */
+  readonly boundMs: number | null;
+}
+
 /** One round, or one change in one phase, as `rounds()` tells of it. */
 export interface RoundAccount {
   /** Names it; for two phases what `resolve` and the status of a slave in doubt call it. */
@@ -38,7 +70,7 @@ export interface RoundAccount {
   /** Unix time, in milliseconds. */
   readonly startedAtMs: number;
   /** `unknown`: this master halted before the decision was durable; the next reign says. */
-  readonly outcome: 'open' | 'committed' | 'aborted' | 'unknown';
+  readonly outcome: 'open' | 'armed' | 'committed' | 'aborted' | 'unknown';
   /** Why it wasn't committed; null for others. */
   readonly reason: string | null;
   /** From the start to the decision; null while it is open. */
@@ -52,6 +84,8 @@ export interface RoundAccount {
   readonly votes: readonly RoundVote[];
   /** Voters that haven't answered, or hadn't when it ended. */
   readonly missing: readonly NodeId[];
+  /** Of a scheduled change that was decided: its instant in Unix time, and how many of its voters were armed for it. */
+  readonly activation: { readonly atMs: number; readonly armed: number; readonly of: number } | null;
 }
 
 /** How one voter of an open round answered. */

@@ -1,7 +1,7 @@
 /** What the parts of the document are made of. Plain data; only the fields that are used here. */
 
 export type Schema = Readonly<Record<string, unknown>>;
-export type Role = 'master' | 'slave';
+export type Role = 'master' | 'slave' | 'data-server' | 'cycle-copy';
 
 export interface Parameter {
   readonly name: string;
@@ -23,7 +23,7 @@ export interface Operation {
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
-  readonly tag: 'data' | 'changes' | 'feed' | 'operators' | 'node';
+  readonly tag: 'data' | 'changes' | 'cycle' | 'feed' | 'operators' | 'node';
   /** Where the route is. */
   readonly at: readonly Role[];
   readonly parameters?: readonly Parameter[];
@@ -94,4 +94,8 @@ export function inQuery(name: string, description: string, schema: Schema): Para
 }
 
 export const dataSet = inPath('dataSet', 'The name of the data set.');
+/** The two that replicate. */
 export const bothRoles: readonly Role[] = ['master', 'slave'];
+/** Those that hold a copy, or the original. */
+export const readRoles: readonly Role[] = [...bothRoles, 'cycle-copy'];
+export const everyRole: readonly Role[] = [...readRoles, 'data-server'];

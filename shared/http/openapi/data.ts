@@ -9,6 +9,7 @@ import {
   json,
   list,
   object,
+  readRoles,
   ref,
   text,
   type Operation,
@@ -44,10 +45,11 @@ const changeOptions: readonly Parameter[] = [
   inQuery('voters', 'Who has to vote: all, live, or how many at least.', text),
   inQuery('commitBy', 'How a commit travels first.', choice('multicast', 'unicast', 'heartbeat')),
   inQuery('abortBy', 'How an abort travels first.', choice('multicast', 'unicast', 'heartbeat')),
+  inQuery('activateAt', 'When every server is to show it: 2026-12-01T09:00:00Z, or +5s.', text),
   inQuery('wait', 'Answer at the durable decision, or when the voters show it.', choice('decided', 'exposed')),
 ];
 const outcomes = {
-  200: atVersion(json('Committed.', ref('Committed'))),
+  200: atVersion(json('Committed; or armed, when it has an instant.', { oneOf: [ref('Committed'), ref('Armed')] })),
   409: json('Aborted, or it does not fit the state that there is.', { oneOf: [ref('Aborted'), ref('Error')] }),
   504: json('The outcome is unknown: ask by the idempotency key.', { oneOf: [ref('Unknown'), ref('Error')] }),
 };
@@ -61,7 +63,7 @@ export const dataOperations: readonly Operation[] = [
     operationId: 'readEntry',
     summary: 'One entry',
     tag: 'data',
-    at: bothRoles,
+    at: readRoles,
     parameters: [dataSet, key, ...wait],
     answers: { 200: atVersion(json('The entry.', ref('Entry'))) },
     errors: [414, 504],
@@ -72,7 +74,7 @@ export const dataOperations: readonly Operation[] = [
     operationId: 'listEntries',
     summary: 'A page of entries, in key order, at one version',
     tag: 'data',
-    at: bothRoles,
+    at: readRoles,
     parameters: [
       dataSet,
       inQuery('prefix', 'Keys that begin with it.', text),
@@ -89,7 +91,7 @@ export const dataOperations: readonly Operation[] = [
     operationId: 'readMany',
     summary: 'Many keys, all at one version',
     tag: 'data',
-    at: bothRoles,
+    at: readRoles,
     parameters: [dataSet, ...wait],
     body: object({ keys: { ...list(text), maxItems: 10_000 } }),
     answers: { 200: atVersion(json('What there is, and what is missing.', ref('Reads'))) },
@@ -173,7 +175,11 @@ export const dataOperations: readonly Operation[] = [
     tag: 'changes',
     at: ['master'],
     parameters: [dataSet, inPath('idempotencyKey', 'As the change was named.')],
-    answers: { ...outcomes, 200: json('Committed.', ref('Committed')), 202: json('It is under way.', ref('Pending')) },
+    answers: {
+      ...outcomes,
+      200: json('Committed, or armed.', { oneOf: [ref('Committed'), ref('Armed')] }),
+      202: json('It is under way.', ref('Pending')),
+    },
   },
   ...(
     [

@@ -1,12 +1,19 @@
 import type { FastifyInstance } from 'fastify';
 import { packageVersion } from '../../metrics/version.js';
 import { json, ref, type Answer, type Operation, type Role } from './build.js';
+import { cycleOperations, cycleSchemas } from './cycle.js';
+import { cycleCopyOperations, cycleCopySchemas } from './cycle-copy.js';
 import { dataOperations } from './data.js';
 import { nodeOperations } from './node.js';
 import { schemas } from './schemas.js';
 
 /** A route that is served has its operation in one of these; a test holds one against the other. */
-export const operations: readonly Operation[] = [...dataOperations, ...nodeOperations];
+export const operations: readonly Operation[] = [
+  ...dataOperations,
+  ...nodeOperations,
+  ...cycleOperations,
+  ...cycleCopyOperations,
+];
 
 /** What any request can meet. */
 const everywhere: Readonly<Record<number, string>> = {
@@ -26,6 +33,18 @@ const further: Readonly<Record<number, string>> = {
   504: 'The version did not come in time.',
 };
 
+const about: Readonly<Record<Role, string>> = {
+  master: 'Keeps one data set the same on many servers. docs/http.md',
+  slave: 'Keeps one data set the same on many servers. docs/http.md',
+  'data-server': 'Owns the three copies of a pull cycle. docs/cycle.md',
+  'cycle-copy': 'Shows what its data server says, at the prearranged instant. docs/cycle-copies.md',
+};
+
+const furtherSchemas: Partial<Readonly<Record<Role, object>>> = {
+  'data-server': cycleSchemas,
+  'cycle-copy': cycleCopySchemas,
+};
+
 /** The OpenAPI 3.1 document of one side. */
 export function openApiOf(role: Role): object {
   const paths: Record<string, Record<string, object>> = {};
@@ -39,13 +58,16 @@ export function openApiOf(role: Role): object {
     info: {
       title: `Lockstep ${role}`,
       version: packageVersion,
-      description: 'Keeps one data set the same on many servers. docs/http.md says more about each route.',
+      description: `${about[role]} says more about each route.`,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    tags: ['data', 'changes', 'feed', 'operators', 'node'].map((name) => ({ name })),
+    tags: ['data', 'changes', 'cycle', 'feed', 'operators', 'node'].map((name) => ({ name })),
     security: [{ token: [] }, {}],
     paths,
-    components: { schemas, securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+    components: {
+      schemas: { ...schemas, ...furtherSchemas[role] },
+      securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+    },
   };
 }
 

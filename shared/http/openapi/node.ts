@@ -2,6 +2,7 @@ import {
   bothRoles,
   choice,
   dataSet,
+  everyRole,
   flag,
   inPath,
   inQuery,
@@ -51,6 +52,23 @@ export const nodeOperations: readonly Operation[] = [
   },
   {
     method: 'post',
+    path: '/v1/armed/{dataSet}/{version}/cancel',
+    operationId: 'cancelActivation',
+    summary: 'Takes a scheduled change back before its instant',
+    tag: 'changes',
+    at: ['master'],
+    parameters: [dataSet, inPath('version', 'The version of the change.')],
+    body: ref('Cancel'),
+    answers: {
+      200: json('It is taken back, everywhere.', ref('Cancelled')),
+      409: json('Not all that may be armed confirmed, so it stands; or it is too late.', {
+        oneOf: [ref('Stands'), ref('Error')],
+      }),
+    },
+    errors: [415],
+  },
+  {
+    method: 'post',
     path: '/v1/data/{dataSet}/discard',
     operationId: 'discard',
     summary: "Keeps a diverged copy aside and takes the master's",
@@ -88,7 +106,7 @@ export const nodeOperations: readonly Operation[] = [
     operationId: 'openapi',
     summary: 'This document',
     tag: 'node',
-    at: bothRoles,
+    at: everyRole,
     answers: { 200: json('OpenAPI 3.1.', { type: 'object' }) },
   },
   {
@@ -97,7 +115,7 @@ export const nodeOperations: readonly Operation[] = [
     operationId: 'metrics',
     summary: "Metrics in Prometheus' text format",
     tag: 'node',
-    at: bothRoles,
+    at: everyRole,
     answers: { 200: { description: 'The metrics.', content: { 'text/plain': { schema: text } } } },
   },
   {
@@ -147,7 +165,7 @@ export const nodeOperations: readonly Operation[] = [
     operationId: 'live',
     summary: '200 while the process answers',
     tag: 'node',
-    at: bothRoles,
+    at: everyRole,
     open: true,
     answers: { 200: json('It answers.', object({ live: flag })) },
   },
@@ -157,7 +175,7 @@ export const nodeOperations: readonly Operation[] = [
     operationId: 'ready',
     summary: '200 when it can do its work',
     tag: 'node',
-    at: bothRoles,
+    at: everyRole,
     open: true,
     parameters: [
       inQuery('current', 'Ask for copies that are current.', text),

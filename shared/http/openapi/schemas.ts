@@ -21,11 +21,27 @@ const committed = { outcome: { const: 'committed' }, ...tip, durationMs: number,
 const refusals = list(object({ node: text, reason: text, operations: list(count) }, ['operations']));
 const failures = list(object({ operation: count, key: text, actual: orNull(version) }));
 const aborted = { outcome: { const: 'aborted' }, reason: text, refusals, failures, durationMs: number };
+const arming = { armed: count, of: count, missing: list(text) };
+const armed = {
+  outcome: { const: 'armed' },
+  ...tip,
+  activateAt: moment,
+  arming: object(arming),
+  durationMs: number,
+  votes,
+  durable: flag,
+};
 const unknown = { outcome: { const: 'unknown' }, reason: text, durationMs: number };
 
 /** What travels, by the names that `bodies.ts` gives it. */
 export const schemas: Readonly<Record<string, Schema>> = {
-  Error: object({ error: object({ code: text, message: text, field: text }, ['field']) }),
+  Error: object({
+    error: object({ code: text, message: text, field: text, earliestAt: moment, latestAt: moment }, [
+      'field',
+      'earliestAt',
+      'latestAt',
+    ]),
+  }),
   WriteAtSlave: object({ error: object({ code: text, message: text }), master: orNull(text) }),
   Tip: object(tip),
   Veto: object({ version, reason: text, at: moment }),
@@ -41,10 +57,21 @@ export const schemas: Readonly<Record<string, Schema>> = {
       commitBy: choice('multicast', 'unicast', 'heartbeat'),
       abortBy: choice('multicast', 'unicast', 'heartbeat'),
       wait: choice('decided', 'exposed'),
+      activateAt: text,
     },
-    ['phases', 'timeoutMs', 'voters', 'commitBy', 'abortBy', 'wait'],
+    ['phases', 'timeoutMs', 'voters', 'commitBy', 'abortBy', 'wait', 'activateAt'],
   ),
   Committed: object(committed),
+  Armed: object(armed),
+  Cancelled: object({ outcome: { const: 'cancelled' }, version, durationMs: number }),
+  Stands: object({
+    outcome: { const: 'stands' },
+    version,
+    activateAt: moment,
+    missing: list(text),
+    durationMs: number,
+  }),
+  Cancel: object({ timeoutMs: { type: 'integer', minimum: 1, maximum: 600_000 } }, ['timeoutMs']),
   Aborted: object(aborted, ['failures']),
   Unknown: object(unknown),
   Pending: object({ outcome: { const: 'pending' } }),
@@ -88,6 +115,23 @@ export const schemas: Readonly<Record<string, Schema>> = {
     voters: list(text),
     missing: list(text),
   }),
+  ArmedChange: object({
+    version,
+    activateAt: moment,
+    inMs: number,
+    phase: choice('armed', 'cancelling', 'withdrawing', 'activating'),
+    ...arming,
+  }),
+  Activation: object({
+    version,
+    activateAt: moment,
+    exposed: count,
+    of: count,
+    missing: list(text),
+    spreadMs: orNull(number),
+    boundMs: orNull(number),
+  }),
+  ArmedHere: object({ version, activateAt: moment, armed: flag, inMs: orNull(number) }),
   MasterDataSet: object({
     dataSet: text,
     phase: choice('opening', 'surveying', 'claiming', 'leading', 'closing', 'halted'),
@@ -98,6 +142,8 @@ export const schemas: Readonly<Record<string, Schema>> = {
     stateDigest: orNull(text),
     queued: count,
     openRounds: list(ref('OpenRound')),
+    armed: orNull(ref('ArmedChange')),
+    activation: orNull(ref('Activation')),
     historyBytes: count,
     members: list(ref('Member')),
   }),
@@ -116,6 +162,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     lastVote,
     lastVeto: orNull(ref('Veto')),
     inDoubt: list(ref('InDoubt')),
+    armed: orNull(ref('ArmedHere')),
     resolved: list(ref('Resolved')),
     reason: text,
     repairs: count,
@@ -151,7 +198,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     version,
     phases: choice('one', 'two'),
     startedAt: moment,
-    outcome: choice('open', 'committed', 'aborted', 'unknown'),
+    outcome: choice('open', 'armed', 'committed', 'aborted', 'unknown'),
     reason: orNull(text),
     decidedMs: orNull(number),
     exposedMs: orNull(number),
@@ -159,6 +206,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     bytes: orNull(count),
     votes: list(object({ node: text, yes: flag, reason: text, afterMs: number })),
     missing: list(text),
+    activation: orNull(object({ at: moment, armed: count, of: count })),
   }),
   FeedRecord: object({
     epoch: count,

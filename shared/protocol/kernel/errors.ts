@@ -19,6 +19,8 @@ export const errorCodes = [
   'aborted-by-caller',
   'timed-out',
   'member-unknown',
+  'instant-too-early',
+  'instant-too-late',
   'refused-by-group',
   'bad-operation',
   'wrong-kind',
@@ -43,10 +45,20 @@ export type ErrorCode = (typeof errorCodes)[number];
 export class LockstepError extends Error {
   override readonly name = 'LockstepError';
   readonly code: ErrorCode;
+  /** With `instant-too-early`: the soonest instant that could have been asked for, Unix time in milliseconds. */
+  readonly earliestAtMs?: number;
+  /** With `instant-too-late`: the last one. */
+  readonly latestAtMs?: number;
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; earliestAtMs?: number | undefined; latestAtMs?: number | undefined } = {},
+  ) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
+    if (options.earliestAtMs !== undefined) this.earliestAtMs = options.earliestAtMs;
+    if (options.latestAtMs !== undefined) this.latestAtMs = options.latestAtMs;
   }
 }
 

@@ -40,7 +40,11 @@ export type AbortReason =
   | 'stepped down'
   | 'closed'
   | 'unregistered'
-  | 'cancelled';
+  | 'cancelled'
+  /** A scheduled change wasn't decided soon enough for everybody to be armed before its instant. */
+  | 'too late to arm'
+  /** It had to wait for a scheduled change, and its time was up before that change's instant came. */
+  | 'behind an armed change';
 
 /**
  * How a replication ended. `committed` settles at the durable decision, `exposed` is added when the caller waited for it.
@@ -63,6 +67,42 @@ export type Outcome =
     }
   | { readonly kind: 'unknown'; readonly reason: string; readonly durationMs: number };
 
+/**
+ * How a replication with an instant ended. `armed`: it is decided, durably, and shows at its instant; only a cancellation takes
+ * it back. That settles once all voters have reported that they are armed, or the deadline has passed.
+ */
+export type ScheduledOutcome =
+  | Outcome
+  | {
+      readonly kind: 'armed';
+      readonly tip: Tip;
+      /** Unix time of the master's clock, milliseconds. */
+      readonly activateAtMs: number;
+      readonly votes: VoteTally;
+      readonly arming: ArmingTally;
+      readonly durationMs: number;
+      readonly durable: boolean;
+    };
+
+/** Of the voters of a scheduled change, how many have reported that they will expose it at the instant unasked. */
+export interface ArmingTally {
+  readonly armed: number;
+  readonly of: number;
+  /** Those that haven't. They get no lease that reaches the instant, so that none of them is current when the others switch. */
+  readonly missing: readonly NodeId[];
+}
+
+/** How a cancellation ended. `stands`: some that may be armed didn't confirm in time, so that all are armed again. */
+export type Cancellation =
+  | { readonly kind: 'cancelled'; readonly version: number; readonly durationMs: number }
+  | {
+      readonly kind: 'stands';
+      readonly version: number;
+      readonly activateAtMs: number;
+      readonly missing: readonly NodeId[];
+      readonly durationMs: number;
+    };
+
 /** A request to replicate, as the master's core takes it. */
 export interface Replication {
   readonly version: number;
@@ -80,6 +120,8 @@ export interface Replication {
   readonly wait: 'decided' | 'exposed';
   /** How many operations the change holds, for the account of rounds: only who made the bytes can say. */
   readonly operations?: number | undefined;
+  /** Group time, whole milliseconds: decided before, exposed everywhere then. Absent: as soon as it is decided. */
+  readonly activateAtMs?: number | undefined;
 }
 
 /** Refused before anything was sent: nothing happened. */
@@ -95,6 +137,12 @@ export interface Rejection {
     | 'user-layer-failed'
     | 'already-decided'
     | 'round-unknown'
-    | 'member-unknown';
+    | 'member-unknown'
+    | 'instant-too-early'
+    | 'instant-too-late';
   readonly text: string;
+  /** With `instant-too-early`: the soonest instant that can be asked for, Unix time in milliseconds. */
+  readonly earliestAtMs?: number;
+  /** With `instant-too-late`: the last one. */
+  readonly latestAtMs?: number;
 }

@@ -338,6 +338,7 @@ describe("a master's word", () => {
       voters: Uint8Array.of(7),
       lowestOpenRound: 1,
       committed: tip(1),
+      activateAtMs: null,
     };
     const packer = new Packer(seal, 65_507);
     const context = packer.context(dataSet, epoch);

@@ -47,6 +47,7 @@ const speakers: Readonly<Record<MessageKind, Speaker>> = {
   vote: 'anyone',
   commit: 'master',
   abort: 'master',
+  arming: 'master',
   inquiry: 'anyone',
   resolution: 'each',
   'delta-request': 'anyone',

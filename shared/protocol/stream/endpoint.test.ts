@@ -445,5 +445,5 @@ test('a master that sends by unicast what comes by multicast is told to stop, al
 
 const heartbeat: Message = {
   ...{ kind: 'heartbeat', sequence: 1, sentMs: 0, tip: null, lowestOpenRound: 1, openRounds: [], recentDecisions: [] },
-  ...{ heal: 'nobody', leaseMs: 3000, nextInMs: 500, asks: false, acknowledged: [] },
+  ...{ heal: 'nobody', leaseMs: 3000, nextInMs: 500, asks: false, acknowledged: [], arming: null },
 };

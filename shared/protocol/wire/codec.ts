@@ -16,6 +16,7 @@ const replicationKinds: FamilyKinds<ReplicationMessage> = {
   abort: true,
   inquiry: true,
   resolution: true,
+  arming: true,
 };
 const deltaKinds: FamilyKinds<DeltaMessage> = {
   'delta-request': true,

@@ -94,6 +94,26 @@ export interface Status {
   /** Counted since the start, so that a lost status loses nothing: deltas asked for, snapshots taken. */
   readonly repairs: number;
   readonly snapshots: number;
+  /** What it has durably done about the newest arming of this reign; null: nothing yet. */
+  readonly arming: ArmingReport | null;
+  /** The newest scheduled change that it has exposed, for as long as its process lives. */
+  readonly activation: ActivationReport | null;
+}
+
+/** A slave's durable answer to an arming. */
+export interface ArmingReport {
+  readonly round: RoundId;
+  readonly order: number;
+  readonly armed: boolean;
+}
+
+/** When a scheduled change was exposed here, by this node's own estimate of the group time. */
+export interface ActivationReport {
+  readonly round: RoundId;
+  /** Null: the group time wasn't known here. */
+  readonly exposedAtMs: number | null;
+  /** The true group time was no further than this from `exposedAtMs`. */
+  readonly errorMs: number;
 }
 
 /** What a copy is worth to a reader. */
@@ -149,6 +169,8 @@ export interface Heartbeat {
   readonly asks: boolean;
   /** Members whose newest status echoed a heartbeat, which renews their leases; by heartbeat. */
   readonly acknowledged: readonly LeaseAcknowledgement[];
+  /** The decided change that waits for its instant, as `arming` tells of it. */
+  readonly arming: ArmingNote | null;
 }
 
 export type HealPermission = 'nobody' | 'majority' | 'operator';
@@ -207,6 +229,8 @@ export interface Prepare {
   readonly lowestOpenRound: number;
   /** The newest committed state when this was sent: with it all below it is committed, which stands for their commits. */
   readonly committed: Tip | null;
+  /** Group time, whole milliseconds: a yes is one to expose the change then, and not before. Null: at once. */
+  readonly activateAtMs: number | null;
 }
 
 export interface Vote {
@@ -233,6 +257,26 @@ export interface Commit {
   readonly lowestOpenRound: number;
   /** A caller waits until the state is exposed everywhere; without it a status within `acknowledgeMs` is soon enough. */
   readonly acknowledge: boolean;
+}
+
+/** A change that is decided and exposed at an instant, or isn't to be any more. */
+export interface ArmingNote {
+  /** Of the reign that decided it; a later reign of the same store carries it on. */
+  readonly round: RoundId;
+  readonly to: Tip;
+  /** Group time, whole milliseconds. */
+  readonly activateAtMs: number;
+  /** Bitmap of the slots that are meant: of those whose yes the decision counted. */
+  readonly voters: Uint8Array;
+  /** Rises within a reign whenever `armed` changes: of two notes the higher one counts. */
+  readonly order: number;
+  /** False: whoever is armed takes that back, and is in doubt like any other that said yes. */
+  readonly armed: boolean;
+}
+
+/** Scheduled changes: be ready to expose it at the instant, unasked; or, no more. Repeated until a status reports it. */
+export interface Arming extends ArmingNote {
+  readonly kind: 'arming';
 }
 
 export interface Abort {
@@ -316,7 +360,7 @@ export type SessionMessage =
   | Heartbeat
   | ClockRequest
   | ClockAnswer;
-export type ReplicationMessage = Announce | Prepare | Vote | Commit | Abort | Inquiry | Resolution;
+export type ReplicationMessage = Announce | Prepare | Vote | Commit | Abort | Inquiry | Resolution | Arming;
 export type DeltaMessage = DeltaRequest | Deltas | TooOld | BulkOffer | SnapshotRequest;
 export type Message = SessionMessage | ReplicationMessage | DeltaMessage;
 export type MessageKind = Message['kind'];

@@ -24,6 +24,7 @@ export const messageOrdinals = {
   abort: 52,
   inquiry: 53,
   resolution: 54,
+  arming: 55,
   'delta-request': 80,
   deltas: 81,
   'too-old': 82,

@@ -15,6 +15,7 @@ import {
   wordField,
   type FieldReader,
 } from './fields.js';
+import { armingFields, readArming } from './arming.js';
 import type { Announce, Content, Prepare, ReplicationMessage } from './messages.js';
 import { packFields } from './msgpack.js';
 import { contentKinds, resolutionOutcomes } from './registry.js';
@@ -22,8 +23,8 @@ import { wireLimits } from './wire-limits.js';
 
 /*
  *   announce   = [from tip | nil, to tip, content kind, content]
- *   prepare    = [round number, from tip | nil, to tip, bits of voters, lowest open round, committed, content kind,
- *                 content]
+ *   prepare    = [round number, from tip | nil, to tip, bits of voters, lowest open round, committed, activate at ms | nil,
+ *                 content kind, content]
  *     committed = 0 (the same as from) | tip | nil
  *     content  = nil (version) | delta (state, change) | [delta, …] (chain)
  *   vote       = [round, to tip, up to date, can process, reason, exposed version | 0, [refused position, …]]
@@ -31,6 +32,7 @@ import { wireLimits } from './wire-limits.js';
  *   abort      = [round, to tip, lowest open round]
  *   inquiry    = [round, from tip | nil, to tip]
  *   resolution = [round, to tip, outcome]
+ *   arming     = [round, to tip, activate at ms, bits of voters, order, armed]
  *
  * In a state's or change's delta, 0 in place of a tip means the message's own. In a chain, 0 in place of a step's
  * `from` means the `to` of the step before. The content stands last, so that its bytes need no copy of their own.
@@ -50,6 +52,7 @@ export function encodeReplication(message: ReplicationMessage): Body {
           message.voters,
           message.lowestOpenRound,
           sameTip(message.committed, message.from) ? same : tipField(message.committed),
+          message.activateAtMs,
         ],
         message,
       );
@@ -80,6 +83,8 @@ export function encodeReplication(message: ReplicationMessage): Body {
         tipField(message.to),
         wordField(resolutionOutcomes, message.outcome),
       ]);
+    case 'arming':
+      return bodyOfFields(armingFields(message));
     default:
       return unreachable(message);
   }
@@ -119,8 +124,9 @@ export function decodeReplication(kind: ReplicationMessage['kind'], fields: Fiel
       const voters = fields.bitmap();
       const lowestOpenRound = fields.count();
       const committed = fields.tipOrSame(from);
+      const activateAtMs = fields.takeNull() ? null : fields.count();
       const content = readContent(fields, { from, to });
-      return fields.finish({ kind, round, from, to, content, voters, lowestOpenRound, committed });
+      return fields.finish({ kind, round, from, to, content, voters, lowestOpenRound, committed, activateAtMs });
     }
     case 'vote':
       return fields.finish({
@@ -147,6 +153,8 @@ export function decodeReplication(kind: ReplicationMessage['kind'], fields: Fiel
       return fields.finish({ kind, round: fields.round(), from: fields.tipOrNull(), to: fields.tip() });
     case 'resolution':
       return fields.finish({ kind, round: fields.round(), to: fields.tip(), outcome: fields.word(resolutionOutcomes) });
+    case 'arming':
+      return fields.finish({ kind, ...readArming(fields) });
     default:
       return unreachable(kind);
   }

@@ -1,5 +1,13 @@
 import { unreachable } from '../kernel/invariant.js';
 import { limits } from '../kernel/limits.js';
+import {
+  activationField,
+  armingFields,
+  armingReportField,
+  readActivation,
+  readArmingOrNull,
+  readArmingReport,
+} from './arming.js';
 import { bodyOfFields, type Body } from './body.js';
 import {
   epochField,
@@ -26,15 +34,18 @@ import { wireLimits } from './wire-limits.js';
  *   welcome    = [slot, lease ms, member's store id, its start counter, heartbeat sequence]
  *   refusal    = [reason, text]
  *   leave      = []
- *   status     = [sequence, tip | nil, refs, state, echo | nil, window bytes, repairs, snapshots]
+ *   status     = [sequence, tip | nil, refs, state, echo | nil, window bytes, repairs, snapshots, report | nil,
+ *                 activation | nil]
  *     echo     = [heartbeat sequence, master sent ms, slave received ms, slave sent ms]
  *   heartbeat  = [sequence, sent ms, tip | nil, lowest open round, open rounds, decisions, heal, lease ms, next in ms,
- *                 asks, acknowledged]
+ *                 asks, acknowledged, arming | nil]
  *     open rounds  = [number, tip, bits of missing votes, …]
  *     decisions    = [round, tip, outcome, …]
  *     acknowledged = [heartbeat sequence, bits, …]
  *   clock-request = [sent ms]
  *   clock      = [member's store id, its start counter, request sent ms, received ms, sent ms, era]
+ *
+ * Reports, activations and armings: `arming.ts`.
  */
 
 export function encodeSession(message: SessionMessage): Body {
@@ -80,6 +91,8 @@ function sessionFields(message: SessionMessage): unknown[] {
         message.windowBytes,
         message.repairs,
         message.snapshots,
+        armingReportField(message.arming),
+        activationField(message.activation),
       ];
     case 'heartbeat':
       withinBound(message.openRounds.length, wireLimits.maxOpenRoundNotes, 'open rounds');
@@ -101,6 +114,7 @@ function sessionFields(message: SessionMessage): unknown[] {
         message.nextInMs,
         message.asks,
         message.acknowledged.flatMap(({ heartbeat, slots }) => [heartbeat, slots]),
+        message.arming === null ? null : armingFields(message.arming),
       ];
     case 'clock-request':
       return [message.sentMs];
@@ -172,6 +186,8 @@ export function decodeSession(kind: SessionMessage['kind'], fields: FieldReader)
         windowBytes: fields.count(),
         repairs: fields.count(),
         snapshots: fields.count(),
+        arming: readArmingReport(fields),
+        activation: readActivation(fields),
       });
     case 'heartbeat':
       return fields.finish({
@@ -198,6 +214,7 @@ export function decodeSession(kind: SessionMessage['kind'], fields: FieldReader)
           heartbeat: entry.count(),
           slots: entry.bitmap(),
         })),
+        arming: readArmingOrNull(fields),
       });
     case 'clock-request':
       return fields.finish({ kind, sentMs: fields.stamp() });

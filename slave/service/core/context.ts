@@ -8,9 +8,10 @@ import { Timers } from '../../../shared/protocol/kernel/timers.js';
 import type { HealPermission, Message } from '../../../shared/protocol/wire/messages.js';
 import type { SlaveCoreEvents } from './events.js';
 import type { SlaveConfig, SlaveEffect, Token } from './io.js';
+import type { ScheduledChange } from './staged.js';
 
 export type SlaveTimer =
-  'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again' | 'clock';
+  'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again' | 'clock' | 'activation';
 
 /** What the parts of a slave's core share: the facts about the reign, and the way out for effects. */
 export class SlaveContext {
@@ -95,6 +96,8 @@ export class SlaveContext {
 
 /** What the participant tells the other parts. */
 export interface ParticipantListener {
+  /** Readers see a scheduled change from now on. */
+  onActivated(scheduled: ScheduledChange): void;
   /** A new state is durable and exposed. */
   onExposed(tip: Tip): void;
   /** A vote leaves, which tells what is exposed. */

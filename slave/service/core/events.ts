@@ -51,6 +51,24 @@ export interface SlaveCoreEvents {
       readonly by: string;
     }
   >;
+  /** A scheduled change is decided: this slave exposes it at the instant, unasked. It is on disk. */
+  readonly armed: EventShape<'info', { readonly version: number; readonly at: string; readonly clockErrorMs: number }>;
+  /** Armed before this start, and since. */
+  readonly 'still armed': EventShape<'info', { readonly version: number; readonly at: string }>;
+  /** The arming was taken back, on disk too. */
+  readonly disarmed: EventShape<'info', { readonly version: number }>;
+  /** The instant of a scheduled change has come, and readers see it. `lateMs` is by this slave's clock, which is off by `clockErrorMs` at most. */
+  readonly activated: EventShape<
+    'info',
+    { readonly version: number; readonly lateMs: number; readonly clockErrorMs: number }
+  >;
+  /** Readers see it later than clocks explain, or this slave doesn't know how late. It wasn't current in between. */
+  readonly 'activated late': EventShape<
+    'warn',
+    { readonly version: number; readonly lateMs: number | null; readonly clockErrorMs: number | null }
+  >;
+  /** The instant may have come, and this slave can't tell: it isn't current until it can, or the master says so. */
+  readonly 'activation waits': EventShape<'warn', { readonly version: number; readonly clockErrorMs: number | null }>;
   /** The user layer could not commit what is committed: the copy stops serving, and it is tried again. */
   readonly 'commit failed': EventShape<'error', { readonly version: number; readonly reason: string }>;
   /** It could, after having failed: the copy serves again. */

@@ -8,7 +8,7 @@ import type { SlaveInput, Token } from './io.js';
 import type { Participant } from './participant.js';
 import type { OperatorDecision } from './records.js';
 import { slaveKeys } from './records.js';
-import type { Staged } from './staged.js';
+import { isArmed, type Staged } from './staged.js';
 
 /** Every so many inquiries, the other slaves are asked too. */
 const askOthersEvery = 3;
@@ -51,6 +51,12 @@ export class InDoubt {
     return this.#unknown.has(roundKey(round));
   }
 
+  /** It said yes, and doesn't know the outcome. What is armed is decided, for as long as it is known here when its instant comes. */
+  isInDoubt(staged: Staged): boolean {
+    if (staged.phase !== 'prepared') return false;
+    return !isArmed(staged, this.context.promised) || this.context.clock.at(this.context.nowMs) === null;
+  }
+
   /** An operator decides in a master's place, which is allowed only while there is none that could. */
   resolve(input: Extract<SlaveInput, { kind: 'resolve' }>): void {
     const refusal = this.#refuseResolve(input);
@@ -87,7 +93,7 @@ export class InDoubt {
 
   #named(round: string): Staged | undefined {
     return this.participant.staged.find(
-      (staged) => staged.phase === 'prepared' && staged.decided === null && roundKey(staged.round) === round,
+      (staged) => this.isInDoubt(staged) && staged.decided === null && roundKey(staged.round) === round,
     );
   }
 
@@ -114,7 +120,7 @@ export class InDoubt {
 
   /** Called at the end of every step: starts asking when a prepared round looks decided, and stops when none is left. */
   watch(lowestOpenRound: number): void {
-    const lowest = this.participant.staged.find(isUndecided)?.round ?? null;
+    const lowest = this.participant.staged.find((staged) => this.#isToAsk(staged))?.round ?? null;
     if (lowest === null) {
       if (this.#watched !== null) this.#watchAnew(null);
       return;
@@ -146,7 +152,7 @@ export class InDoubt {
     if (!this.context.timers.takeDue('inquiry', this.context.nowMs)) return;
     this.#asked += 1;
     for (const staged of this.participant.staged) {
-      if (!isUndecided(staged)) continue;
+      if (!this.#isToAsk(staged)) continue;
       const inquiry = { kind: 'inquiry', round: staged.round, from: staged.from, to: staged.change.to } as const;
       if (this.#asked % askOthersEvery === 0) this.context.send('all', inquiry);
       else this.context.sendToMaster(inquiry);
@@ -155,11 +161,20 @@ export class InDoubt {
     this.#delayMs = Math.min(this.#delayMs * 2, limits.repairMaxMs);
   }
 
+  /** What is armed is decided, unless the group has gone on and this node alone waits. */
+  #isToAsk(staged: Staged): boolean {
+    return isUndecided(staged) && (!isArmed(staged, this.context.promised) || this.#isPassed(staged));
+  }
+
   /** Signs that the group has gone on without this round: a newer reign, a floor above it, a committed state beyond it. */
   #isOverdue(staged: Staged, lowestOpenRound: number): boolean {
-    if (!isUndecided(staged)) return false;
+    if (!this.#isToAsk(staged)) return false;
     if (!sameEpoch(staged.round.epoch, this.context.promised)) return this.context.master !== null;
-    if (staged.round.number < lowestOpenRound) return true;
+    return staged.round.number < lowestOpenRound || this.#isPassed(staged);
+  }
+
+  /** A committed state is beyond it. */
+  #isPassed(staged: Staged): boolean {
     const { target } = this.catchUp;
     return target !== null && !sameTip(target, staged.from) && versionOf(target) >= staged.change.to.version;
   }

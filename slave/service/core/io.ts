@@ -17,6 +17,8 @@ export type SlaveInput =
   | { readonly kind: 'tick' }
   | { readonly kind: 'persisted'; readonly token: Token; readonly error: string | null }
   | { readonly kind: 'answered'; readonly token: Token; readonly answer: UserAnswer }
+  /** Readers see what the effect of this token brings; its write may still be under way. */
+  | { readonly kind: 'exposed'; readonly token: Token }
   /** A transfer over TCP ended; for a snapshot, with the tip that the user layer installed. */
   | { readonly kind: 'transferred'; readonly token: Token; readonly error: string | null }
   /** One step out of a transfer of deltas. The service feeds the next when `backlogBytes` allows it. */
@@ -77,6 +79,8 @@ export type SlaveEffect =
       readonly change: Delta;
       readonly operations: readonly StoreOperation[];
       readonly durable: boolean;
+      /** Its instant has come, and it is durable already: it is exposed first, then `exposed` is told, then it is written. */
+      readonly activates: boolean;
     }
   /** Fetch from the peer's host at this port, `install` into the user layer (or feed `streamed`), answer `transferred`. */
   | {

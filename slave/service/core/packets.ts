@@ -2,6 +2,7 @@ import type { Delta, RoundId } from '../../../shared/protocol/kernel/ids.js';
 import { sameEpoch, sameTip, showTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
 import { countBits, hasBit } from '../../../shared/protocol/kernel/bitmap.js';
 import { isIntact } from '../../../shared/protocol/kernel/digest.js';
+import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { Announce, Prepare } from '../../../shared/protocol/wire/messages.js';
 import type { CatchUp, Waiting } from './catch-up.js';
 import type { SlaveContext } from './context.js';
@@ -103,7 +104,8 @@ export class Packets {
     if (change === 'fetch') return this.catchUp.fetchRound(prepare, round);
     if (change === null) return;
     if (prior === 'below top') this.participant.abortAbove(prepare.from);
-    this.participant.stage(round, prepare.from, change, countBits(prepare.voters));
+    const { from, activateAtMs } = prepare;
+    this.participant.stage({ round, from, change, voters: countBits(prepare.voters), activateAtMs });
   }
 
   #ignorePrepare(prepare: Prepare, round: RoundId): boolean {
@@ -150,7 +152,20 @@ export class Packets {
       this.#vote(prepare, round, true, false, this.participant.failure);
       return true;
     }
+    const fault = prepare.activateAtMs === null ? '' : this.#clockFault();
+    if (fault !== '') {
+      this.#vote(prepare, round, true, false, fault);
+      return true;
+    }
     return false;
+  }
+
+  /** G16: who can't tell when the instant has come doesn't promise to switch then. Empty: it can. */
+  #clockFault(): string {
+    const errorMs = this.context.clock.errorMs(this.context.nowMs);
+    if (errorMs === Infinity) return "the master's clock is not known here yet";
+    if (errorMs <= limits.maxClockErrorMs) return '';
+    return `clock error of ${Math.round(errorMs)} ms is above ${limits.maxClockErrorMs} ms`;
   }
 
   /** Where the round starts, as seen from this copy. */

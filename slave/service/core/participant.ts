@@ -1,6 +1,7 @@
 import type { Delta, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
 import { roundKey, sameEpoch, sameRound, sameTip, showTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
 import { broken, invariant } from '../../../shared/protocol/kernel/invariant.js';
+import { showInstant } from '../../../shared/protocol/kernel/instants.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import { RoundMap } from '../../../shared/protocol/kernel/round-map.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
@@ -9,8 +10,8 @@ import type { ParticipantListener, SlaveContext } from './context.js';
 import type { Token, UserAnswer } from './io.js';
 import type { PreparedRecord } from './records.js';
 import { slaveKeys } from './records.js';
-import type { Staged, StagedPhase } from './staged.js';
-import { mayBecome } from './staged.js';
+import type { ScheduledChange, Staged, StagedPhase } from './staged.js';
+import { isArmed, mayBecome } from './staged.js';
 import { Votes } from './votes.js';
 import type { Task } from './work.js';
 import { WorkQueue } from './work.js';
@@ -34,6 +35,9 @@ export class Participant {
   readonly votes = { yes: 0, no: 0 };
   /** Rounds in progress, each from where the one before it ends. */
   staged: readonly Staged[] = [];
+  /** A scheduled change that is decided, until its write has ended; readers may see it before that. */
+  activating: ScheduledChange | null = null;
+  isActivatingShown = false;
   readonly #votes: Votes;
   readonly #writes = new Map<Token, Staged>();
   /** Votes of no, to be repeated when a prepare comes again. */
@@ -89,6 +93,8 @@ export class Participant {
       }
       const staged: Staged = {
         ...record,
+        activateAtMs: record.activateAtMs ?? null,
+        mark: record.mark ?? null,
         phase: 'queued',
         decided: null,
         byOperator: false,
@@ -100,15 +106,18 @@ export class Participant {
       // One that doesn't fit on the copy waits for its resolution; the layer has nothing to be asked about it.
       if (fits) this.work.push({ kind: 'prepare', round: record.round, change: record.change });
       else this.#become(staged, 'prepared');
-      this.context.event('round in doubt', 'warn', {
-        round: roundKey(record.round),
-        version: record.change.to.version,
-      });
+      const { round, change } = record;
+      const { version } = change.to;
+      if (staged.activateAtMs !== null && isArmed(staged, this.context.promised))
+        this.context.event('still armed', 'info', { version, at: showInstant(staged.activateAtMs) });
+      else this.context.event('round in doubt', 'warn', { round: roundKey(round), version });
     }
   }
 
   /** Guarded by the caller: the change starts at `top`, is intact, and its round is new. */
-  stage(round: RoundId, from: Tip | null, change: Delta, voters: number): void {
+  stage(
+    { round, from, change, voters, activateAtMs }: Pick<Staged, 'round' | 'from' | 'change' | 'voters' | 'activateAtMs'>,
+  ): void {
     if (!startsHere(from, change, this.top))
       broken(`round ${roundKey(round)} starts at ${showTip(from)}, not at the top ${showTip(this.top)}`);
     const staged: Staged = {
@@ -116,6 +125,8 @@ export class Participant {
       from,
       change,
       voters,
+      activateAtMs,
+      mark: null,
       phase: 'queued',
       decided: null,
       byOperator: false,
@@ -130,7 +141,7 @@ export class Participant {
   apply(change: Delta): void {
     invariant(this.staged.length === 0, 'a committed change never lands on top of an undecided one');
     invariant(change.from === null || sameTip(change.from, this.planned), 'a change starts where the copy will be');
-    this.#commit(change, []);
+    this.#commit(change, [], null);
   }
 
   /** Everything up to `to` is committed. True when it was staged here. */
@@ -294,14 +305,7 @@ export class Participant {
     if (answer.kind === 'done') {
       this.#become(staged, 'writing');
       if (!this.context.durable) return this.#onRecorded(staged); // nothing is written that a vote would have to wait for
-      const { from, change, voters } = staged;
-      const record: PreparedRecord = { round, from, change, voters };
-      const put: StoreOperation = {
-        kind: 'put',
-        key: slaveKeys.prepared(this.context.config.dataSet, round),
-        value: record,
-      };
-      this.#writes.set(this.context.persist([put], this.context.durable), staged);
+      this.#writes.set(this.context.persist([this.recordOf(staged)], this.context.durable), staged);
       return;
     }
     if (staged.decided === 'committed') {
@@ -319,8 +323,27 @@ export class Participant {
     this.#dropFrom(this.staged.indexOf(staged), 'aborted');
   }
 
+  /** The prepared record as it is now, or as it is with another mark. */
+  recordOf({ round, from, change, voters, activateAtMs, mark }: Staged, newMark = mark): StoreOperation {
+    const value: PreparedRecord = { round, from, change, voters, activateAtMs, mark: newMark };
+    return { kind: 'put', key: slaveKeys.prepared(this.context.config.dataSet, round), value };
+  }
+
+  /** Readers see what the running commit brings. */
+  onShown(token: Token): void {
+    const task = this.work.running(token);
+    if (task?.kind === 'commit') this.#activated(task.scheduled);
+  }
+
+  #activated(scheduled: ScheduledChange | null): void {
+    if (scheduled === null || scheduled !== this.activating || this.isActivatingShown) return;
+    this.isActivatingShown = true;
+    this.listener.onActivated(scheduled);
+  }
+
   #onCommitAnswered(task: Task & { kind: 'commit' }, answer: UserAnswer): void {
     if (answer.kind === 'done') {
+      this.#activated(task.scheduled);
       if (this.failure !== '') this.context.event('commit succeeded', 'info', { version: task.change.to.version });
       this.failure = '';
       this.#expose(task.change.to);
@@ -334,6 +357,7 @@ export class Participant {
   }
 
   #expose(to: Tip): void {
+    if (this.activating !== null && sameTip(to, this.activating.to)) this.activating = null;
     this.tip = to;
     this.listener.onExposed(to);
   }
@@ -348,15 +372,21 @@ export class Participant {
         return;
       }
       this.staged = this.staged.slice(1);
-      this.#commit(lowest.change, [this.#removal(lowest.round)]);
+      const { round, change, activateAtMs, mark } = lowest;
+      const scheduled = activateAtMs === null ? null : { round, to: change.to, activateAtMs, mark };
+      if (scheduled !== null) {
+        this.activating = scheduled;
+        this.isActivatingShown = false;
+      }
+      this.#commit(change, [this.#removal(round)], scheduled);
       if (lowest.byOperator) this.listener.onOperatorCommitted();
     }
   }
 
-  #commit(change: Delta, operations: readonly StoreOperation[]): void {
+  #commit(change: Delta, operations: readonly StoreOperation[], scheduled: ScheduledChange | null): void {
     this.planned = change.to;
     this.listener.onCommittedHeardOf(change.to);
-    this.work.push({ kind: 'commit', change, operations });
+    this.work.push({ kind: 'commit', change, operations, scheduled });
   }
 
   /** Ends staged rounds from `index` up, newest first; each prepare that the layer saw is released once (G6). */

@@ -17,6 +17,20 @@ export interface PreparedRecord {
   readonly change: Delta;
   /** How many had to say yes. */
   readonly voters: number;
+  /** Group time at which it is to be exposed; null: as soon as it is decided. Absent in records of older releases. */
+  readonly activateAtMs?: number | null;
+  /** What this slave did, durably, when it was told that the change is decided for its instant. */
+  readonly mark?: ArmingMark | null;
+}
+
+/** Durable before it is reported (G16). */
+export interface ArmingMark {
+  /** In whose reign it was told so. A later reign has to say it again: it may know better. */
+  readonly reign: Epoch;
+  /** Of the newest note that was heeded. */
+  readonly order: number;
+  /** False: an arming was taken back, or never came before this. */
+  readonly armed: boolean;
 }
 
 /** An operator decided a round in doubt. Durable before it is carried out, and kept: no master said so. */

@@ -3,7 +3,15 @@ import { compareEpochs, sameIncarnation, sameTip } from '../../../shared/protoco
 import { BoundedMap } from '../../../shared/protocol/kernel/bounded.js';
 import { countBits, hasBit } from '../../../shared/protocol/kernel/bitmap.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
-import type { Heartbeat, HeartbeatEcho, Message, SlaveState, Welcome } from '../../../shared/protocol/wire/messages.js';
+import type {
+  ActivationReport,
+  ArmingReport,
+  Heartbeat,
+  HeartbeatEcho,
+  Message,
+  SlaveState,
+  Welcome,
+} from '../../../shared/protocol/wire/messages.js';
 import type { SlaveContext } from './context.js';
 import type { Token } from './io.js';
 import type { Participant } from './participant.js';
@@ -16,6 +24,8 @@ export interface Account {
   readonly state: SlaveState;
   readonly repairs: number;
   readonly snapshots: number;
+  readonly arming: ArmingReport | null;
+  readonly activation: ActivationReport | null;
 }
 
 /** Which master this slave is bound to: promises, joining, leases and statuses. */
@@ -193,6 +203,8 @@ export class Reign {
       windowBytes: this.context.config.windowBytes,
       repairs: account.repairs,
       snapshots: account.snapshots,
+      arming: account.arming,
+      activation: account.activation,
     });
     this.onStatus();
   }

@@ -13,6 +13,7 @@ import type {
   SnapshotRequest,
   Welcome,
 } from '../../../shared/protocol/wire/messages.js';
+import { Armed } from './armed.js';
 import { CatchUp } from './catch-up.js';
 import { ClockSync } from './clock-sync.js';
 import { SlaveContext } from './context.js';
@@ -35,6 +36,7 @@ export class SlaveCore {
   readonly #reign: Reign;
   readonly #inDoubt: InDoubt;
   readonly #packets: Packets;
+  readonly #armed: Armed;
   readonly #clockSync: ClockSync;
   #closed = false;
 
@@ -46,6 +48,7 @@ export class SlaveCore {
     this.#context = context;
     if (recovered.record !== null) context.promised = recovered.record.promised;
     this.#participant = new Participant(context, {
+      onActivated: (scheduled) => this.#armed.onActivated(scheduled),
       onExposed: (tip) => this.#onExposed(tip),
       onVoted: () => this.#reign.onVoted(),
       onCommittedHeardOf: (tip) => this.#catchUp.onCommittedHeardOf(tip),
@@ -62,9 +65,15 @@ export class SlaveCore {
         state: this.#state(),
         repairs: this.#catchUp.repairs,
         snapshots: this.#catchUp.snapshots,
+        arming: this.#armed.report,
+        activation: this.#armed.activation,
       }),
       () => this.#clockSync.onStatus(),
     );
+    this.#armed = new Armed(context, this.#participant, {
+      sendStatus: () => this.#reign.sendStatus(),
+      expect: (instantMs) => this.#clockSync.expect(instantMs),
+    });
     this.#inDoubt = new InDoubt(context, this.#participant, this.#catchUp, recovered.resolved);
     this.#packets = new Packets(context, this.#participant, this.#catchUp);
   }
@@ -88,6 +97,7 @@ export class SlaveCore {
     if (this.#closed) return [];
     this.#handle(input);
     if (!this.#closed && !this.#context.storeFailed) {
+      this.#armed.advance();
       this.#catchUp.advance();
       this.#inDoubt.watch(this.#packets.lowestOpenRound);
     }
@@ -105,7 +115,7 @@ export class SlaveCore {
       leaseUntilMs: this.#reign.leaseUntilMs,
       welcomed: this.#context.slot !== null,
       inDoubt: this.#participant.staged
-        .filter(({ phase }) => phase === 'prepared')
+        .filter((staged) => this.#inDoubt.isInDoubt(staged))
         .map(({ round, change, sinceMs, voters }) => ({
           round,
           to: change.to,
@@ -113,6 +123,7 @@ export class SlaveCore {
           voters,
           masterCannotTell: this.#inDoubt.masterCannotTell(round),
         })),
+      armed: this.#armed.view(),
       resolved: this.#inDoubt.resolved,
       behind: this.#catchUp.behind,
       behindMs: this.#catchUp.behindMs,
@@ -142,6 +153,8 @@ export class SlaveCore {
           return this.#onStoreFailed(input.answer.reason);
         this.#participant.work.onAnswer(input.token, input.answer);
         return;
+      case 'exposed':
+        return this.#participant.onShown(input.token);
       case 'transferred':
         this.#catchUp.onTransferred(input.token, input.error);
         return;
@@ -172,6 +185,7 @@ export class SlaveCore {
   }
 
   #onTick(): void {
+    this.#armed.onTick();
     this.#reign.onTick();
     this.#clockSync.onTick();
     this.#participant.onTick();
@@ -183,9 +197,11 @@ export class SlaveCore {
     if (error !== null) return this.#onStoreFailed(error);
     const promised = this.#reign.onPersisted(token);
     if (promised === null) {
-      if (!this.#inDoubt.onPersisted(token)) this.#participant.onPersisted(token);
+      if (this.#armed.onPersisted(token) || this.#inDoubt.onPersisted(token)) return;
+      this.#participant.onPersisted(token);
       return;
     }
+    this.#armed.onNewReign();
     this.#packets.onNewReign();
     this.#clockSync.onNewReign();
     this.#participant.onNewReign();
@@ -286,6 +302,8 @@ export class SlaveCore {
         return this.#onCommit(message);
       case 'abort':
         return this.#onAbort(message);
+      case 'arming':
+        return this.#armed.onNote(message, true);
       case 'deltas':
         return this.#catchUp.onDeltas(message);
       case 'too-old':
@@ -353,6 +371,7 @@ export class SlaveCore {
     }
     if (heartbeat.tip !== null) this.#participant.onCommitted(heartbeat.tip);
     if (!this.#reign.onHeartbeat(heartbeat)) return;
+    if (heartbeat.arming !== null) this.#armed.onNote(heartbeat.arming, false);
     this.#inDoubt.onHeartbeat(heartbeat);
     this.#catchUp.onHeartbeatTip(heartbeat.tip);
   }
@@ -387,7 +406,7 @@ export class SlaveCore {
   #state(): SlaveState {
     if (this.#context.storeFailed || this.#participant.failure !== '') return 'failed';
     if (this.#catchUp.diverged !== null) return 'diverged';
-    if (this.#reign.hasLease()) return 'current';
+    if (this.#reign.hasLease() && this.#armed.whyNotCurrent() === '') return 'current';
     return this.#catchUp.isBehind || this.#participant.tip === null ? 'catching up' : 'serving';
   }
 
@@ -400,7 +419,7 @@ export class SlaveCore {
       const why = author === undefined ? '' : ` (committed here by ${author}, an operator)`;
       return `this copy is at ${showTip(tip)}${why}, which is not on the master's chain; discard it here (lockstep discard), or adopt it by a master with an empty store (lockstep master --adopt-from ${this.#context.config.node})`;
     }
-    if (this.#reign.hasLease()) return '';
+    if (this.#reign.hasLease()) return this.#armed.whyNotCurrent();
     if (!this.#context.hearsMaster()) return 'no master is heard';
     if (this.#context.slot === null) return 'the master has not welcomed this node yet';
     if (this.#catchUp.fetching !== '') return `fetching ${this.#catchUp.fetching}`;

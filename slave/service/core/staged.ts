@@ -1,4 +1,6 @@
-import type { Delta, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import type { Delta, Epoch, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import { sameEpoch } from '../../../shared/protocol/kernel/ids.js';
+import type { ArmingMark } from './records.js';
 
 /**
  * A round in progress at this slave.
@@ -22,9 +24,26 @@ export interface Staged {
   byOperator: boolean;
   /** How many had to say yes. */
   readonly voters: number;
+  /** Group time at which it is to be exposed; null: as soon as it is decided. */
+  readonly activateAtMs: number | null;
+  /** As it is on disk. */
+  mark: ArmingMark | null;
   /** Read from disk at start: the user layer is asked again, and no vote is due. */
   readonly recovered: boolean;
   readonly sinceMs: number;
+}
+
+/** A scheduled change on its way to readers. */
+export interface ScheduledChange {
+  readonly round: RoundId;
+  readonly to: Tip;
+  readonly activateAtMs: number;
+  readonly mark: ArmingMark | null;
+}
+
+/** Decided by the master of this reign: it shows at its instant, unasked. */
+export function isArmed({ mark, decided }: Staged, reign: Epoch): boolean {
+  return mark?.armed === true && decided === null && sameEpoch(mark.reign, reign);
 }
 
 const transitions: Readonly<Record<StagedPhase, readonly StagedPhase[]>> = {

@@ -18,6 +18,8 @@ export interface SlaveView {
   readonly leaseUntilMs: number;
   readonly welcomed: boolean;
   readonly inDoubt: readonly InDoubtView[];
+  /** A scheduled change that waits for its instant here. */
+  readonly armed: ArmedHereView | null;
   /** What operators decided here, oldest first; kept for ever. */
   readonly resolved: readonly OperatorDecision[];
   /** Versions between `tip` and `heardOf`, at most; null when no master is heard that could name a newer one, or off its chain. */
@@ -54,6 +56,18 @@ export function clockView(clock: ClockEstimate, era: number, nowMs: number): Clo
   if (reading === null) return null;
   const { earliestMs, bestMs, latestMs } = reading;
   return { earliestMs, groupMs: bestMs, latestMs, errorMs: clock.errorMs(nowMs), era };
+}
+
+/** A scheduled change that this slave said yes to, before its instant. */
+export interface ArmedHereView {
+  readonly round: RoundId;
+  readonly version: number;
+  /** Unix time of the master's clock, milliseconds. */
+  readonly activateAtMs: number;
+  /** It is decided, and shows at the instant whatever happens to the network; false: not yet, or not any more. */
+  readonly armed: boolean;
+  /** From now until then, by this node's estimate; null when the group time isn't known here. */
+  readonly inMs: number | null;
 }
 
 /** A round that this slave said yes to and doesn't know the outcome of. */

@@ -3,10 +3,17 @@ import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import { invariant } from '../../../shared/protocol/kernel/invariant.js';
 import type { SlaveContext } from './context.js';
 import type { Token, UserAnswer } from './io.js';
+import type { ScheduledChange } from './staged.js';
 
 export type Task =
   | { readonly kind: 'prepare'; readonly round: RoundId; readonly change: Delta }
-  | { readonly kind: 'commit'; readonly change: Delta; readonly operations: readonly StoreOperation[] }
+  | {
+      readonly kind: 'commit';
+      readonly change: Delta;
+      readonly operations: readonly StoreOperation[];
+      /** Its instant is what readers wait for: it is exposed first, and written then. */
+      readonly scheduled: ScheduledChange | null;
+    }
   | {
       readonly kind: 'abort';
       readonly to: Tip;
@@ -74,6 +81,11 @@ export class WorkQueue {
     this.#held = true;
   }
 
+  /** The call under way, when it has this token. */
+  running(token: Token): Task | null {
+    return this.#running?.token === token ? this.#running.task : null;
+  }
+
   /** True when the answer belonged to this queue. */
   onAnswer(token: Token, answer: UserAnswer): boolean {
     if (this.#running === null || this.#running.token !== token) return false;
@@ -109,6 +121,7 @@ export class WorkQueue {
           change: task.change,
           operations: this.context.durable ? task.operations : [],
           durable: this.context.durable,
+          activates: task.scheduled !== null,
         });
       } else if (task.kind === 'prepare') {
         this.context.emit({ kind: 'callUser', token, call: { name: 'prepare', change: task.change } });

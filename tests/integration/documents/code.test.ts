@@ -72,6 +72,7 @@ describe('the code in README.md', () => {
       };
     });
     expect(readme.length).toBeGreaterThanOrEqual(2);
+    expect(all.filter(({ document }) => document === 'docs/cycle.md')).toHaveLength(1);
     expect(userLayer.length).toBeGreaterThanOrEqual(4);
     expect(embedding.length).toBeGreaterThanOrEqual(6);
     expect(all.filter(({ document }) => document === 'docs/metrics.md')).toHaveLength(1);

@@ -59,6 +59,7 @@ export function typeProblems(blocks: readonly { readonly name: string; readonly 
     paths: {
       'lockstep/master': [new URL('master/index.ts', root).pathname],
       'lockstep/slave': [new URL('slave/index.ts', root).pathname],
+      'lockstep/activation': [new URL('activation/index.ts', root).pathname],
       'lockstep/testing': [new URL('tests/integration/sim/index.ts', root).pathname],
     },
   };

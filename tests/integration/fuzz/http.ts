@@ -1,17 +1,26 @@
+import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as fc from 'fast-check';
 import type { FastifyInstance } from 'fastify';
+import { DataServer } from '../../../activation/data-server/data-server.js';
+import { addDataServerRoutes } from '../../../activation/data-server/http/routes.js';
+import { EmbeddedCycleStore } from '../../../activation/data-server/lmdb-cycle-store.js';
 import { addMasterRoutes } from '../../../master/http/api.js';
 import { createServer, listen } from '../../../shared/http/server.js';
 import { addSlaveRoutes } from '../../../slave/http/api.js';
+import { FakeClock } from '../../support/fake-clock.js';
 import { FakeCopy, FakeOriginal, RecordingLog } from '../process/http-fakes.js';
 import { hold, stepsTarget, type FuzzTarget } from './target.js';
 
 const host = '127.0.0.1';
 const stuckMs = 10_000;
 
+const roles = ['master', 'slave', 'data-server'] as const;
+
 interface HttpStep {
-  readonly role: 'master' | 'slave';
+  readonly role: (typeof roles)[number];
   readonly method: string;
   /** Everything that is written, in pieces; then this side is closed. */
   readonly pieces: readonly Uint8Array[];
@@ -45,6 +54,11 @@ const query = fc.oneof(
     '?limit=0',
     '?limit=99999999',
     '?minVersion=1&timeoutMs=0',
+    '?since=1&source=x',
+    '?since=-1',
+    '?cycle=1&after=w1.k',
+    '?cycle=1&after=s9.%00',
+    '?cycle=1&after=w',
   ),
   fc.constantFrom(
     '?timeoutMs=0',
@@ -57,13 +71,19 @@ const query = fc.oneof(
     `?${'a=1&'.repeat(500)}`,
   ),
 );
+const cycleRoutes = ['cycle', 'items', 'items/k'].concat(
+  ['roll', 'staged', 'active', 'interval', 'promote', 'activate-now', 'retrievals'].map((name) => `cycle/${name}`),
+);
 const path = fc.oneof(
   { weight: 1, arbitrary: noise },
   {
     weight: 9,
     arbitrary: fc
       .tuple(
-        fc.constantFrom('data', 'changes', 'reads', 'members', 'status', 'livez', 'readyz', 'none'),
+        fc.oneof(
+          fc.constantFrom('data', 'changes', 'reads', 'members', 'status', 'livez', 'readyz', 'none'),
+          fc.constantFrom(...cycleRoutes),
+        ),
         fc.array(word, { maxLength: 3 }),
         query,
       )
@@ -120,6 +140,17 @@ const body = fc.oneof(
     '{"operations":[{"delete":"k","ifVersion":1.5}]}',
     '{"keys":["k"]}',
     '{"keys":[1]}',
+    '{"by":"s1"}',
+    '{"by":"s1","cycle":1,"durationMs":5}',
+    '{"by":"s1","cycle":1e99,"durationMs":-0}',
+    '{"intervalMs":1000}',
+    '{"intervalMs":1e308,"originMs":-1e308}',
+    '{"intervalMs":100,"originMs":-8640000000000000}',
+    '{"inMs":0}',
+    '{"inMs":31622400000}',
+    '{"value":{"a":[null]},"notBeforeMs":8640000000000000}',
+    '{"value":"\\ud800"}',
+    '{"operations":[{"put":["k",1],"notBeforeMs":-1},{"delete":"k"}]}',
     '{"__proto__":{"a":1}}',
     '{"constructor":{"prototype":{}}}',
     '{',
@@ -135,7 +166,7 @@ const body = fc.oneof(
 
 const steps: fc.Arbitrary<HttpStep> = fc
   .record({
-    role: fc.constantFrom('master' as const, 'slave' as const),
+    role: fc.constantFrom(...roles),
     method: fc.oneof(
       { weight: 9, arbitrary: fc.constantFrom(...methods.slice(0, 5)) },
       { weight: 1, arbitrary: fc.constantFrom(...methods) },
@@ -173,9 +204,11 @@ class Subject {
   readonly #log = new RecordingLog();
   readonly #original = new FakeOriginal();
   readonly #servers: Record<HttpStep['role'], FastifyInstance>;
-  readonly #ports = { master: 0, slave: 0 };
+  readonly #ports = { master: 0, slave: 0, 'data-server': 0 };
+  readonly #dataServer: DataServer;
 
-  constructor() {
+  constructor(dataServer: DataServer) {
+    this.#dataServer = dataServer;
     const master = createServer(this.#log);
     addMasterRoutes(master, {
       node: 'master',
@@ -184,15 +217,17 @@ class Subject {
     });
     const slave = createServer(this.#log);
     addSlaveRoutes(slave, { node: 'a', dataSets: new Map([['prices', new FakeCopy({ k: 1 }, 3)]]) });
-    this.#servers = { master, slave };
+    const third = createServer(this.#log);
+    addDataServerRoutes(third, dataServer);
+    this.#servers = { master, slave, 'data-server': third };
   }
 
   async feed(history: readonly HttpStep[]): Promise<void> {
     try {
-      for (const role of ['master', 'slave'] as const)
+      for (const role of roles)
         this.#ports[role] = Number(new URL(await listen(this.#servers[role], { host, port: 0 })).port);
       for (const step of history) judge(step, await exchange(this.#ports[step.role], step.pieces));
-      for (const role of ['master', 'slave'] as const) {
+      for (const role of roles) {
         const answer = await exchange(this.#ports[role], [
           Buffer.from('GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'),
         ]);
@@ -201,7 +236,8 @@ class Subject {
       const failed = this.#log.events.find(({ name }) => name === 'http-request-failed');
       hold(failed === undefined, `a request failed by our own fault: ${JSON.stringify(failed)}`);
     } finally {
-      await Promise.all([this.#servers.master.close(), this.#servers.slave.close()]);
+      await Promise.all(roles.map(async (role) => this.#servers[role].close()));
+      await this.#dataServer.close();
     }
   }
 }
@@ -284,12 +320,25 @@ function isProblem(text: string): boolean {
   }
 }
 
+/** The data server has a real database: what it's sent goes all the way. */
+async function feed(history: readonly HttpStep[]): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-fuzz-'));
+  try {
+    const clock = new FakeClock();
+    const store = await EmbeddedCycleStore.open({ folder, intervalMs: 1000, originMs: 0, nowMs: clock.wallMs() });
+    await new Subject(new DataServer({ store, clock })).feed(history);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
 export const http: FuzzTarget = stepsTarget({
   name: 'http',
-  about: 'malformed requests, paths, headers, lengths and bodies over TCP: to the HTTP servers of master and slave',
+  about:
+    'malformed requests, paths, headers, lengths and bodies over TCP: to the HTTP servers of master, slave and data server',
   chunkInputs: 200,
   historyInputs: 40,
   shrinks: false,
   step: steps,
-  feed: (history) => new Subject().feed(history),
+  feed,
 });

@@ -4,10 +4,16 @@ import type { MasterRecovered } from '../../../master/service/core/records.js';
 import { recoverMaster } from '../../../master/service/core/records.js';
 import { SlaveCore } from '../../../slave/service/core/slave-core.js';
 import type { SlaveConfig, SlaveEffect, SlaveInput, UserAnswer } from '../../../slave/service/core/io.js';
+import type { SlaveView } from '../../../slave/service/core/view.js';
 import { recoverSlave } from '../../../slave/service/core/records.js';
 import type { DataSetId, Epoch, NodeId, Peer, Tip } from '../../../shared/protocol/kernel/ids.js';
 import { sameTip, showTip } from '../../../shared/protocol/kernel/ids.js';
-import type { Outcome, Rejection, Replication } from '../../../shared/protocol/kernel/outcome.js';
+import type {
+  Cancellation,
+  Rejection,
+  Replication,
+  ScheduledOutcome,
+} from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreKey, StoreOperation, StoreReader } from '../../../shared/protocol/kernel/store.js';
 import type { Message } from '../../../shared/protocol/wire/messages.js';
 
@@ -76,6 +82,12 @@ export interface SlaveNode {
   lateToken: number | null;
   /** True: the answer to a prepare is held back until `endLateCall`. */
   holdsPrepare: boolean;
+  /** Its monotonic clock: how far ahead of the test's it is, and how fast it runs. */
+  readonly clock: { readonly aheadMs: number; readonly rate: number };
+  /** When readers were shown a scheduled change, by the test's clock. */
+  readonly shown: { readonly version: number; readonly atMs: number }[];
+  /** A user layer that does not share the store: it is asked to commit, and answers when the test says so. */
+  holdsCommit: boolean;
 }
 
 export interface MasterNode {
@@ -85,6 +97,8 @@ export interface MasterNode {
   alive: boolean;
   starts: number;
   halted: string | null;
+  /** When the original showed a scheduled change. */
+  readonly shown: { readonly version: number; readonly atMs: number }[];
 }
 
 export class CoreGroup {
@@ -97,7 +111,7 @@ export class CoreGroup {
   /** Every packet, in order. */
   readonly sent: Packet[] = [];
   master: MasterNode;
-  readonly results = new Map<number, Outcome | Rejection | { readonly kind: 'done' }>();
+  readonly results = new Map<number, ScheduledOutcome | Cancellation | Rejection | { readonly kind: 'done' }>();
   /** False: the packet is lost. */
   passes: (packet: Packet, receiver: string) => boolean = () => true;
   /** False: the master's write hangs, and what comes after it too. */
@@ -164,6 +178,7 @@ export class CoreGroup {
       alive: true,
       starts,
       halted: null,
+      shown: [],
     };
   }
 
@@ -182,7 +197,12 @@ export class CoreGroup {
     return master;
   }
 
-  addSlave(name: string, store = name, tip: Tip | null = null): SlaveNode {
+  addSlave(
+    name: string,
+    store = name,
+    tip: Tip | null = null,
+    clock: SlaveNode['clock'] = { aheadMs: 0, rate: 1 },
+  ): SlaveNode {
     const slave = this.#bootSlave({
       name,
       store,
@@ -192,6 +212,8 @@ export class CoreGroup {
       starts: 1,
       calls: [],
       veto: null,
+      clock,
+      shown: [],
     });
     this.slaves.push(slave);
     this.#startSlave(slave);
@@ -199,7 +221,10 @@ export class CoreGroup {
   }
 
   #bootSlave(
-    parts: Pick<SlaveNode, 'name' | 'store' | 'records' | 'tip' | 'applied' | 'starts' | 'calls' | 'veto'>,
+    parts: Pick<
+      SlaveNode,
+      'name' | 'store' | 'records' | 'tip' | 'applied' | 'starts' | 'calls' | 'veto' | 'clock' | 'shown'
+    >,
   ): SlaveNode {
     const peer: Peer = {
       node: parts.name as NodeId,
@@ -224,6 +249,7 @@ export class CoreGroup {
       failCommits: 0,
       lateToken: null,
       holdsPrepare: false,
+      holdsCommit: false,
     };
   }
 
@@ -240,9 +266,9 @@ export class CoreGroup {
     this.#drain();
   }
 
-  restartMaster(): void {
+  restartMaster(overrides: Partial<MasterConfig> = {}): void {
     const { records, starts, peer } = this.master;
-    this.master = this.#newMaster(peer.node, records, starts + 1, peer.incarnation.storeId);
+    this.master = this.#newMaster(peer.node, records, starts + 1, peer.incarnation.storeId, overrides);
     this.start();
   }
 
@@ -308,7 +334,10 @@ export class CoreGroup {
     const endMs = this.nowMs + durationMs;
     for (let guard = 0; guard < 100_000; guard += 1) {
       this.#drain();
-      const wakes = [...this.#masters, ...this.slaves].map(({ alive, core }) => (alive ? core.nextWakeMs() : Infinity));
+      const wakes = [
+        ...this.#masters.map(({ alive, core }) => (alive ? core.nextWakeMs() : Infinity)),
+        ...this.slaves.map((slave) => (slave.alive ? this.#wakeOf(slave) : Infinity)),
+      ];
       const nextMs = Math.min(...wakes);
       if (nextMs > endMs) {
         this.nowMs = endMs;
@@ -318,7 +347,7 @@ export class CoreGroup {
       for (const master of this.#masters)
         if (master.alive && master.core.nextWakeMs() <= this.nowMs) this.#masterStep(master, { kind: 'tick' });
       for (const slave of this.slaves)
-        if (slave.alive && slave.core.nextWakeMs() <= this.nowMs) this.#slaveStep(slave, { kind: 'tick' });
+        if (slave.alive && this.#wakeOf(slave) <= this.nowMs) this.#slaveStep(slave, { kind: 'tick' });
       this.nowMs += 0.001;
     }
     throw new Error(`a core asks to be woken without end\n${this.trace.slice(-40).join('\n')}`);
@@ -378,6 +407,10 @@ export class CoreGroup {
     if (effect.kind === 'send')
       this.#deliver({ from: master.peer, to: effect.to, epoch: effect.epoch, message: effect.message });
     else if (effect.kind === 'persist') {
+      if (effect.activates && effect.decided !== null) {
+        master.shown.push({ version: effect.decided.to.version, atMs: this.nowMs });
+        later({ kind: 'exposed', token: effect.token });
+      }
       if (!this.masterWrites(effect.operations)) return;
       const error = this.masterWriteError(effect.operations);
       if (error !== null) return later({ kind: 'persisted', token: effect.token, error });
@@ -419,7 +452,22 @@ export class CoreGroup {
 
   #slaveStep(slave: SlaveNode, input: SlaveInput): void {
     if (!slave.alive) return;
-    for (const effect of slave.core.step(input, this.nowMs)) this.#slaveEffect(slave, effect);
+    for (const effect of slave.core.step(input, this.localMs(slave))) this.#slaveEffect(slave, effect);
+  }
+
+  /** What this slave's monotonic clock shows. */
+  localMs({ clock }: SlaveNode): number {
+    return clock.aheadMs + this.nowMs * clock.rate;
+  }
+
+  view(name: string): SlaveView {
+    const slave = this.slave(name);
+    return slave.core.view(this.localMs(slave));
+  }
+
+  /** By the test's clock. */
+  #wakeOf({ core, clock }: SlaveNode): number {
+    return (core.nextWakeMs() - clock.aheadMs) / clock.rate;
   }
 
   #slaveEffect(slave: SlaveNode, effect: SlaveEffect): void {
@@ -461,6 +509,12 @@ export class CoreGroup {
         if (change.from !== null && !sameTip(change.from, slave.tip))
           throw new Error(`${slave.name} applies ${showTip(change.to)} on ${showTip(slave.tip)}`);
         slave.calls.push(`commit ${change.to.version}`);
+        if (effect.activates) {
+          if (slave.holdsCommit) return;
+          slave.shown.push({ version: change.to.version, atMs: this.nowMs });
+          later({ kind: 'exposed', token: effect.token });
+          if (!this.slaveWrites(slave.name, effect.operations)) return;
+        }
         slave.tip = change.to;
         slave.applied.push(change.to.version);
         slave.records.apply(effect.operations);
@@ -513,6 +567,8 @@ function describe(message: Message): string {
     case 'commit':
     case 'abort':
       return `${message.kind} r${message.round.number} ${showTip(message.to)}`;
+    case 'arming':
+      return `${message.armed ? 'arming' : 'disarming'} r${message.round.number} ${showTip(message.to)} #${message.order}`;
     case 'heartbeat':
       return `heartbeat ${showTip(message.tip)} lowest r${message.lowestOpenRound}`;
     case 'status':

@@ -9,7 +9,7 @@ import type { LockstepProcess } from './lockstep-process.js';
 import { eventually, ProcessGroup } from './lockstep-process.js';
 
 export type NodeName = 'master' | 'a' | 'b';
-export type ChangeKind = 'two phases' | 'one phase' | 'refused';
+export type ChangeKind = 'two phases' | 'one phase' | 'refused' | 'scheduled';
 
 export const nodeNames = ['master', 'a', 'b'] as const;
 
@@ -18,6 +18,16 @@ const leaseMs = 1000;
 const roundMs = 600;
 /** Long, for a machine on which much else runs: nothing is judged by how long it took. */
 const deadlineMs = 45_000;
+
+/** So far ahead that there is time to vote and to arm, on a machine on which much else runs. */
+const scheduleMs = 2 * leaseMs + roundMs;
+
+const waysOf: Readonly<Record<ChangeKind, object>> = {
+  'two phases': { phases: 'two' },
+  'one phase': { phases: 'one' },
+  refused: { phases: 'two' },
+  scheduled: { phases: 'two', activateAt: `+${scheduleMs}ms` },
+};
 
 /** Slave b refuses what is marked, so that a said yes and learns of an abort. */
 const rules = `export function validate(operation) {
@@ -142,12 +152,13 @@ export class CrashGroup implements AsyncDisposable {
     const answer = await fetch(`${url}/v1/changes/default`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID() },
-      body: JSON.stringify({ operations: [{ put: [key, value] }], phases: kind === 'one phase' ? 'one' : 'two' }),
+      body: JSON.stringify({ operations: [{ put: [key, value] }], ...waysOf[kind] }),
       signal: AbortSignal.timeout(deadlineMs),
     })
       .then(async (response) => (await response.json()) as Partial<OutcomeBody>)
       .catch(() => null);
-    if (answer?.outcome === 'committed') this.#acknowledged.push(key);
+    // Armed is final too: nobody here cancels.
+    if (answer?.outcome === 'committed' || answer?.outcome === 'armed') this.#acknowledged.push(key);
     if (answer?.outcome === 'aborted') this.#aborted.push(key);
     return answer?.outcome;
   }
@@ -210,7 +221,8 @@ export class CrashGroup implements AsyncDisposable {
 
   async #contents(name: NodeName): Promise<string | null> {
     const dataSet = (await this.status(name))?.dataSets[0];
-    if (dataSet?.tip === undefined || dataSet.tip === null) return null;
+    // What waits for its instant is still to come.
+    if (dataSet?.tip === undefined || dataSet.tip === null || dataSet.armed !== null) return null;
     return JSON.stringify([dataSet.tip, dataSet.entries, dataSet.stateDigest]);
   }
 

@@ -1,12 +1,13 @@
 import type { ChainId, DataSetId, Delta, Digest, NodeId, Tip, Version } from '../../../shared/protocol/kernel/ids.js';
 import { roundKey } from '../../../shared/protocol/kernel/ids.js';
+import type { Cancellation } from '../../../shared/protocol/kernel/outcome.js';
 import { LockstepError } from '../../../shared/protocol/kernel/errors.js';
 import type { Entry, Json, Operation } from '../../../shared/protocol/key-value/operations.js';
 import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
 import type { EventLog, EventRecord } from '../../../shared/runtime/ports.js';
 import type { ServedOriginal } from '../../../master/http/api.js';
 import type { MasterView, MemberView, RoundAccount } from '../../../master/service/core/view.js';
-import type { ChangeOptions, ChangeOutcome } from '../../../master/user/key-value-types.js';
+import type { ChangeOptions, ChangeOutcome, ScheduledChangeOutcome } from '../../../master/user/key-value-types.js';
 import type { ServedCopy } from '../../../slave/http/api.js';
 import type { SlaveView } from '../../../slave/service/core/view.js';
 import { ExposedDeltas } from '../../../slave/service/exposed-deltas.js';
@@ -85,6 +86,7 @@ export function roundAccount(version: number, changes: Partial<RoundAccount> = {
     bytes: 24,
     votes: [{ node: nodeId('a'), yes: true, reason: '', afterMs: 0.51234 }],
     missing: [],
+    activation: null,
     ...changes,
   };
 }
@@ -97,7 +99,7 @@ export class FakeOriginal implements ServedOriginal {
   readonly rolledBack: number[] = [];
   /** Newest first. */
   rounds: readonly RoundAccount[] = [];
-  readonly remembered = new Map<string, ChangeOutcome | 'pending'>();
+  readonly remembered = new Map<string, ScheduledChangeOutcome | 'pending'>();
   view: MasterView = {
     phase: 'leading',
     epoch,
@@ -105,12 +107,16 @@ export class FakeOriginal implements ServedOriginal {
     mayCommit: true,
     queued: 0,
     openRounds: [],
+    armed: null,
+    activation: null,
     members: [memberView('a'), memberView('b')],
     historyBytes: 0,
     oldestDelta: null,
   };
   version = 0;
-  answer: ((operations: readonly Operation<Json>[]) => ChangeOutcome | Promise<ChangeOutcome>) | null = null;
+  answer:
+    ((operations: readonly Operation<Json>[]) => ScheduledChangeOutcome | Promise<ScheduledChangeOutcome>) | null =
+    null;
 
   get tip(): Tip | null {
     return this.version === 0 ? null : tipAt(this.version);
@@ -135,7 +141,14 @@ export class FakeOriginal implements ServedOriginal {
       if (round.outcome !== 'open') throw new LockstepError('already-decided', `version ${version} is decided`);
       this.rolledBack.push(version);
     },
+    cancelActivation: async (version: number): Promise<Cancellation> => {
+      if (this.view.armed?.version !== version)
+        throw new LockstepError('round-unknown', `no scheduled change of version ${version} waits for its instant`);
+      return this.cancellation ?? { kind: 'cancelled', version, durationMs: 3.21987 };
+    },
   };
+  /** What a cancellation ends in. */
+  cancellation: Cancellation | null = null;
   entry(key: string): Entry<Json> | undefined {
     return this.#entries.map.get(key);
   }
@@ -145,13 +158,18 @@ export class FakeOriginal implements ServedOriginal {
   stateDigest(): Digest {
     return 'd'.repeat(32) as Digest;
   }
-  async change(operations: readonly Operation<Json>[], options: ChangeOptions = {}): Promise<ChangeOutcome> {
+  change(
+    operations: readonly Operation<Json>[],
+    options?: ChangeOptions & { readonly activateAt?: undefined },
+  ): Promise<ChangeOutcome>;
+  change(operations: readonly Operation<Json>[], options: ChangeOptions): Promise<ScheduledChangeOutcome>;
+  async change(operations: readonly Operation<Json>[], options: ChangeOptions = {}): Promise<ScheduledChangeOutcome> {
     this.calls.push({ operations, options });
     const outcome = await (this.answer === null ? this.#commit(operations) : this.answer(operations));
     if (options.idempotencyKey !== undefined) this.remembered.set(options.idempotencyKey, outcome);
     return outcome;
   }
-  outcomeOf(idempotencyKey: string): ChangeOutcome | 'pending' | undefined {
+  outcomeOf(idempotencyKey: string): ScheduledChangeOutcome | 'pending' | undefined {
     return this.remembered.get(idempotencyKey);
   }
 
@@ -221,6 +239,7 @@ export class FakeCopy implements ServedCopy {
   resolved: SlaveView['resolved'] = [];
   lastVeto: SlaveView['lastVeto'] = null;
   clock: SlaveView['clock'] = null;
+  armed: SlaveView['armed'] = null;
   /** Why the core doesn't let an operator decide. */
   resolveRefusal: string | null = null;
   readonly dataSet = {
@@ -234,6 +253,7 @@ export class FakeCopy implements ServedCopy {
       leaseUntilMs: 0,
       welcomed: true,
       inDoubt: this.inDoubt,
+      armed: this.armed,
       resolved: this.resolved,
       behind: 0,
       behindMs: 0,

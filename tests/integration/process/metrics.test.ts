@@ -20,7 +20,8 @@ const prices = { data_set: 'prices' };
 
 beforeAll(async () => {
   group = await Loopback.start();
-  master = await group.master();
+  // A short lease, so that a change can be scheduled for soon.
+  master = await group.master({ leaseMs: 1000 });
   registerMaster(master, { registry: masterRegistry });
   const slave = await group.slave('a');
   registerSlave(slave, { registry: slaveRegistry });
@@ -36,6 +37,11 @@ beforeAll(async () => {
   expect(last.kind).toBe('committed');
   await copied.reached(last.kind === 'committed' ? last.tip.version : 0, { timeoutMs: 5000 });
   await until(() => dataSet.dataSet.members()[0]?.behind === 0, 'the master knows what the slave shows');
+  await until(() => copied.state === 'current', 'the slave is current again');
+  const scheduled = await dataSet.change([{ put: ['k', 3] }], { activateAt: { inMs: 4000 }, timeoutMs: 2500 });
+  expect(scheduled).toMatchObject({ kind: 'armed', arming: { armed: 1, of: 1 } });
+  await until(() => dataSet.dataSet.view().activation?.exposed === 1, 'the slave has told when', 15_000);
+  await until(() => dataSet.dataSet.members()[0]?.behind === 0, 'the master knows what the slave shows');
   atMaster = await scrape(masterRegistry);
   atSlave = await scrape(slaveRegistry);
 }, 30_000);
@@ -48,7 +54,9 @@ describe('what a master exposes', () => {
     ['lockstep_rounds_total', { outcome: 'aborted' }, 1],
     ['lockstep_rounds_aborted_total', { reason: 'refused' }, 1],
     ['lockstep_commit_duration_seconds_count', {}, 2],
-    ['lockstep_member_votes_total', { node: 'a', answer: 'yes' }, 1],
+    ['lockstep_member_votes_total', { node: 'a', answer: 'yes' }, 2],
+    ['lockstep_rounds_total', { outcome: 'armed' }, 1],
+    ['lockstep_armed_missing', {}, 0],
     ['lockstep_member_votes_total', { node: 'a', answer: 'no' }, 1],
     ['lockstep_member_live', { node: 'a' }, 1],
     ['lockstep_member_behind_versions', { node: 'a' }, 0],
@@ -59,11 +67,17 @@ describe('what a master exposes', () => {
     ['lockstep_master_phase', { phase: 'leading' }, 1],
     ['lockstep_master_phase', { phase: 'halted' }, 0],
     ['lockstep_may_commit', {}, 1],
-    ['lockstep_version', {}, 3],
+    ['lockstep_version', {}, 4],
     ['lockstep_rounds_open', {}, 0],
   ])('%s %o is %d', (name, labels, value) => {
     expect(valueOf(atMaster, name, { ...prices, ...labels })).toBe(value);
   });
+});
+
+test('how far apart master and slave switched to a scheduled change, and the bound of that', () => {
+  const spread = valueOf(atMaster, 'lockstep_activation_spread_seconds', prices) ?? Number.NaN;
+  expect(spread).toBeGreaterThanOrEqual(0);
+  expect(valueOf(atMaster, 'lockstep_activation_bound_seconds', prices)).toBeGreaterThanOrEqual(spread);
 });
 
 describe('what a slave exposes', () => {
@@ -71,12 +85,12 @@ describe('what a slave exposes', () => {
     ['lockstep_slave_state', { state: 'current' }, 1],
     ['lockstep_slave_state', { state: 'catching-up' }, 0],
     ['lockstep_master_heard', {}, 1],
-    ['lockstep_votes_total', { answer: 'yes' }, 1],
+    ['lockstep_votes_total', { answer: 'yes' }, 2],
     ['lockstep_votes_total', { answer: 'no' }, 1],
     ['lockstep_behind_versions', {}, 0],
     ['lockstep_in_doubt_rounds', {}, 0],
     ['lockstep_in_doubt_oldest_seconds', {}, 0],
-    ['lockstep_version', {}, 3],
+    ['lockstep_version', {}, 4],
     ['lockstep_resyncs_total', { cause: 'diverged' }, 0],
   ])('%s %o is %d', (name, labels, value) => {
     expect(valueOf(atSlave, name, { ...prices, ...labels })).toBe(value);

@@ -78,7 +78,7 @@ export function describeObservation(observation: Observation): string | null {
     case 'decided':
       return `decided ${showTip(observation.change.to)}`;
     case 'settled':
-      return `settled ${observation.version}: ${observation.outcome.kind}${observation.outcome.kind === 'committed' ? '' : `, ${observation.outcome.reason}`}`;
+      return `settled ${observation.version}: ${observation.outcome.kind}${'reason' in observation.outcome ? `, ${observation.outcome.reason}` : ''}`;
     case 'healed':
     case 'converged':
       return observation.kind;

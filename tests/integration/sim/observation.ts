@@ -1,5 +1,5 @@
 import type { Delta, Digest, Tip } from '../../../shared/protocol/kernel/ids.js';
-import type { Outcome, VoterPolicy } from '../../../shared/protocol/kernel/outcome.js';
+import type { ScheduledOutcome, VoterPolicy } from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import type { Envelope } from '../../../shared/protocol/wire/messages.js';
 import type { OutgoingPacket } from '../../../shared/runtime/node.js';
@@ -50,7 +50,7 @@ export type Observation =
   | { readonly kind: 'decided'; readonly node: string; readonly change: Delta; readonly digest: Digest | null }
   /** A caller starts to replicate a version, and names whose vote it needs. */
   | { readonly kind: 'replicating'; readonly node: string; readonly version: number; readonly voters: VoterPolicy }
-  | { readonly kind: 'settled'; readonly node: string; readonly version: number; readonly outcome: Outcome }
+  | { readonly kind: 'settled'; readonly node: string; readonly version: number; readonly outcome: ScheduledOutcome }
   | { readonly kind: 'master'; readonly node: string; readonly view: MasterView }
   | {
       readonly kind: 'slave';

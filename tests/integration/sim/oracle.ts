@@ -1,7 +1,8 @@
 import type { DataSetId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import { sameTip } from '../../../shared/protocol/kernel/ids.js';
 import type { Durability } from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation, StoreReader } from '../../../shared/protocol/kernel/store.js';
-import type { HistoryRecord } from '../../../master/service/core/records.js';
+import type { ArmedRecord, HistoryRecord } from '../../../master/service/core/records.js';
 import { masterKeys } from '../../../master/service/core/records.js';
 import type { Checker, GuaranteeId, SimulatedClock } from './checkers/checker.js';
 import { checkers } from './checkers/index.js';
@@ -40,6 +41,8 @@ export class Oracle {
   readonly #seen = new Set<string>();
   /** The committed tip on each master's disk. */
   readonly #durableTips = new Map<string, Tip | null>();
+  /** The scheduled change on each master's disk. */
+  readonly #armed = new Map<string, ArmedRecord>();
 
   constructor(options: OracleOptions) {
     this.#options = options;
@@ -72,6 +75,8 @@ export class Oracle {
 
   #learn(observation: Observation): void {
     if (observation.kind === 'durable') this.#learnDurable(observation.node, observation.operations);
+    if (observation.kind === 'exposed' || observation.kind === 'decided')
+      this.#learnActivated(observation.kind === 'exposed' ? observation.tip : observation.change.to);
     if (observation.kind === 'decided' && this.#options.durability === 'memory') {
       const { node, change } = observation;
       this.truth.commit(committedStep(change, this.#durableTips.get(node) ?? null), this.#options.nowMs());
@@ -82,8 +87,26 @@ export class Oracle {
     }
   }
 
+  /** What is armed on the master's disk is committed from the moment at which anybody's instant has come. */
+  #learnActivated(tip: Tip | null): void {
+    for (const [node, { change }] of this.#armed) {
+      if (!sameTip(change.to, tip)) continue;
+      this.truth.commit(committedStep(change, this.#durableTips.get(node) ?? null), this.#options.nowMs());
+    }
+  }
+
+  #learnArmed(node: string, operations: readonly StoreOperation[]): void {
+    const armed = masterKeys.armed(this.#options.dataSet);
+    for (const operation of operations) {
+      if (!armed.every((part, index) => part === operation.key[index])) continue;
+      if (operation.kind === 'put') this.#armed.set(node, operation.value as ArmedRecord);
+      else this.#armed.delete(node);
+    }
+  }
+
   /** A change is committed when its record is on the master's disk, whatever the master knows of it. */
   #learnDurable(node: string, operations: readonly StoreOperation[]): void {
+    this.#learnArmed(node, operations);
     const history = masterKeys.histories(this.#options.dataSet);
     for (const operation of operations) {
       if (operation.kind !== 'put' || operation.key.length <= history.length) continue;

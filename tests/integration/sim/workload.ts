@@ -1,5 +1,13 @@
-import type { ContentChoice, DeliveryMode, Outcome, VoterPolicy } from '../../../shared/protocol/kernel/outcome.js';
-import type { Random } from '../../../shared/protocol/kernel/random.js';
+import { invariant } from '../../../shared/protocol/kernel/invariant.js';
+import type {
+  ContentChoice,
+  DeliveryMode,
+  Outcome,
+  ScheduledOutcome,
+  VoterPolicy,
+} from '../../../shared/protocol/kernel/outcome.js';
+import { limits } from '../../../shared/protocol/kernel/limits.js';
+import { seededRandom, type Random } from '../../../shared/protocol/kernel/random.js';
 import type { MasterDataSet, ReplicateOptions } from '../../../master/types.js';
 import type { MasterUserLayer } from '../../../master/user/contract.js';
 import type { SimProcess } from './clock.js';
@@ -32,6 +40,11 @@ export interface WorkloadMix {
   readonly commitBy: readonly DeliveryMode[];
   readonly abortBy: readonly DeliveryMode[];
   readonly timeoutsMs: readonly number[];
+  /** Changes that show at an instant some seconds ahead; what comes after them waits. */
+  readonly schedule: number;
+  /** Of those, which are taken back again, or tried to be. */
+  readonly cancel: number;
+  readonly scheduleSeed: number;
 }
 
 export function drawMix(random: Random, slaves: number): WorkloadMix {
@@ -54,6 +67,9 @@ export function drawMix(random: Random, slaves: number): WorkloadMix {
     commitBy: some(['multicast', 'unicast', 'heartbeat']),
     abortBy: some(['multicast', 'unicast', 'heartbeat']),
     timeoutsMs: some([200, 700, 2000, 5000]),
+    schedule: random.chance(0.3) ? 0 : 0.05 + random.next() * 0.4,
+    cancel: random.chance(0.5) ? 0 : random.next() * 0.5,
+    scheduleSeed: random.below(0x7fff_ffff),
   };
 }
 
@@ -63,12 +79,14 @@ export class Workload {
   readonly #random: Random;
   readonly #mix: WorkloadMix;
   readonly #makeChange: MakeChange;
-  readonly outcomes = { committed: 0, aborted: 0, unknown: 0, refused: 0 };
+  readonly outcomes = { committed: 0, armed: 0, aborted: 0, unknown: 0, refused: 0 };
   readonly bugs: string[] = [];
   #version = 0;
   #open = 0;
   #running = false;
   #vetoes = true;
+  /** Of its own, so that what isn't scheduled is drawn as it was before there was any. */
+  readonly #scheduling: Random;
 
   constructor(options: {
     readonly world: World;
@@ -79,6 +97,7 @@ export class Workload {
     this.#world = options.world;
     this.#random = options.random;
     this.#mix = options.mix;
+    this.#scheduling = seededRandom(options.mix.scheduleSeed);
     this.#makeChange = options.makeChange ?? this.#counterChange;
   }
 
@@ -92,7 +111,7 @@ export class Workload {
   }
 
   /** One replication; null when it was refused, or cut. */
-  async replicate(options: Partial<ReplicateOptions>): Promise<Outcome | null> {
+  async replicate(options: Partial<ReplicateOptions>): Promise<ScheduledOutcome | null> {
     const { leader } = this.#world;
     const service = leader?.service ?? null;
     const layer = leader?.layer ?? null;
@@ -109,7 +128,8 @@ export class Workload {
     try {
       const outcome = await untilEnd(process, this.#watched(service, { ...options, ...given, version }));
       if (outcome === null || process?.alive !== true) return null;
-      if (outcome.kind !== 'committed' && layer instanceof CounterMaster) layer.unstage(version);
+      if (outcome.kind === 'aborted' || outcome.kind === 'unknown')
+        if (layer instanceof CounterMaster) layer.unstage(version);
       this.outcomes[outcome.kind] += 1;
       this.#world.observe({ kind: 'settled', node: leader.name, version, outcome });
       return outcome;
@@ -126,9 +146,11 @@ export class Workload {
   }
 
   /** A change that nobody vetoes, in two phases, with the vote of every member. */
-  replicateForAll(): Promise<Outcome | null> {
+  async replicateForAll(): Promise<Outcome | null> {
     this.#vetoes = false;
-    return this.replicate({ phases: 'two', voters: 'all', timeoutMs: 3000 });
+    const outcome = await this.replicate({ phases: 'two', voters: 'all', timeoutMs: 3000 });
+    invariant(outcome?.kind !== 'armed', 'it has no instant');
+    return outcome;
   }
 
   /** Counters can be added to whatever state: a caller may leave the prior open, to go on top of whatever is newest. */
@@ -137,11 +159,17 @@ export class Workload {
     return layer.newest === 0 ? {} : { prior: layer.newest };
   }
 
-  #watched(service: MasterDataSet, options: ReplicateOptions): Promise<Outcome> {
+  #watched(service: MasterDataSet, options: ReplicateOptions): Promise<ScheduledOutcome> {
     if (this.#vetoes && this.#random.chance(this.#mix.rollBack)) {
       this.#world.timeline.after(this.#random.next() * 20, () => {
         // Decided already, or cut by a crash: both are fine, and told by the outcome.
         service.rollBack(options.version).catch(() => undefined);
+      });
+    }
+    if (options.activateAt !== undefined && this.#scheduling.chance(this.#mix.cancel)) {
+      this.#world.timeline.after(this.#scheduling.next() * 4000, () => {
+        // Not armed yet, or too late: both are fine. What counts is who shows it.
+        service.cancelActivation(options.version, { timeoutMs: 500 }).catch(() => undefined);
       });
     }
     return service.replicate(options);
@@ -151,10 +179,17 @@ export class Workload {
     if (!this.#running) return;
     this.#world.timeline.after(this.#random.next() * 2 * this.#mix.meanGapMs, () => {
       if (this.#running && this.#open < maxOpenReplications) {
-        void this.replicate(this.#drawOptions());
+        void this.replicate({ ...this.#drawOptions(), ...this.#drawInstant() });
       }
       this.#next();
     });
+  }
+
+  /** Soon enough for the run to see it, some of them too soon to be armed. */
+  #drawInstant(): Partial<ReplicateOptions> {
+    if (!this.#scheduling.chance(this.#mix.schedule)) return {};
+    const inMs = limits.leaseMs + 200 + this.#scheduling.next() * 3000;
+    return { phases: 'two', activateAt: { inMs } };
   }
 
   #drawOptions(): Partial<ReplicateOptions> {
@@ -190,7 +225,7 @@ export class Workload {
 }
 
 /** The caller lives in the master's process: when that ends, nobody waits any more. */
-function untilEnd(process: SimProcess | null, outcome: Promise<Outcome>): Promise<Outcome | null> {
+function untilEnd(process: SimProcess | null, outcome: Promise<ScheduledOutcome>): Promise<ScheduledOutcome | null> {
   return new Promise((resolve, reject) => {
     process?.onEnd(() => {
       resolve(null);

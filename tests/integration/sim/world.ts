@@ -261,6 +261,7 @@ export class World {
     const view = this.leader?.service?.view();
     if (this.#isBeingTakenOver) return false;
     if (view === undefined || !view.mayCommit || view.openRounds.length > 0 || view.queued > 0) return false;
+    if (view.armed !== null) return false;
     return this.slaves.every((slave) => {
       const copy = slave.service?.view();
       return copy !== undefined && copy.state === 'current' && copy.inDoubt.length === 0 && sameTip(copy.tip, view.tip);

@@ -27,12 +27,14 @@ function harmful(open: { readonly from: Tip | null; readonly to: Tip; readonly r
     {
       kind: 'heartbeat', sequence: 1_000_000, sentMs: 0, tip: open.to, lowestOpenRound: 1000, openRounds: [],
       recentDecisions: [{ round: open.round, to: open.to, outcome: 'aborted' }], heal: 'operator', leaseMs: 60_000, nextInMs: 1, asks: true, acknowledged: [{ heartbeat: 1, slots: Uint8Array.of(1) }],
+      arming: { round: open.round, to: open.to, activateAtMs: 1, voters, order: 1000, armed: true },
     },
     { kind: 'clock', member: { storeId: 'a'.repeat(32), start: 1 }, requestSentMs: 0, receivedMs: 0, sentMs: 0, era: 1_000_000 },
     { kind: 'announce', from: open.from, to: next.to, content: change },
-    { kind: 'prepare', round: 1000, from: open.from, to: next.to, content: change, voters, lowestOpenRound: 1000, committed: open.to },
+    { kind: 'prepare', round: 1000, from: open.from, to: next.to, content: change, voters, lowestOpenRound: 1000, committed: open.to, activateAtMs: null },
     { kind: 'commit', round: open.round, to: open.to, lowestOpenRound: 1000, acknowledge: false },
     { kind: 'abort', round: open.round, to: open.to, lowestOpenRound: 1000 },
+    { kind: 'arming', round: open.round, to: open.to, activateAtMs: 1, voters, order: 1000, armed: true },
     { kind: 'resolution', round: open.round, to: open.to, outcome: 'aborted' },
     { kind: 'deltas', request: 1, steps: [next] },
     { kind: 'too-old', request: 1, from: open.from, onChain: false },
@@ -73,7 +75,7 @@ describe('an older epoch', () => {
 
   it('is in that test with every kind that a master says in its reign', () => {
     // The others: what slaves say, and what both say outside of a reign (survey, inquiry, snapshot-request, refusal, report).
-    expect([...kinds].sort()).toEqual(['abort', 'announce', 'bulk-offer', 'claim', 'clock', 'commit', 'deltas', 'heartbeat', 'leave', 'prepare', 'resolution', 'too-old', 'welcome']);
+    expect([...kinds].sort()).toEqual(['abort', 'announce', 'arming', 'bulk-offer', 'claim', 'clock', 'commit', 'deltas', 'heartbeat', 'leave', 'prepare', 'resolution', 'too-old', 'welcome']);
   });
 
   it('counts for nothing at the master either: no vote, status, request or goodbye of another reign (G7)', () => {
@@ -88,7 +90,7 @@ describe('an older epoch', () => {
     const sent = group.sent.length;
     const messages: Message[] = [
       { kind: 'vote', round, to, upToDate: true, canProcess: true, reason: '', exposed: 0, refused: [] },
-      { kind: 'status', sequence: 1_000_000, tip: to, prepared: [], state: 'current', echo: null, windowBytes: 1, repairs: 0, snapshots: 0 },
+      { kind: 'status', sequence: 1_000_000, tip: to, prepared: [], state: 'current', echo: null, windowBytes: 1, repairs: 0, snapshots: 0, arming: null, activation: null },
       { kind: 'clock-request', sentMs: 1 },
       { kind: 'inquiry', round, from, to },
       { kind: 'delta-request', request: 1, from, to, round },
@@ -234,7 +236,7 @@ describe('a whole state', () => {
     const message: Message =
       phases === 'one'
         ? { kind: 'announce', from: slave.tip, to: state.to, content }
-        : { kind: 'prepare', round: 50, from: foreign, to: state.to, content, voters: Uint8Array.of(0xff), lowestOpenRound: 1, committed: foreign };
+        : { kind: 'prepare', round: 50, from: foreign, to: state.to, content, voters: Uint8Array.of(0xff), lowestOpenRound: 1, committed: foreign, activateAtMs: null };
     group.deliverNow('a', { from: group.master.peer, to: slave.peer, epoch, message });
     expect(slave.applied).toEqual([1]);
     expect(slave.calls.filter((call) => call.endsWith(' 9'))).toEqual([]);

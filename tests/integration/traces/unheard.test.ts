@@ -172,6 +172,7 @@ describe('a stranger that calls itself a leading master in no epoch', () => {
     nextInMs: 100,
     asks: true,
     acknowledged: [],
+    arming: null,
   };
   const report: Message = { kind: 'report', role: 'master', promised: noEpoch, tip, prepared: [], hears: stranger };
 

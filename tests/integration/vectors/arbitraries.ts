@@ -45,6 +45,8 @@ function linked(steps: readonly Delta[]): Delta[] {
   return steps.map((step, index) => (index % 2 === 1 ? { ...step, from: steps[index - 1]?.to ?? null } : step));
 }
 
+const arming = { round: rounds, to: tips, activateAtMs: count, voters: bitmap, order: count, armed: fc.boolean() };
+
 const text = fc.string({ unit: 'grapheme', maxLength: 60 });
 
 /** Any message of any kind. */
@@ -61,6 +63,8 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
     state: fc.constantFrom('current', 'serving', 'catching up', 'diverged', 'failed'),
     echo: fc.option(fc.record({ sequence: count, masterSentMs: stamp, slaveReceivedMs: stamp, slaveSentMs: stamp })),
     windowBytes: count, repairs: count, snapshots: count,
+    arming: fc.option(fc.record({ round: rounds, order: count, armed: fc.boolean() })),
+    activation: fc.option(fc.record({ round: rounds, exposedAtMs: fc.option(stamp), errorMs: duration })),
   }),
   fc.record({
     kind: fc.constant('heartbeat'), sequence: count, sentMs: stamp, tip: tipOrNull, lowestOpenRound: count,
@@ -68,18 +72,20 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
     recentDecisions: fc.array(fc.record({ round: rounds, to: tips, outcome: fc.constantFrom('committed', 'aborted') }), { maxLength: 4 }),
     heal: fc.constantFrom('nobody', 'majority', 'operator'), leaseMs: duration, nextInMs: duration,
     asks: fc.boolean(), acknowledged: fc.array(fc.record({ heartbeat: count, slots: bitmap }), { maxLength: 20 }),
+    arming: fc.option(fc.record(arming)),
   }),
   fc.record({ kind: fc.constant('clock-request'), sentMs: stamp }),
   fc.record({
     kind: fc.constant('clock'), member: peers.map(({ incarnation }) => incarnation), requestSentMs: stamp, receivedMs: stamp, sentMs: stamp, era: count,
   }),
   fc.tuple(tipOrNull, tips).chain(([from, to]) => contents(from, to).map((content): Message => ({ kind: 'announce', from, to, content }))),
-  fc.tuple(count, tipOrNull, tips, bitmap, count, tipOrNull).chain(([round, from, to, voters, lowestOpenRound, other]) =>
-    contents(from, to).map((content): Message => ({ kind: 'prepare', round, from, to, content, voters, lowestOpenRound, committed: round % 2 === 0 ? from : other })),
+  fc.tuple(count, tipOrNull, tips, bitmap, count, tipOrNull, fc.option(count)).chain(([round, from, to, voters, lowestOpenRound, other, activateAtMs]) =>
+    contents(from, to).map((content): Message => ({ kind: 'prepare', round, from, to, content, voters, lowestOpenRound, committed: round % 2 === 0 ? from : other, activateAtMs })),
   ),
   fc.record({ kind: fc.constant('vote'), round: rounds, to: tips, upToDate: fc.boolean(), canProcess: fc.boolean(), reason: text, exposed: count, refused: fc.array(count, { maxLength: 10 }) }),
   fc.record({ kind: fc.constant('commit'), round: rounds, to: tips, lowestOpenRound: count, acknowledge: fc.boolean() }),
   fc.record({ kind: fc.constant('abort'), round: rounds, to: tips, lowestOpenRound: count }),
+  fc.record({ kind: fc.constant('arming'), ...arming }),
   fc.record({ kind: fc.constant('inquiry'), round: rounds, from: tipOrNull, to: tips }),
   fc.record({ kind: fc.constant('resolution'), round: rounds, to: tips, outcome: fc.constantFrom('committed', 'aborted', 'superseded', 'unknown') }),
   fc.record({ kind: fc.constant('delta-request'), request: count, from: tipOrNull, to: tipOrNull, round: fc.option(rounds) }),

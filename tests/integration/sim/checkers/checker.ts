@@ -20,6 +20,7 @@ export const guaranteeIds = [
   'G13',
   'G14',
   'G15',
+  'G16',
 ] as const;
 export type GuaranteeId = (typeof guaranteeIds)[number];
 

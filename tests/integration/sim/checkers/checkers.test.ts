@@ -50,6 +50,8 @@ const masterView: MasterView = {
   mayCommit: true,
   queued: 0,
   openRounds: [],
+  armed: null,
+  activation: null,
   members: [],
   historyBytes: 0,
   oldestDelta: null,
@@ -63,6 +65,7 @@ const slaveView: SlaveView = {
   leaseUntilMs: 0,
   welcomed: true,
   inDoubt: [],
+  armed: null,
   resolved: [],
   behind: null,
   behindMs: null,
@@ -183,6 +186,7 @@ const heartbeat = (tip: Tip | null): Message => ({
   nextInMs: 100,
   asks: true,
   acknowledged: [],
+  arming: null,
 });
 const called = (call: 'prepare' | 'commit' | 'abort'): Observation => ({
   kind: 'called',
@@ -266,6 +270,7 @@ describe('each checker bites', () => {
       voters: bitmapOf([0, 1]),
       lowestOpenRound: 1,
       committed: null,
+      activateAtMs: null,
     };
     const voteOf = (node: string): Observation => {
       const from = { node: node as NodeId, incarnation: { storeId: 'f'.repeat(32), start: 1 } };
@@ -413,6 +418,58 @@ describe('each checker bites', () => {
     const silent: Observation = { kind: 'receiving', node: 's1', role: 'slave', corrupt: true, envelopes: [] };
     expect(new Bench().see(silent).broken).toEqual([]);
     expect(new Bench().see(silent, called('commit')).broken).toEqual(['G11']);
+  });
+
+  test('G16: shown before its instant, or current without it after', async () => {
+    // The master's clock shows what the simulator's does.
+    const clock = (sentMs: number): Observation => ({
+      kind: 'sent',
+      node: 'master',
+      role: 'master',
+      packet: {
+        to: 'all',
+        dataSet,
+        epoch,
+        message: {
+          kind: 'clock',
+          member: { storeId: '0'.repeat(32), start: 1 },
+          requestSentMs: 0,
+          receivedMs: sentMs,
+          sentMs,
+          era: 1,
+        },
+      },
+    });
+    const prepare: Message = {
+      kind: 'prepare',
+      round: 1,
+      from: null,
+      to: first.to,
+      content: { kind: 'change', change: first },
+      voters: Uint8Array.of(1),
+      lowestOpenRound: 1,
+      committed: null,
+      activateAtMs: 1000,
+    };
+    const current: Observation = {
+      kind: 'slave',
+      node: 's1',
+      view: { ...slaveView, state: 'current' },
+      backlogBytes: 0,
+      hasSlept: false,
+    };
+    const armed = (): Bench => new Bench().committed(first).see(clock(0), sent('master', prepare));
+    const early = armed();
+    await early.pass(900);
+    expect(early.see(exposed(first, 'commit', content)).broken).toEqual(['G16']);
+    const inTime = armed();
+    await inTime.pass(960);
+    expect(inTime.see(exposed(first, 'commit', content)).broken).toEqual([]);
+    const late = armed();
+    await late.pass(1040);
+    expect(late.see(current).broken).toEqual([]);
+    await late.pass(20);
+    expect(late.see(current).broken).toEqual(['G16']);
   });
 
   test('G12: current, although a change is older than a lease', async () => {

@@ -1,5 +1,6 @@
 import type { CheckerFactory } from './checker.js';
 import { g1AllOrNone } from './g1-all-or-none.js';
+import { g16AtTheInstant } from './g16-at-the-instant.js';
 import { g2VoteAfterPrepared } from './g2-vote-after-prepared.js';
 import { g3CommitAfterDecision } from './g3-commit-after-decision.js';
 import { g4DataWithTip } from './g4-data-with-tip.js';
@@ -32,4 +33,5 @@ export const checkers: readonly CheckerFactory[] = [
   g13StaleMaster,
   g14AcknowledgedStays,
   g15ClockError,
+  g16AtTheInstant,
 ];

@@ -379,6 +379,8 @@ function endOf(body: unknown): ChangeEnd {
         reason: outcome.reason,
         refusals: outcome.refusals.map(({ node, reason }) => ({ node, reason })),
       };
+    case 'armed':
+      throw new Error('no scenario schedules a change');
     case 'unknown':
       return { kind: 'unknown', reason: outcome.reason };
     case 'pending':

@@ -47,7 +47,7 @@ export class Changes {
 }
 
 /** What the step names; the rest is left to the data set's defaults. */
-function given(asked: Omit<ChangeRequest, 'data'>): Omit<ReplicateOptions, 'version'> {
+function given(asked: Omit<ChangeRequest, 'data'>): Omit<ReplicateOptions, 'version' | 'activateAt'> {
   const { phases, voters, timeoutMs, commitBy, abortBy, wait } = asked;
   return {
     ...(phases === null ? {} : { phases }),

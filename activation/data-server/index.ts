@@ -1,0 +1,15 @@
+export { DataServer } from './data-server.js';
+export { registerDataServerMetrics } from './metrics/register.js';
+export type { CycleAnswer, DataServerCounters, DataServerOptions, PromoteAnswer, RollAnswer } from './data-server.js';
+export type { ChangesQuery, CopiedChanges } from './changes.js';
+export type { CopiedItem, ItemsQuery, StoredItem } from './cycle-store.js';
+export type { DataServerListenOptions, ServedHttp } from './http/serve.js';
+export type { DataServerEvents } from './events.js';
+export type { ServerClock } from './server-clock.js';
+export type { ActivationRequest, ActivationSpreadBody, ClockBody, ItemEdit, RetrievalBody } from '../core/bodies.js';
+export type { ProductionRow } from '../core/items.js';
+export type { CopyName, CycleState, SynchronisationTable, Refusal, RefusalCode, TableLock } from '../core/table.js';
+export { loggerOf } from '../../shared/runtime/loggers.js';
+export type { EventLog } from '../../shared/runtime/ports.js';
+export { errorCodes, LockstepError } from '../../shared/protocol/kernel/errors.js';
+export type { Json } from '../../shared/protocol/key-value/operations.js';

@@ -1,0 +1,80 @@
+import type { Tip } from '../../../../shared/protocol/kernel/ids.js';
+import { epochKey, showTip, tipKey } from '../../../../shared/protocol/kernel/ids.js';
+import { limits } from '../../../../shared/protocol/kernel/limits.js';
+import type { CheckerFactory, SimulatedClock } from './checker.js';
+
+interface Scheduled {
+  readonly tip: Tip;
+  readonly activateAtMs: number;
+}
+
+/** What a master's clock showed once, and how it goes on from there. */
+interface Reference {
+  readonly atMs: number;
+  readonly groupMs: number;
+  readonly clock: SimulatedClock;
+}
+
+/**
+ * G16: no slave shows a scheduled change before its instant less the clock error that it may have, and none calls itself current
+ * with a copy that lacks it once the instant and that error have passed. That all show it or none does, and nobody one that was
+ * cancelled, is for G1: a cancellation that succeeded is an abort.
+ *
+ * The group time is that of the masters, as each told it, carried on at the true rate of its clock. Where several reigns
+ * disagree, since a time of day was set between them, what holds by any of them is enough.
+ */
+export const g16AtTheInstant: CheckerFactory = ({ takeOver, truth, nowMs, clockOf, fail, judged }) => {
+  const scheduled = new Map<string, Scheduled>();
+  const references = new Map<string, Reference>();
+  const shown = new Map<string, Tip | null>();
+
+  const groupTimes = (): readonly number[] =>
+    [...references.values()].map(({ atMs, groupMs, clock }) => groupMs + (nowMs() - atMs) * clock.rate);
+
+  const onShown = (node: string, tip: Tip): void => {
+    const change = scheduled.get(tipKey(tip));
+    if (change === undefined) return;
+    judged('G16');
+    const newestMs = Math.max(...groupTimes());
+    if (newestMs + limits.maxClockErrorMs + roundingMs >= change.activateAtMs) return;
+    const earlyMs = change.activateAtMs - newestMs;
+    fail('G16', `${node} shows ${showTip(tip)} ${earlyMs} ms before its instant`);
+  };
+
+  const onCurrent = (node: string): void => {
+    const oldestMs = Math.min(...groupTimes());
+    const tip = shown.get(node) ?? null;
+    for (const change of scheduled.values()) {
+      if (oldestMs <= change.activateAtMs + limits.maxClockErrorMs + roundingMs) continue;
+      if (!truth.isCommitted(change.tip)) continue;
+      judged('G16');
+      if (truth.contains(tip, change.tip)) continue;
+      // Two masters on two sides of a cut: the copy went on from what the other side had.
+      if (takeOver) continue;
+      const text = `${node} calls itself current at ${showTip(tip)}, ${oldestMs - change.activateAtMs} ms after ${showTip(change.tip)} was to show`;
+      fail('G16', text);
+    }
+  };
+
+  return {
+    id: 'G16',
+    observe: (observation) => {
+      if (observation.kind === 'sent' && observation.role === 'master') {
+        const { epoch, message } = observation.packet;
+        if (message.kind === 'prepare' && message.activateAtMs !== null)
+          scheduled.set(tipKey(message.to), { tip: message.to, activateAtMs: message.activateAtMs });
+        if (message.kind !== 'clock') return;
+        const key = `${epochKey(epoch)} ${message.era}`;
+        const clock = clockOf(observation.node);
+        if (clock !== null && !references.has(key))
+          references.set(key, { atMs: nowMs(), groupMs: message.sentMs, clock });
+      } else if (observation.kind === 'exposed') {
+        shown.set(observation.node, observation.tip);
+        if (observation.how === 'commit' && observation.tip !== null) onShown(observation.node, observation.tip);
+      } else if (observation.kind === 'slave' && observation.view.state === 'current') onCurrent(observation.node);
+    },
+  };
+};
+
+/** Of the simulator's own sums, with times of day in them. */
+const roundingMs = 0.01;
