@@ -46,7 +46,11 @@ export function readConfigText(file: string, where: string): string {
 /** A map of keys and values in YAML. Whatever is wrong is told with its line. */
 export function parseConfig(
   text: string,
-  { keys, role, other }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole },
+  {
+    keys,
+    role,
+    other,
+  }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole | null },
 ): ConfigFile {
   const lines = new LineCounter();
   // Keys that come twice are reported below, with both lines.
@@ -88,9 +92,13 @@ export function parseConfig(
 
 function unknownKey(
   name: string,
-  { keys, role, other }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole },
+  {
+    keys,
+    role,
+    other,
+  }: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole | null },
 ): string {
-  if (other.keys.some(({ key }) => key === name))
+  if (other?.keys.some(({ key }) => key === name) === true)
     return `key '${name}' is for a ${other.name}, and this is read by a ${role}`;
   const meant = nearest(
     name,

@@ -22,14 +22,27 @@ export interface Setting {
 /**
  * Gives a command what its flags left open: from the environment, else from the file of `--config` or `LOCKSTEP_CONFIG`. To be
  * called after the command line was read, and before the command runs. Throws `bad-option` for the first thing that is wrong.
+ *
+ * `keys`, by default the command's own, are all that may stand there: those that the command doesn't have are judged, too, and
+ * passed over.
  */
 export function applyConfiguration(
   command: Command,
-  { environment, other }: { readonly environment: NodeJS.ProcessEnv; readonly other: OtherRole },
+  {
+    environment,
+    other,
+    keys = configKeys(command),
+  }: {
+    readonly environment: NodeJS.ProcessEnv;
+    readonly other: OtherRole | null;
+    readonly keys?: readonly ConfigKey[];
+  },
 ): readonly Setting[] {
-  const keys = configKeys(command);
   const role = command.name();
   const file = fileOf(command, environment);
+  const give = ({ key, option }: ConfigKey, value: unknown, source: 'env' | 'config'): void => {
+    if (command.options.includes(option)) command.setOptionValueWithSource(key, value, source);
+  };
   const fromFile = file === null ? new Map<string, FileValue>() : valuesOf(file, { keys, role, other });
   const settings = keys.map((key): Setting => {
     const source = command.getOptionValueSource(key.key);
@@ -38,12 +51,12 @@ export function applyConfiguration(
     const text = variable === null ? '' : (environment[variable] ?? '');
     if (variable !== null && text !== '') {
       const value = fromEnvironment(key, variable, text);
-      if (value !== undefined) command.setOptionValueWithSource(key.key, value, 'env');
+      if (value !== undefined) give(key, value, 'env');
       return { key, value, origin: { kind: 'environment', variable } };
     }
     const held = fromFile.get(key.key);
     if (held !== undefined && file !== null) {
-      command.setOptionValueWithSource(key.key, held.value, 'config');
+      give(key, held.value, 'config');
       return { key, value: held.value, origin: { kind: 'file', file: file.name, line: held.line } };
     }
     return { key, value: command.getOptionValue(key.key), origin: { kind: 'default' } };
@@ -88,7 +101,7 @@ function fileOf(
 
 function valuesOf(
   { name, where }: { readonly name: string; readonly where: string },
-  schema: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole },
+  schema: { readonly keys: readonly ConfigKey[]; readonly role: string; readonly other: OtherRole | null },
 ): ConfigFile['values'] {
   const { values, problems } = parseConfig(readConfigText(name, where), schema);
   const [first, ...others] = problems;

@@ -179,6 +179,19 @@ describe('what is wrong', () => {
     expect((await runLockstep(['config', 'check', path, '--for', 'slave'])).err).toContain(
       "line 4: key 'phases' is for a master",
     );
+    const json = await runLockstep(['config', 'check', path, '--json']);
+    expect([json.exitCode, json.err, JSON.parse(json.out)]).toEqual([
+      2,
+      '',
+      {
+        file: path,
+        fits: [],
+        problems: [
+          { line: 2, message: "port 'x' is invalid. Give a port from 1 to 65535, or 0 for any free one" },
+          { line: 3, message: "unknown key 'intreface': did you mean 'interface'?" },
+        ],
+      },
+    ]);
     const check = async (text: string): Promise<string> =>
       (await runLockstep(['config', 'check', await file(text)])).out;
     expect(await check('name: a\n')).toMatch(/node\.yaml is right for a master and a slave\n$/);

@@ -40,6 +40,18 @@ export function configureRoles(program: Command): void {
   }
 }
 
+/**
+ * Gives `lockstep doctor` what a node on this machine would take from the file and the environment. Such a file is a master's or
+ * a slave's: what only a node needs is judged as the node would, and passed over.
+ */
+export function applyNodeConfiguration(program: Command, command: Command): readonly Setting[] {
+  const own = new Map(configKeys(command).map((key) => [key.key, key]));
+  const keys = new Map<string, ConfigKey>();
+  for (const role of roles)
+    for (const key of configKeys(roleIn(program, role))) keys.set(key.key, own.get(key.key) ?? key);
+  return applyConfiguration(command, { environment: process.env, other: null, keys: [...keys.values()] });
+}
+
 export function addConfig(program: Command, shell: Shell, add: Readonly<Record<Role, AddRole>>): void {
   const config = program.command('config').description('show and check the configuration of nodes');
   const show = config.command('show').description('print what is in force for a node, and where each value came from');
@@ -68,8 +80,9 @@ export function addConfig(program: Command, shell: Shell, add: Readonly<Record<R
     .description('say what is wrong in a configuration file, line by line')
     .argument('<file>', 'YAML')
     .addOption(new Option('--for <role>', 'who will read it; default: whichever it fits').choices(roles))
+    .option('--json', 'print JSON, one line')
     .action(
-      ending(shell, async (file: string, flags: { readonly for?: Role }) => {
+      ending(shell, async (file: string, flags: { readonly for?: Role; readonly json?: true }) => {
         const text = readConfigText(file, 'config check');
         const checked = (flags.for === undefined ? roles : [flags.for]).map((role) => ({
           role,
@@ -79,20 +92,19 @@ export function addConfig(program: Command, shell: Shell, add: Readonly<Record<R
             other: otherRole(program, role),
           }),
         }));
-        const fits = checked.filter(({ problems }) => problems.length === 0);
-        if (fits.length > 0) {
-          shell.out(`${file} is right for a ${fits.map(({ role }) => role).join(' and a ')}`);
-          return exitCodes.ok;
-        }
+        const fits = checked.filter(({ problems }) => problems.length === 0).map(({ role }) => role);
         // What it was meant for is rather what it fits better.
         const [best] = [...checked].sort((a, b) => a.problems.length - b.problems.length);
-        for (const { line, message } of best?.problems ?? []) shell.err(`${file} line ${line}: ${message}\n`);
-        return exitCodes.usage;
+        const problems = best?.problems ?? [];
+        if (flags.json === true) shell.out(JSON.stringify({ file, fits, problems }));
+        else if (fits.length > 0) shell.out(`${file} is right for a ${fits.join(' and a ')}`);
+        else for (const { line, message } of problems) shell.err(`${file} line ${line}: ${message}\n`);
+        return fits.length > 0 ? exitCodes.ok : exitCodes.usage;
       }),
     );
 }
 
-function addConfigFlag(command: Command): Command {
+export function addConfigFlag(command: Command): Command {
   return command.option(
     '--config <file>',
     `YAML that holds flags by their names (dataSet: prices); default: what ${configVariable} names`,

@@ -14,6 +14,7 @@ import {
   pcapngFile,
   type FileOptions,
 } from '../tests/support/capture-files.js';
+import { roundArgument } from './flags.js';
 import { runProgram } from './program.js';
 import type { Shell } from './shell.js';
 
@@ -98,12 +99,21 @@ describe('what a line says', () => {
     ]);
     const ran = await decode(raw(['prepare-change', 'vote-no', 'commit', 'datagram-packed', 'deltas'].map(one)));
     expect(ran.lines).toEqual([
-      '2026-11-21T12:00:00.000000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: prepare round e3.12 v5 → v6 (change, 5 bytes), v4 is committed, activates at 2026-12-01T09:00:00.000Z',
-      '2026-11-21T12:00:00.001000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: vote no on round e3.12 v6: cents müssen positiv sein',
-      '2026-11-21T12:00:00.002000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: commit round e3.12 v6',
-      expect.stringMatching(/ master #1 {2}prices e3: vote yes on round e3\.12 v6 · status \d+ .* · leave$/) as string,
+      '2026-11-21T12:00:00.000000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: prepare round 3.01234567.12 v5 → v6 (change, 5 bytes), v4 is committed, activates at 2026-12-01T09:00:00.000Z',
+      '2026-11-21T12:00:00.001000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: vote no on round 3.01234567.12 v6: cents müssen positiv sein',
+      '2026-11-21T12:00:00.002000Z  10.0.0.1:40123 → 239.255.42.1:7401  master #1  prices e3: commit round 3.01234567.12 v6',
+      expect.stringMatching(
+        / master #1 {2}prices e3: vote yes on round 3\.01234567\.12 v6 · status \d+ .* · leave$/,
+      ) as string,
       expect.stringMatching(/ prices e3: deltas for 5: v3 → v5 in 2$/) as string,
     ]);
+  });
+
+  test('rounds have the names that lockstep resolve and roll-back take', async () => {
+    const ran = await decode(raw(['prepare-change', 'vote-no', 'commit', 'inquiry'].map(one)));
+    const names = ran.lines.map((line) => / round (\S+)/.exec(line)?.[1] ?? '');
+    expect(names).toHaveLength(4);
+    for (const name of names) expect(roundArgument(name)).toEqual({ name });
   });
 
   test('--json has all fields but the bytes of changes', async () => {
@@ -120,7 +130,7 @@ describe('what a line says', () => {
           kind: 'prepare',
           dataSet: 'prices',
           epoch: 3,
-          round: 12,
+          round: '3.01234567.12',
           from: { epoch: 3, version: 5 },
           to: { epoch: 3, version: 6 },
           content: { kind: 'change', change: { bytes: { length: 5 } } },
@@ -273,7 +283,7 @@ describe('bad files', () => {
       exitCode: 0,
     };
     await runProgram(shell, ['decode', path]);
-    expect(lines).toEqual([expect.stringMatching(/: commit round e3\.12 v6$/) as string]);
+    expect(lines).toEqual([expect.stringMatching(/: commit round 3\.01234567\.12 v6$/) as string]);
   });
 
   test.each([

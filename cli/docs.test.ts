@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
 import { expect, test } from 'vitest';
 import { exitCodes } from '../shared/protocol/kernel/errors.js';
 import { problemOf } from '../shared/http/problem.js';
 import { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
+import { runLockstep } from '../tests/support/run-lockstep.js';
 import { createProgram } from './program.js';
 import type { Shell } from './shell.js';
 
@@ -31,6 +33,25 @@ test('docs/cli.md names every command and every flag', () => {
     for (const option of command.options)
       expect(cliPage, `${command.name()} ${option.long ?? ''}`).toContain(`\`${option.long ?? '?'}`);
   }
+});
+
+test('--version prints the version of the package', async () => {
+  const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  expect(await runLockstep(['--version'])).toEqual({ exitCode: 0, out: `${version}\n`, err: '' });
+});
+
+test('every command prints JSON when asked to, but those that run a node and that print a script', () => {
+  const leaves = (command: Command, path: string): string[] =>
+    command.commands.length > 0
+      ? command.commands.flatMap((inner) => leaves(inner, `${path} ${inner.name()}`))
+      : command.options.some(({ long }) => long === '--json')
+        ? []
+        : [path];
+  const without = createProgram(shell).commands.flatMap((command) => leaves(command, command.name()));
+  expect(without.map((path) => path.split(' ')[0])).toEqual(expect.arrayContaining(['master', 'slave', 'completion']));
+  expect(without.filter((path) => !/^(master|slave|completion)/.test(path))).toEqual([]);
 });
 
 test('docs/http.md lists every code that a request can be answered with, beside its status', () => {

@@ -8,6 +8,8 @@ import { transportModeOf } from '../shared/runtime/transport-open.js';
 import { defaultReceiveBufferBytes } from '../shared/runtime/udp-socket.js';
 import { defaultGroup, defaultInterface, keySourceOf } from './binary-flags.js';
 import { clientOf, ending } from './common.js';
+import { addConfigFlag, applyNodeConfiguration } from './config.js';
+import type { Setting } from './config-settings.js';
 import {
   checkAsked,
   checkDisk,
@@ -19,10 +21,12 @@ import {
   checkOwnMulticast,
   checkPort,
   checkReceiveBuffer,
+  checkSettings,
   hasFailed,
   unreachableNode,
   type AskedNode,
   type Finding,
+  type SettingReading,
 } from './doctor/checks.js';
 import { probeNodes, probeOwn } from './doctor/probe-group.js';
 import { readDisk, readDrops, readInterface, readKeysOf, readPort, readReceiveBuffer } from './doctor/read-machine.js';
@@ -39,6 +43,7 @@ interface DoctorFlags {
   readonly http?: HostPort;
   readonly store: string;
   readonly keys?: string;
+  readonly insecure?: true;
   readonly tokenFile?: string;
   readonly ca?: string;
   readonly json?: true;
@@ -56,9 +61,10 @@ interface Asked {
 }
 
 export function addDoctor(program: Command, shell: Shell): void {
-  program
+  const doctor = program
     .command('doctor')
-    .description('look at this machine, its network and running nodes: what is well, what is not, and what mends it')
+    .description('look at this machine, its network and running nodes: what is well, what is not, and what mends it');
+  addConfigFlag(doctor)
     .addOption(
       new Option('--to <url>', 'HTTP address of a running node to ask; repeat it for more')
         .default([], 'none')
@@ -77,17 +83,30 @@ export function addDoctor(program: Command, shell: Shell): void {
       new Option('--http <host:port>', 'where the node would serve HTTP; default: not looked at').argParser(hostPort),
     )
     .option('--store <folder>', 'where the node would keep its data', './data/master')
-    .option('--keys <file>', "the group's keys")
+    .option('--keys <file>', "the group's keys; default: the text in LOCKSTEP_KEYS, if any")
+    .option('--insecure', 'as the node would be given')
     .option('--token-file <file>', 'file that holds the token for the nodes asked')
     .option('--ca <file>', "certificates (PEM) that the nodes' TLS certificates are checked with")
     .option('--json', 'print JSON, one line')
     .action(
-      ending(shell, async (flags: DoctorFlags) => {
-        const findings = await examine(flags, shell);
+      ending(shell, async () => {
+        const settings = applyNodeConfiguration(program, doctor);
+        const flags = doctor.opts<DoctorFlags>();
+        const findings = [checkSettings(placesOf(settings, flags)), ...(await examine(flags, shell))];
         shell.out(flags.json === true ? JSON.stringify({ findings }) : findingsText(findings));
         return hasFailed(findings) ? exitCodes.unwell : exitCodes.ok;
       }),
     );
+}
+
+/** Of the settings that are looked at here. */
+function placesOf(settings: readonly Setting[], flags: DoctorFlags): readonly SettingReading[] {
+  return settings
+    .filter(({ key }) => Object.hasOwn(flags, key.key))
+    .map(({ key, origin }) => ({
+      key: key.key,
+      from: origin.kind === 'file' ? origin.file : origin.kind === 'environment' ? origin.variable : null,
+    }));
 }
 
 async function examine(flags: DoctorFlags, shell: Shell): Promise<readonly Finding[]> {
@@ -95,7 +114,7 @@ async function examine(flags: DoctorFlags, shell: Shell): Promise<readonly Findi
   const transport = transportModeOf(flags);
   const keys = keySourceOf(flags);
   const found = readInterface(address);
-  const keyed = checkKeys(await readKeysOf({ interface: address, peers, keys }));
+  const keyed = checkKeys(await readKeysOf({ interface: address, peers, keys, insecure: flags.insecure === true }));
   const asked = await askNodes(flags, shell);
   return [
     checkNodeVersion(process.version),

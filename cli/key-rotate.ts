@@ -17,6 +17,15 @@ import type { Shell } from './shell.js';
 const steps = ['add', 'switch', 'retire'] as const;
 type Step = (typeof steps)[number];
 
+interface RotateFlags {
+  readonly in: string;
+  readonly step: Step;
+  readonly json?: true;
+}
+
+/** Null: the rotation is at its end. */
+const nextOf: Readonly<Record<Step, Step | null>> = { add: 'switch', switch: 'retire', retire: null };
+
 /** `slave.key` always follows from `master.key`: a rotation that was cut between the two is mended by the next run. */
 export function addKey(program: Command, shell: Shell): void {
   const key = program.command('key').description("change a group's keys while it runs");
@@ -29,8 +38,9 @@ export function addKey(program: Command, shell: Shell): void {
         .choices(steps)
         .makeOptionMandatory(),
     )
+    .option('--json', 'print JSON, one line')
     .action(
-      ending(shell, async ({ in: folder, step }: { readonly in: string; readonly step: Step }) => {
+      ending(shell, async ({ in: folder, step, json }: RotateFlags) => {
         const paths = { master: join(folder, keyFileName('master')), slave: join(folder, keyFileName('slave')) };
         const before = await mastersFile(paths.master);
         if (!(await keyFileIs(paths.slave, slaveFileOf(before)))) {
@@ -40,7 +50,12 @@ export function addKey(program: Command, shell: Shell): void {
         const after = masterFile(rotated(before.keys, step, folder));
         await writeKeyFile(paths.master, after, { fresh: false });
         await writeKeyFile(paths.slave, slaveFileOf(after), { fresh: false });
-        shell.out(nextText(step, after, folder));
+        const next = nextOf[step];
+        shell.out(
+          json === true
+            ? JSON.stringify({ keys: after.keys.map(({ id, state }) => ({ id, state })), next })
+            : nextText(after, next, folder),
+        );
         return exitCodes.ok;
       }),
     );
@@ -84,13 +99,9 @@ function commandOf(step: Step, folder: string): string {
   return `lockstep key rotate --in ${folder} --step ${step}`;
 }
 
-function nextText(step: Step, { keys }: KeyFile, folder: string): string {
+function nextText({ keys }: KeyFile, next: Step | null, folder: string): string {
   const ids = keys.map(({ id, state }) => (state === 'current' ? `${id} (current)` : `${id}`)).join(', ');
-  const spread = 'copy each file to its nodes and send them a SIGHUP';
-  const then: Record<Step, string> = {
-    add: `Now ${spread}. When every node has logged keys-changed: ${commandOf('switch', folder)}`,
-    switch: `Now ${spread}. When every node has logged keys-changed: ${commandOf('retire', folder)}`,
-    retire: `Now ${spread}; after that the old key opens nothing.`,
-  };
-  return `keys ${ids}. ${then[step]}`;
+  const now = `keys ${ids}. Now copy each file to its nodes and send them a SIGHUP`;
+  if (next === null) return `${now}; after that the old key opens nothing.`;
+  return `${now}. When every node has logged keys-changed: ${commandOf(next, folder)}`;
 }

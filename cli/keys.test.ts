@@ -68,6 +68,22 @@ describe('keygen', () => {
   });
 });
 
+test('keygen and key rotate as JSON: the files, the keys without their secrets, and the next step', async () => {
+  const made = await lockstep('keygen', '--out', folder, '--json');
+  expect(JSON.parse(made.out)).toEqual({ master: join(folder, 'master.key'), slave: join(folder, 'slave.key') });
+  const step = async (name: string): Promise<unknown> =>
+    JSON.parse((await lockstep('key', 'rotate', '--in', folder, '--step', name, '--json')).out);
+  expect(await step('add')).toEqual({
+    keys: [
+      { id: 1, state: 'current' },
+      { id: 2, state: 'accepted' },
+    ],
+    next: 'switch',
+  });
+  expect(await step('switch')).toMatchObject({ next: 'retire' });
+  expect(await step('retire')).toEqual({ keys: [{ id: 2, state: 'current' }], next: null });
+});
+
 describe('key rotate', () => {
   test('adds, switches and retires, in both files, and says what is next', async () => {
     await lockstep('keygen', '--out', folder);

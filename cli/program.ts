@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { packageVersion } from '../shared/metrics/version.js';
 import { addCancel } from './cancel.js';
 import { addCompletion } from './completion.js';
 import { addDecode } from './decode.js';
@@ -31,6 +32,7 @@ import { addWatch } from './watch.js';
 export function createProgram(shell: Shell): Command {
   const program = new Command('lockstep')
     .description('Keeps one data set the same on many servers: all of them switch to a new version, or none does.')
+    .version(packageVersion, '-V, --version', 'print the version')
     .helpCommand('help [command]', 'say what a command takes')
     .exitOverride()
     .configureOutput({

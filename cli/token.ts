@@ -5,8 +5,9 @@ import { ending } from './common.js';
 import type { Shell } from './shell.js';
 
 export function addToken(program: Command, shell: Shell): void {
-  const token = program.command('token').description('make tokens for the HTTP API');
-  token
+  program
+    .command('token')
+    .description('make tokens for the HTTP API')
     .command('new')
     .description('print a new token, and the line for the file that nodes read with --http-tokens')
     .addOption(
@@ -14,10 +15,11 @@ export function addToken(program: Command, shell: Shell): void {
         .choices(roles)
         .makeOptionMandatory(),
     )
+    .option('--json', 'print JSON, one line')
     .action(
-      ending(shell, async (flags: { readonly role: Role }) => {
-        const made = newToken(flags.role);
-        shell.out(`token: ${made.token}\nline:  ${made.line}`);
+      ending(shell, async (flags: { readonly role: Role; readonly json?: true }) => {
+        const { token, line } = newToken(flags.role);
+        shell.out(flags.json === true ? JSON.stringify({ token, line }) : `token: ${token}\nline:  ${line}`);
         return exitCodes.ok;
       }),
     );

@@ -45,7 +45,8 @@ const exitOfHalt: Readonly<Record<string, ExitCode>> = {
 export async function runMaster(settings: MasterSettings, context: BinaryContext): Promise<ExitCode> {
   const crashPoint = crashPointOf(process.env[crashPointVariable], 'master');
   if (settings.directory !== undefined) await checkFolder(settings.directory.folder);
-  await checkStoreContents(settings.store, settings.dataSets);
+  const contents = { dataSets: settings.dataSets, directory: settings.directory?.folder ?? null };
+  await checkStoreContents(settings.store, contents);
   const halts = watchHalts(context.log);
   const server = createServer(halts.log, settings.http);
   const dataSets = new Map<string, ServedOriginal>();
@@ -71,7 +72,7 @@ export async function runMaster(settings: MasterSettings, context: BinaryContext
   try {
     master = await Master.open({ ...settings, log: halts.log, crashPoint });
     registerMetrics(master, { registry });
-    await recordStoreContents(settings.store, settings.dataSets);
+    await recordStoreContents(settings.store, contents);
     for (const name of settings.dataSets) {
       if (settings.directory === undefined) {
         dataSets.set(name, await master.register(name, keyValue<Json>(), settings.defaults));

@@ -1,11 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { seededRandom, type Random } from '../shared/protocol/kernel/random.js';
 import { faultKinds, type Stage } from './chaos/faults.js';
-import { Network, noNetworkFaults, whatIsMissing } from './chaos/network.js';
-import { ChaosNode } from './chaos/node.js';
+import { cannotRunHere, isUnfitFor, raiseGroup } from './chaos/group.js';
+import { noNetworkFaults } from './chaos/network.js';
+import type { ChaosNode } from './chaos/node.js';
 import { ChaosRecord, reportText } from './chaos/record.js';
 import type { Account } from './chaos/words.js';
 
@@ -13,7 +11,7 @@ import type { Account } from './chaos/words.js';
  * Real processes on hosts of their own, joined by a switch, under load, and everything that can happen to a network:
  * `npm run chaos -- --minutes 2`. The seed names the faults, not their outcome: these are real processes.
  */
-const exitCodes = { ok: 0, failed: 1, usage: 2, cannotRunHere: 18 } as const;
+const exitCodes = { ok: 0, failed: 1, cannotRunHere } as const;
 
 const group = '239.255.213.1';
 const groupPort = 7401;
@@ -47,42 +45,20 @@ async function main(): Promise<number> {
     .option('--json', 'print the report as one line of JSON');
   program.parse();
   const flags = program.opts<ChaosFlags>();
-  const missing = whatIsMissing();
-  if (missing !== null) {
-    process.stderr.write(`chaos runs only where ${missing}; it needs root, iproute2 and nftables\n`);
-    return exitCodes.cannotRunHere;
-  }
+  if (isUnfitFor('chaos')) return exitCodes.cannotRunHere;
   const say = (line: string): void => {
     if (flags.json !== true) process.stdout.write(`${line}\n`);
   };
-  const names = ['master', ...Array.from({ length: Math.ceil(flags.slaves) }, (_, index) => `s${index + 1}`)];
-  const network = new Network(names);
-  const folder = mkdtempSync(join(tmpdir(), 'lockstep-chaos-'));
   const record = new ChaosRecord();
-  const nodes = network.hosts.map(
-    (host, index) =>
-      new ChaosNode({
-        host,
-        role: index === 0 ? 'master' : 'slave',
-        folder,
-        group: `${group}:${groupPort}`,
-        onReport: (report) => {
-          record.note(host.name, report);
-        },
-      }),
-  );
-  // Every way out leads through here, also an exception, SIGINT and SIGTERM.
-  process.on('exit', () => {
-    for (const node of nodes) node.killNow();
-    network.remove();
-    rmSync(folder, { recursive: true, force: true });
+  const { network, master, slaves } = raiseGroup({
+    name: 'chaos',
+    group: `${group}:${groupPort}`,
+    slaves: Math.ceil(flags.slaves),
+    onReport: (node, report) => {
+      record.note(node, report);
+    },
   });
-  process.on('SIGINT', () => process.exit(130));
-  process.on('SIGTERM', () => process.exit(143));
-  network.raise();
-  network.apply(noNetworkFaults);
-  const [master, ...slaves] = nodes;
-  if (master === undefined) throw new Error('there is no master');
+  const nodes = [master, ...slaves];
   say(`seed ${flags.seed} · ${slaves.length} slaves`);
   await Promise.all(nodes.map((node) => node.start()));
   await until(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { smallPng } from './dashboard-images/small-png.js';
 import { TestBrowser } from '../tests/browser/chromium.js';
-import { Stage, StagedDataSet, tipAt } from '../tests/browser/stage.js';
+import { Stage, StagedDataSet } from '../tests/browser/stage.js';
 
 /**
  * `npx tsx scripts/dashboard-images.ts [FOLDER]`: the pictures of `docs/dashboard.md`, each in light and dark. The group on
@@ -11,7 +11,6 @@ import { Stage, StagedDataSet, tipAt } from '../tests/browser/stage.js';
  */
 const folder = process.argv[2] ?? join(import.meta.dirname, '../docs/images');
 const largestBytes = 150 * 1024;
-const silentSinceMs = 42_000;
 const names = ['amsterdam', 'berlin', 'cairo', 'dublin', 'essen', 'florence', 'geneva'];
 
 interface Scene {
@@ -43,15 +42,9 @@ const scenes: readonly Scene[] = [
     name: 'dead-slave',
     height: 1000,
     dataSet: () => {
-      const dataSet = history(['dublin']);
-      dataSet.change('dublin', {
-        live: false,
-        heardMsAgo: silentSinceMs,
-        tip: tipAt(dataSet.version - 4),
-        behind: 4,
-        behindMs: 40_500,
-      });
-      dataSet.change('geneva', { state: 'catching up', tip: tipAt(dataSet.version - 31), behind: 31, behindMs: 6200 });
+      const dataSet = history({ dublin: 42_000, geneva: 30_000 });
+      dataSet.change('dublin', { live: false, heardMsAgo: 42_000 });
+      dataSet.change('geneva', { state: 'catching up' });
       return dataSet;
     },
   },
@@ -64,10 +57,12 @@ const scenes: readonly Scene[] = [
         1200,
         Array.from({ length: 300 }, (_, index) => `node-${index + 1}`),
       );
-      for (let agoMs = 200_000; agoMs > 0; agoMs -= 9000) dataSet.commit({ agoMs });
-      for (const node of ['node-14', 'node-92', 'node-203']) dataSet.change(node, { live: false, heardMsAgo: 95_000 });
-      dataSet.change('node-117', { state: 'catching up', tip: tipAt(1180), behind: 45, behindMs: 8000 });
-      dataSet.change('node-240', { state: 'serving', tip: tipAt(1223), behind: 2, behindMs: 2400 });
+      const silent = { 'node-14': 95_000, 'node-92': 95_000, 'node-203': 95_000 };
+      const agosMs = Array.from({ length: 23 }, (_, index) => 200_000 - index * 9000);
+      commitEach(dataSet, agosMs, { ...silent, 'node-117': 45_000, 'node-240': 8000 });
+      for (const [node, heardMsAgo] of Object.entries(silent)) dataSet.change(node, { live: false, heardMsAgo });
+      dataSet.change('node-117', { state: 'catching up' });
+      dataSet.change('node-240', { state: 'serving' });
       return dataSet;
     },
   },
@@ -95,11 +90,28 @@ for (const colorScheme of ['light', 'dark'] as const) {
 }
 
 /** A group of seven that has been at work for some minutes. */
-function history(silent: readonly string[] = []): StagedDataSet {
+function history(absentSinceMs: Readonly<Record<string, number>> = {}): StagedDataSet {
   const dataSet = new StagedDataSet('prices', 1170, names);
   const agos = [
     288, 281, 259, 251, 244, 230, 205, 190, 188, 171, 150, 141, 133, 120, 104, 96, 77, 63, 52, 41, 33, 24, 16,
   ];
-  for (const ago of agos) dataSet.commit({ agoMs: ago * 1000, without: ago * 1000 < silentSinceMs ? silent : [] });
+  const agosMs = agos.map((ago) => ago * 1000);
+  commitEach(dataSet, agosMs, absentSinceMs);
   return dataSet;
+}
+
+/** A change so long ago each; who was away by then neither voted nor has it, and lacks it since. */
+function commitEach(
+  dataSet: StagedDataSet,
+  agosMs: readonly number[],
+  absentSinceMs: Readonly<Record<string, number>>,
+): void {
+  for (const agoMs of agosMs) {
+    const without = Object.keys(absentSinceMs).filter((node) => agoMs < (absentSinceMs[node] ?? 0));
+    dataSet.commit({ agoMs, without });
+  }
+  for (const [node, sinceMs] of Object.entries(absentSinceMs)) {
+    const missed = agosMs.filter((agoMs) => agoMs < sinceMs);
+    dataSet.change(node, { behind: missed.length, behindMs: Math.max(...missed) });
+  }
 }

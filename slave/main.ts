@@ -52,8 +52,10 @@ const silenceMs = 4000;
  */
 export async function runSlave(settings: SlaveSettings, context: BinaryContext): Promise<ExitCode> {
   const crashPoint = crashPointOf(process.env[crashPointVariable], 'slave');
-  if (settings.directory !== undefined) await checkTarget(settings.directory);
-  await checkStoreContents(settings.store, settings.dataSets);
+  const contents = { dataSets: settings.dataSets, directory: settings.directory?.target ?? null };
+  await checkStoreContents(settings.store, contents);
+  if (settings.directory !== undefined)
+    for (const dataSet of settings.dataSets) await checkTarget(settings.directory, { node: settings.name, dataSet });
   const halts = watchHalts(context.log);
   const server = createServer(halts.log, settings.http);
   const dataSets = new Map<string, ServedCopy>();
@@ -70,7 +72,7 @@ export async function runSlave(settings: SlaveSettings, context: BinaryContext):
   try {
     slave = await Slave.open({ ...settings, log: halts.log, crashPoint });
     registerMetrics(slave, { registry });
-    await recordStoreContents(settings.store, settings.dataSets);
+    await recordStoreContents(settings.store, contents);
     for (const name of settings.dataSets) {
       if (settings.directory === undefined) {
         dataSets.set(name, await slave.register(name, keyValue<Json>(validatorFor(name, settings.validate))));

@@ -147,6 +147,7 @@ export class Slave implements AsyncDisposable {
       return service;
     }
     const parts = layerOrKind.create({
+      node: this.name,
       dataSet,
       durability: this.#foundation.settings.durability,
       store: this.#node.ports.store,

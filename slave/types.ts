@@ -108,6 +108,8 @@ export interface SlaveKind<Handle> {
 
 /** What a ready-made kind is given to work with. */
 export interface SlaveKindContext {
+  /** The slave's name. */
+  readonly node: string;
   readonly dataSet: string;
   readonly durability: Durability;
   readonly store: Store;

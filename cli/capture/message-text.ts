@@ -1,9 +1,9 @@
-import { roundKey, showTip, versionOf, type RoundId, type Tip } from '../../shared/protocol/kernel/ids.js';
+import { roundKey, showTip, versionOf, type Epoch, type Tip } from '../../shared/protocol/kernel/ids.js';
 import { unreachable } from '../../shared/protocol/kernel/invariant.js';
 import type { Content, Message, PreparedRef, Prepare } from '../../shared/protocol/wire/messages.js';
 
-/** A message in a few words, for one line of a terminal. Epoch and data set stand before it. */
-export function messageText(message: Message, epochNumber: number): string {
+/** A message in a few words, for one line of a terminal. Rounds have the names that `lockstep resolve` takes. */
+export function messageText(message: Message, epoch: Epoch): string {
   switch (message.kind) {
     case 'survey':
     case 'leave':
@@ -33,20 +33,20 @@ export function messageText(message: Message, epochNumber: number): string {
     case 'announce':
       return `announce ${stepText(message.from, message.to)} ${contentText(message.content)}`;
     case 'prepare':
-      return prepareText(message, epochNumber);
+      return prepareText(message, epoch);
     case 'vote':
-      return `vote ${message.upToDate && message.canProcess ? 'yes' : 'no'} on ${roundText(message.round)} v${message.to.version}${message.reason === '' ? '' : `: ${message.reason}`}`;
+      return `vote ${message.upToDate && message.canProcess ? 'yes' : 'no'} on round ${roundKey(message.round)} v${message.to.version}${message.reason === '' ? '' : `: ${message.reason}`}`;
     case 'commit':
     case 'abort':
-      return `${message.kind} ${roundText(message.round)} v${message.to.version}`;
+      return `${message.kind} round ${roundKey(message.round)} v${message.to.version}`;
     case 'arming':
-      return `${message.armed ? 'arming' : 'disarming'} ${roundText(message.round)} v${message.to.version} for ${instantText(message.activateAtMs)}`;
+      return `${message.armed ? 'arming' : 'disarming'} round ${roundKey(message.round)} v${message.to.version} for ${instantText(message.activateAtMs)}`;
     case 'inquiry':
-      return `inquiry ${roundText(message.round)} ${stepText(message.from, message.to)}`;
+      return `inquiry round ${roundKey(message.round)} ${stepText(message.from, message.to)}`;
     case 'resolution':
-      return `resolution ${roundText(message.round)} v${message.to.version}: ${message.outcome}`;
+      return `resolution round ${roundKey(message.round)} v${message.to.version}: ${message.outcome}`;
     case 'delta-request':
-      return `delta-request ${message.request} ${versionText(message.from)} → ${message.to === null ? 'newest' : `v${message.to.version}`}${message.round === null ? '' : ` of ${roundText(message.round)}`}`;
+      return `delta-request ${message.request} ${versionText(message.from)} → ${message.to === null ? 'newest' : `v${message.to.version}`}${message.round === null ? '' : ` of round ${roundKey(message.round)}`}`;
     case 'deltas': {
       const [first] = message.steps;
       const last = message.steps.at(-1);
@@ -69,21 +69,16 @@ function millis(ms: number): string {
   return `${Math.round(ms * 1000) / 1000} ms`;
 }
 
-function prepareText(message: Prepare, epochNumber: number): string {
-  const { round, from, to, content, committed, activateAtMs } = message;
-  const says = versionOf(committed) === versionOf(from) ? '' : `, v${versionOf(committed)} is committed`;
-  const at = activateAtMs === null ? '' : `, activates at ${instantText(activateAtMs)}`;
-  return `prepare round e${epochNumber}.${round} ${stepText(from, to)} ${contentText(content)}${says}${at}`;
-}
-
 /** A peer may send any number: beyond what dates can say it stays one. */
 function instantText(groupMs: number): string {
   return groupMs <= 8.64e15 ? new Date(groupMs).toISOString() : `${groupMs} ms`;
 }
 
-/** The round as people read it; `--json` has the whole name, which `lockstep resolve` takes. */
-function roundText(round: RoundId): string {
-  return `round e${round.epoch.number}.${round.number}`;
+function prepareText(message: Prepare, epoch: Epoch): string {
+  const { round: number, from, to, content, committed, activateAtMs } = message;
+  const says = versionOf(committed) === versionOf(from) ? '' : `, v${versionOf(committed)} is committed`;
+  const at = activateAtMs === null ? '' : `, activates at ${instantText(activateAtMs)}`;
+  return `prepare round ${roundKey({ epoch, number })} ${stepText(from, to)} ${contentText(content)}${says}${at}`;
 }
 
 function stepText(from: Tip | null, to: Tip): string {

@@ -1,4 +1,5 @@
 import { roundKey, type Epoch, type RoundId, type Tip } from '../../shared/protocol/kernel/ids.js';
+import type { Message } from '../../shared/protocol/wire/messages.js';
 import type { PathMessage } from '../../shared/protocol/wire/transport.js';
 import { timeText, type CaptureTime } from './captured.js';
 import type { Decoded, DecodedPart, Signature } from './decoder.js';
@@ -50,14 +51,14 @@ function aboutOf({ dataSet, epoch }: { readonly dataSet: string; readonly epoch:
 function partText(part: DecodedPart): string {
   switch (part.kind) {
     case 'message':
-      return `${messageText(part.message, part.epoch.number)}${signatureText(part.signature)}`;
+      return `${messageText(part.message, part.epoch)}${signatureText(part.signature)}`;
     case 'fragment': {
       const { messageKind, messageId, index, count, totalBytes, epoch } = part.fragment;
       const piece = `fragment ${index + 1}/${count} of ${messageKind} ${messageId} (${totalBytes} bytes)`;
       if (part.whole === null) return piece;
       return part.whole === 'bad-body'
         ? `${piece}, whole: refused: bad-body`
-        : `${piece}, whole: ${messageText(part.whole.message, epoch.number)}${signatureText(part.whole.signature)}`;
+        : `${piece}, whole: ${messageText(part.whole.message, epoch)}${signatureText(part.whole.signature)}`;
     }
     case 'fragment-request': {
       const { messageId, ranges } = part.request;
@@ -109,8 +110,7 @@ function partJson(part: DecodedPart): object {
   switch (part.kind) {
     case 'message': {
       const { dataSet, epoch, message, signature } = part;
-      const { kind, ...fields } = message;
-      return { kind, dataSet, epoch: epoch.number, ...plainFields(fields), signature };
+      return { kind: message.kind, dataSet, epoch: epoch.number, ...messageFields(message, epoch), signature };
     }
     case 'fragment': {
       const { dataSet, epoch, messageKind, messageId, index, count, totalBytes } = part.fragment;
@@ -127,13 +127,19 @@ function partJson(part: DecodedPart): object {
       if (part.whole === null) return piece;
       if (part.whole === 'bad-body') return { ...piece, whole: { refused: 'bad-body' } };
       const { message, signature } = part.whole;
-      return { ...piece, whole: { ...plainFields(message), signature } };
+      return { ...piece, whole: { ...messageFields(message, epoch), signature } };
     }
     case 'fragment-request':
       return { kind: 'fragment-request', ...plainFields(part.request) };
     case 'path':
       return plainFields(part.message);
   }
+}
+
+/** A prepare says the number of its round alone, since it is of its own epoch: it gets the round's whole name, as others have. */
+function messageFields(message: Message, epoch: Epoch): object {
+  const named = message.kind === 'prepare' ? { round: roundKey({ epoch, number: message.round }) } : {};
+  return { ...plainFields(message), ...named };
 }
 
 function plainFields(fields: object): object {

@@ -10,6 +10,7 @@ import {
   checkOwnMulticast,
   checkPort,
   checkReceiveBuffer,
+  checkSettings,
   hasFailed,
   unreachableNode,
   type AskedNode,
@@ -35,6 +36,22 @@ describe('the machine', () => {
     expect(checkNodeVersion('v20.14.1')).toMatchObject({
       level: 'fail',
       fix: expect.stringContaining('20.15') as string,
+    });
+  });
+
+  test('where the settings come from', () => {
+    const flags = { key: 'group', from: null };
+    expect(checkSettings([flags]).text).toBe('flags and defaults; no file and no variable gives any');
+    expect(
+      checkSettings([
+        { key: 'interface', from: 'node.yaml' },
+        { key: 'port', from: 'LOCKSTEP_PORT' },
+        { key: 'store', from: 'node.yaml' },
+        flags,
+      ]),
+    ).toMatchObject({
+      level: 'ok',
+      text: 'interface, store from node.yaml; port from LOCKSTEP_PORT; the rest are flags and defaults',
     });
   });
 
@@ -77,11 +94,12 @@ describe('the machine', () => {
   });
 
   test('keys: none needed, none given, unreadable', () => {
-    const keys = { interface: '127.0.0.1', peers: [], source: null, error: null, role: null };
+    const keys = { interface: '127.0.0.1', peers: [], source: null, error: null, role: null, insecure: false };
     expect(checkKeys(keys).level).toBe('ok');
     expect(checkKeys({ ...keys, peers: ['[::1]:7402', 'localhost:1'] }).level).toBe('ok');
     expect(checkKeys({ ...keys, interface: '10.0.0.1' }).fix).toContain('lockstep keygen');
     expect(checkKeys({ ...keys, peers: ['10.0.0.2:7402'] }).level).toBe('fail');
+    expect(checkKeys({ ...keys, interface: '10.0.0.1', insecure: true }).level).toBe('warn');
     expect(checkKeys({ ...keys, source: 'k', role: 'slave' }).level).toBe('ok');
     const open = 'the key file k may be read by others (mode 644); chmod 600 k';
     expect(checkKeys({ ...keys, source: 'k', error: open })).toMatchObject({

@@ -28,6 +28,21 @@ function fail(check: string, text: string, fix: string): Finding {
   return { check, level: 'fail', text, fix };
 }
 
+export interface SettingReading {
+  readonly key: string;
+  /** The file, or the variable; null: a flag, or nothing but the default. */
+  readonly from: string | null;
+}
+
+/** Where the settings that are looked at came from: a file that wasn't read is no finding of any other check. */
+export function checkSettings(settings: readonly SettingReading[]): Finding {
+  const places = new Map<string, string[]>();
+  for (const { key, from } of settings) if (from !== null) places.set(from, [...(places.get(from) ?? []), key]);
+  if (places.size === 0) return ok('settings', 'flags and defaults; no file and no variable gives any');
+  const given = [...places].map(([from, keys]) => `${keys.join(', ')} from ${from}`).join('; ');
+  return ok('settings', `${given}; the rest are flags and defaults`);
+}
+
 export const oldestNode: readonly [number, number] = [20, 15];
 
 export function checkNodeVersion(version: string): Finding {
@@ -269,18 +284,18 @@ export interface KeysReading {
   /** Why they can't be used; null: they can. */
   readonly error: string | null;
   readonly role: string | null;
+  /** The node is told to go without them. */
+  readonly insecure: boolean;
 }
 
-export function checkKeys({ interface: address, peers, source, error, role }: KeysReading): Finding {
+export function checkKeys({ interface: address, peers, source, error, role, insecure }: KeysReading): Finding {
   if (source === null) {
     const isOpen =
       !isLoopback(address) || peers.some((peer) => !isLoopback(peer.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')));
     if (!isOpen) return ok('keys', 'none, and none are needed on loopback');
-    return fail(
-      'keys',
-      'none, and a node starts without them on loopback only',
-      'lockstep keygen --out keys; then --keys keys/slave.key (or master.key)',
-    );
+    const fix = 'lockstep keygen --out keys; then --keys keys/slave.key (or master.key)';
+    if (insecure) return warn('keys', 'none, as --insecure says: whoever reaches this network can pose as a node', fix);
+    return fail('keys', 'none, and a node starts without them on loopback only', fix);
   }
   if (error === null) return ok('keys', `${source} holds keys for a ${role ?? 'node'}, readable by its owner only`);
   const mode = /chmod \S+ \S+/.exec(error);

@@ -76,15 +76,16 @@ export async function readKeysOf(options: {
   readonly interface: string;
   readonly peers: readonly string[];
   readonly keys: KeySource | undefined;
+  readonly insecure: boolean;
 }): Promise<KeysReading> {
-  const { interface: address, peers, keys } = options;
-  if (keys === undefined) return { interface: address, peers, source: null, error: null, role: null };
+  const { keys, ...network } = options;
+  if (keys === undefined) return { ...network, source: null, error: null, role: null };
   const source = 'file' in keys ? keys.file : (keys.name ?? 'the text of the keys');
   try {
     const read = await readKeys(keys);
-    return { interface: address, peers, source, error: null, role: read.keys.role };
+    return { ...network, source, error: null, role: read.keys.role };
   } catch (error) {
-    return { interface: address, peers, source, error: errorText(error), role: null };
+    return { ...network, source, error: errorText(error), role: null };
   }
 }
 

@@ -374,16 +374,22 @@ local function epoch_of(c, item)
   return true
 end
 
+-- What the name of a round begins with, of the epoch at `at`: 3.1f0c9a77, as status, history and `lockstep resolve` have it.
+local function reign_of(s, at)
+  return string.format("%d.%02x%02x%02x%02x", u64(s, at), byte(s, at + 8), byte(s, at + 9), byte(s, at + 10), byte(s, at + 11))
+end
+
 local function round_of(options)
   return function(c, item)
     if item.type == "nil" and options.optional then return true end
     if item.type ~= "bin" or item.size ~= 32 then return nil end
     local epoch, round = u64(item.value, 0), u64(item.value, 24)
     if not is_safe(epoch) or not is_safe(round) then return nil end
-    local tree = c.tree:add(range_of(c.tvb, item), string.format("round: e%d.%d", epoch, round))
+    local name = string.format("%s.%d", reign_of(item.value, 0), round)
+    local tree = c.tree:add(range_of(c.tvb, item), "round: " .. name)
     tree:add(fields.round, c.tvb(item.from + 24, 8))
     tree:add(fields.round_epoch, c.tvb(item.from, 8))
-    c.said.round = string.format("e%d.%d", epoch, round)
+    c.said.round = name
     return true
   end
 end
@@ -542,10 +548,10 @@ local bodies = {
 }
 
 -- For the Info column: the kind, and what of it matters most.
-local function summary(kind, said, epoch)
+local function summary(kind, said, reign)
   local text = kind
   if kind == "delta-request" and said.to == "nothing" then said.to = "newest" end
-  if kind == "prepare" then text = string.format("%s e%d.%s", text, epoch, said.round or "?")
+  if kind == "prepare" then text = string.format("%s %s.%s", text, reign, said.round or "?")
   elseif said.round ~= nil then text = text .. " " .. said.round end
   if said.from ~= nil and said.to ~= nil then text = text .. " " .. said.from .. " → " .. said.to
   elseif said.to ~= nil or said.tip ~= nil then text = text .. " " .. (said.to or said.tip) end
@@ -567,14 +573,14 @@ local function refuse(tree, tvb, pinfo, reason)
   pinfo.cols.info:append(" [" .. reason .. "]")
 end
 
-local function body_of(c, s, kind, at, stop, epoch)
+local function body_of(c, s, kind, at, stop, reign)
   local array = read_value(s, at, stop, 0)
   local readers = bodies[kind]
   if array == nil or array.type ~= "array" or array.at + array.length ~= stop or #array.items ~= #readers then return nil end
   for index, reader in ipairs(readers) do
     if reader(c, array.items[index]) == nil then return nil end
   end
-  return summary(kind, c.said, epoch)
+  return summary(kind, c.said, reign)
 end
 
 -- One frame at `at`: the position behind it, or nil and the reason of the refusal.
@@ -617,7 +623,7 @@ local function frame(tvb, pinfo, root, s, at, texts)
   end
   if index ~= 0 or total ~= length then return nil, "bad-frame" end
   local c = { tvb = tvb, tree = tree, said = {} }
-  local text = body_of(c, s, kind, body_at, stop, epoch)
+  local text = body_of(c, s, kind, body_at, stop, reign_of(s, at + 18))
   if text == nil then return nil, "bad-body" end
   if kind == "vote" and not (c.said.up_to_date and c.said.can_process) then
     tree:add_proto_expert_info(experts.veto, "no: " .. (c.said.reason or ""))

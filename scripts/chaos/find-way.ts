@@ -1,11 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Finding } from '../../cli/doctor/checks.js';
-import { Network, noNetworkFaults, whatIsMissing } from './network.js';
-import { ChaosNode } from './node.js';
+import { cannotRunHere, isUnfitFor, raiseGroup } from './group.js';
+import { noNetworkFaults } from './network.js';
 
 /**
  * Real processes on network namespaces whose switch drops multicast to some hosts, then to all, then to none: the group
@@ -14,40 +12,19 @@ import { ChaosNode } from './node.js';
  */
 const group = '239.255.214.1:7401';
 const deadlineMs = 30_000;
-const slaves = 3;
-const cannotRunHere = 18;
 
 async function main(): Promise<number> {
-  const missing = whatIsMissing();
-  if (missing !== null) {
-    process.stderr.write(`find-way runs only where ${missing}; it needs root, iproute2 and nftables\n`);
-    return cannotRunHere;
-  }
-  const network = new Network(['master', ...Array.from({ length: slaves }, (_, index) => `s${index + 1}`)]);
-  const folder = mkdtempSync(join(tmpdir(), 'lockstep-find-way-'));
-  const nodes = network.hosts.map(
-    (host, index) =>
-      new ChaosNode({ host, role: index === 0 ? 'master' : 'slave', folder, group, onReport: () => undefined }),
-  );
-  process.on('exit', () => {
-    for (const node of nodes) node.killNow();
-    network.remove();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  process.on('SIGINT', () => process.exit(130));
-  process.on('SIGTERM', () => process.exit(143));
-  network.raise();
-  network.apply(noNetworkFaults);
-  const [master, ...others] = nodes;
-  const [, first, second] = network.hosts;
-  if (master === undefined || first === undefined || second === undefined) throw new Error('there are no hosts');
-  await Promise.all(nodes.map((node) => node.start()));
+  if (isUnfitFor('find-way')) return cannotRunHere;
+  const { network, master, slaves } = raiseGroup({ name: 'find-way', group, slaves: 3, onReport: () => undefined });
+  const [, first] = network.hosts;
+  if (first === undefined) throw new Error('there are no hosts');
+  await Promise.all([master, ...slaves].map((node) => node.start()));
   const unreached = async (): Promise<string> => ((await master.account())?.unreached ?? ['?']).join(' ');
   const everybodyFollows = async (): Promise<boolean> => {
     const before = (await master.account())?.tip ?? null;
     // The load goes on: who is current and has another state than a moment ago gets what is committed meanwhile.
     await new Promise((resolve) => setTimeout(resolve, 500));
-    const seen = await Promise.all(others.map((slave) => slave.account()));
+    const seen = await Promise.all(slaves.map((slave) => slave.account()));
     return before !== null && seen.every((account) => account?.state === 'current' && account.tip !== before);
   };
   const held: boolean[] = [];

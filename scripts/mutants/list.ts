@@ -2,6 +2,7 @@ import { clockMutations } from './clock.js';
 import { scheduledMutations } from './scheduled.js';
 import { leaseMutations } from './leases.js';
 import type { Mutation } from './mutation.js';
+import { wayAndFolderMutations } from './ways-and-folders.js';
 
 const slaveCore = 'slave/service/core/slave-core.ts';
 const packets = 'slave/service/core/packets.ts';
@@ -19,6 +20,7 @@ const delivery = 'master/service/core/delivery.ts';
 /** Every deliberate break that is known, and what has to catch it. `npm run mutants` sees each of them caught. */
 export const mutations: readonly Mutation[] = [
   ...leaseMutations,
+  ...wayAndFolderMutations,
   ...clockMutations,
   ...scheduledMutations,
   {

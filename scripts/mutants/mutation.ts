@@ -8,7 +8,7 @@ export type CaughtBy =
 /** One deliberate break of one guarantee. */
 export interface Mutation {
   readonly name: string;
-  /** G1 to G16: what is broken. */
+  /** What is broken: G1 to G16, or a row of its own in `docs/guarantees.md`. */
   readonly guarantee: string;
   /** Mostly one. Where several guards hold one thing, all of them have to go before it breaks. */
   readonly edits: readonly Edit[];

@@ -229,6 +229,19 @@ const cases: readonly Case[] = [
     },
   ],
   [
+    'rounds have the names that lockstep resolve takes',
+    async (tshark) => {
+      const names = ['prepare-change', 'vote-no', 'commit', 'inquiry'];
+      const told = vectors.filter(({ name }) => names.includes(name)).flatMap(({ datagrams }) => datagrams);
+      deepStrictEqual(told.length, names.length);
+      const { out, err } = await tshark(rawCapture(told), []);
+      noLuaErrors(out, err);
+      const lines = out.split('\n').slice(0, -1);
+      deepStrictEqual(lines.length, names.length);
+      for (const line of lines) ok(line.includes(' 3.01234567.12 '), line);
+    },
+  ],
+  [
     'every link carries it',
     async (tshark) => {
       // Both file formats are tshark's own business: one of pcapng will do.

@@ -265,6 +265,40 @@ describe("what stands in the link's place", () => {
     expect(await read(link)).toEqual(first);
   });
 
+  test('a link has one slave: a second one is refused before it touches anything, and told how to take the place of the first', async () => {
+    await using temporary = await temporaryFolder();
+    const link = join(temporary.path, 'conf');
+    const of = (node: string): VersionedFolder =>
+      new VersionedFolder({ link, dataSet: 'conf', node, files: realFiles });
+    // Written by a version that named no slave: the first one that comes owns it.
+    await take(await opened(link), deltaBetween(null, 1, null, first));
+    await of('a').open();
+    const before = await readdir(join(temporary.path, '.conf.lockstep'));
+    for (const come of [() => of('b').open(), () => of('b').check()])
+      await expect(come()).rejects.toMatchObject({
+        code: 'store-foreign',
+        message: `${link} is where the slave a shows its folder, and this is b; name another place for it, or, when b is to take the place of a, stop that one and remove ${link.replace('conf', '.conf')}.lockstep/lockstep.json; nothing was touched`,
+      });
+    expect(await readdir(join(temporary.path, '.conf.lockstep'))).toEqual(before);
+    await of('a').open();
+    await rm(join(temporary.path, '.conf.lockstep', 'lockstep.json'));
+    expect((await of('b').open())?.version).toBe(1);
+    await expect(of('a').check()).rejects.toMatchObject({ code: 'store-foreign' });
+  });
+
+  test('of two slaves that start together at one link, one is refused', async () => {
+    await using temporary = await temporaryFolder();
+    for (let round = 0; round < 10; round += 1) {
+      const link = join(temporary.path, String(round), 'conf');
+      const starts = await Promise.allSettled(
+        ['a', 'b'].map((node) => new VersionedFolder({ link, dataSet: 'conf', node, files: realFiles }).open()),
+      );
+      expect(starts.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+      const refused = starts.find((start) => start.status === 'rejected');
+      expect(refused?.reason).toMatchObject({ code: 'store-foreign' });
+    }
+  });
+
   test('a link that somebody else moved is not moved again; without its link the whole folder is asked for', async () => {
     await using temporary = await temporaryFolder();
     const link = join(temporary.path, 'conf');

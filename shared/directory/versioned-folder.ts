@@ -10,6 +10,7 @@ import { codeOf, type Files } from './files.js';
 import { writeChange } from './staging.js';
 import { contentName, HeldContents, manifestName, manifestText, parseManifest, type Version } from './version.js';
 import { VersionDraft } from './version-draft.js';
+import { ownerFile, VersionOwner } from './version-owner.js';
 
 export interface VersionedFolderOptions {
   /** The symbolic link that readers go by. It and nothing else says which version is shown. */
@@ -17,6 +18,8 @@ export interface VersionedFolderOptions {
   /** Where versions are kept: on the file system of the link. Default: `.NAME.lockstep` beside the link. */
   readonly state?: string | undefined;
   readonly dataSet: string;
+  /** The slave that shows the versions: one owns a link. Left out where nobody else could come by it. */
+  readonly node?: string;
   readonly files: Files;
 }
 
@@ -27,7 +30,6 @@ export interface Staged {
   readonly folder: string;
 }
 
-const stateFile = 'lockstep.json';
 const nextLink = 'next';
 
 /**
@@ -38,8 +40,8 @@ const nextLink = 'next';
 export class VersionedFolder {
   readonly link: string;
   readonly state: string;
-  readonly #options: VersionedFolderOptions;
   readonly #files: Files;
+  readonly #owner: VersionOwner;
   #current: Version | null = null;
   #previous: Version | null = null;
   #staged: Staged[] = [];
@@ -50,10 +52,10 @@ export class VersionedFolder {
   #digest: { readonly of: Version; readonly digest: Digest } | null = null;
 
   constructor(options: VersionedFolderOptions) {
-    this.#options = options;
     this.#files = options.files;
     this.link = resolve(options.link);
     this.state = resolve(options.state ?? join(dirname(this.link), `.${basename(this.link)}.lockstep`));
+    this.#owner = new VersionOwner(options.files, this, options);
   }
 
   get tip(): Tip | null {
@@ -88,7 +90,7 @@ export class VersionedFolder {
         'a directory needs symbolic links and file modes; run this node on Linux, macOS or a BSD',
       );
     const name = await this.#shownName();
-    await this.#takeState();
+    await this.#readable(() => this.#owner.take());
     this.#current = name === null ? null : await this.#load(name);
     this.#previous = await this.#loadPrevious();
     this.#staged = [];
@@ -99,6 +101,7 @@ export class VersionedFolder {
   /** Rejects as `open` does when something else stands in the link's place; only looks. */
   async check(): Promise<void> {
     await this.#shownName();
+    await this.#readable(() => this.#owner.check());
   }
 
   /** A draft on top of what is shown, or of nothing; `seal` or `discard` ends it. */
@@ -268,35 +271,6 @@ export class VersionedFolder {
     );
   }
 
-  /** The state's folder belongs to one data set. */
-  async #takeState(): Promise<void> {
-    const path = join(this.state, stateFile);
-    await this.#readable(async () => {
-      await this.#files.makeFolders(this.state);
-      if ((await this.#files.facts(path)) !== null) return;
-      const written = join(this.state, `${stateFile}.new`);
-      await this.#files.remove(written);
-      const draft = await this.#files.create(written);
-      await draft.write(Buffer.from(`${JSON.stringify({ format: 1, dataSet: this.#options.dataSet })}\n`));
-      await draft.finish(0o600);
-      await this.#files.rename(written, path);
-      await this.#files.sync(this.state);
-      await this.#files.sync(dirname(this.state));
-    });
-    const text = (await this.#files.read(path)).toString('utf8');
-    const dataSet = dataSetIn(text);
-    if (dataSet === null)
-      throw new LockstepError(
-        'store-format',
-        `${path} is of another format; use the version that wrote it, or name another folder; nothing was touched`,
-      );
-    if (dataSet !== this.#options.dataSet)
-      throw new LockstepError(
-        'store-foreign',
-        `${this.state} keeps the versions of the data set ${dataSet}, not ${this.#options.dataSet}; name another folder; nothing was touched`,
-      );
-  }
-
   async #readable<Value>(work: () => Promise<Value>): Promise<Value> {
     try {
       return await work();
@@ -361,21 +335,11 @@ export class VersionedFolder {
   }
 
   async #prune(): Promise<void> {
-    const kept = new Set([stateFile, this.#current?.name, this.#previous?.name, ...this.#pins.keys(), ...this.#drafts]);
+    const kept = new Set([ownerFile, this.#current?.name, this.#previous?.name, ...this.#pins.keys(), ...this.#drafts]);
     for (const { version } of this.#staged) kept.add(version.name);
     for (const name of await this.#files.names(this.state)) {
       const text = name.toString('utf8');
       if (!kept.has(text)) await this.#files.remove(join(this.state, text));
     }
-  }
-}
-
-function dataSetIn(text: string): string | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null || !('format' in value) || value.format !== 1) return null;
-    return 'dataSet' in value && typeof value.dataSet === 'string' ? value.dataSet : null;
-  } catch {
-    return null;
   }
 }

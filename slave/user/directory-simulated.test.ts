@@ -38,7 +38,8 @@ test('directories hold every guarantee through crashes and loss under simulation
       faultsMs: 6000,
       faults,
       master: ({ dataSet }) => new AskedMaster({ folder, state: join(root, 'published') }, dataSet, quickFiles),
-      slave: ({ node, dataSet }) => new SlaveDirectoryLayer({ target: join(root, node) }, dataSet, quickFiles),
+      slave: ({ node, dataSet }) =>
+        new SlaveDirectoryLayer({ target: join(root, node) }, { node, dataSet }, quickFiles),
       change: ({ version, random }) => {
         writeFileSync(join(folder, `file-${random.below(5)}`), `version ${version}`);
         return undefined;

@@ -5,7 +5,7 @@ import { directoryBounds as bounds } from '../../shared/protocol/directory/bound
 import { differenceOf, filesOf, type Tree } from '../../shared/protocol/directory/tree.js';
 import { realFiles, type Files } from '../../shared/directory/files.js';
 import { VersionedFolder, type Staged } from '../../shared/directory/versioned-folder.js';
-import type { SlaveDataSet, SlaveKind } from '../types.js';
+import type { SlaveDataSet, SlaveKind, SlaveKindContext } from '../types.js';
 import type { PrepareAnswer, SlaveUserLayer } from './contract.js';
 import type { SlaveDirectory, SlaveDirectoryOptions } from './directory-types.js';
 
@@ -13,20 +13,30 @@ import type { SlaveDirectory, SlaveDirectoryOptions } from './directory-types.js
  * The copy of a directory data set: a symbolic link that always shows one whole version. Data and tip become durable in the
  * step that replaces the link, whatever `durability` says.
  *
- * Registering rejects with `user-layer-failed` when something else stands in the link's place; nothing is touched then.
+ * Registering rejects with `user-layer-failed` when something else stands in the link's place, or when its versions are of
+ * another slave or another data set; nothing is touched then.
  */
 export function directory(options: SlaveDirectoryOptions): SlaveKind<SlaveDirectory> {
   return {
     create(context) {
-      const layer = new SlaveDirectoryLayer(options, context.dataSet);
+      const layer = new SlaveDirectoryLayer(options, context);
       return { layer, handle: (dataSet) => slaveHandle(layer, dataSet) };
     },
   };
 }
 
-/** Rejects with `store-unusable`, and touches nothing, when something else stands where the link is to be. */
-export async function checkTarget({ target, state }: Pick<SlaveDirectoryOptions, 'target' | 'state'>): Promise<void> {
-  await new VersionedFolder({ link: target, state, dataSet: '', files: realFiles }).check();
+/** Whose copy it is. */
+type Owner = Pick<SlaveKindContext, 'node' | 'dataSet'>;
+
+/**
+ * Rejects with `store-unusable` when something else stands where the link is to be, and with `store-foreign` when its versions are
+ * of another slave or another data set. Touches nothing.
+ */
+export async function checkTarget(
+  { target, state }: Pick<SlaveDirectoryOptions, 'target' | 'state'>,
+  { node, dataSet }: Owner,
+): Promise<void> {
+  await new VersionedFolder({ link: target, state, dataSet, node, files: realFiles }).check();
 }
 
 /** @internal What the kind is made of, for tests that run it elsewhere. */
@@ -35,8 +45,8 @@ export class SlaveDirectoryLayer implements SlaveUserLayer {
   readonly #check: SlaveDirectoryOptions['check'];
   readonly #dataSet: string;
 
-  constructor(options: SlaveDirectoryOptions, dataSet: string, files: Files = realFiles) {
-    this.#versions = new VersionedFolder({ link: options.target, state: options.state, dataSet, files });
+  constructor(options: SlaveDirectoryOptions, { node, dataSet }: Owner, files: Files = realFiles) {
+    this.#versions = new VersionedFolder({ link: options.target, state: options.state, dataSet, node, files });
     this.#check = options.check;
     this.#dataSet = dataSet;
   }

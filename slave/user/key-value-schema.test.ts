@@ -18,7 +18,7 @@ interface Price {
 
 /** What the layer answers when it is to prepare these values, and the layer itself. */
 function prepared<Value>(kind: SlaveKind<SlaveKeyValue<Value>>, values: readonly unknown[], deletes: number[] = []) {
-  const parts = kind.create({ dataSet: 'prices', durability: 'memory', store: new FakeStore() });
+  const parts = kind.create({ node: 's1', dataSet: 'prices', durability: 'memory', store: new FakeStore() });
   const keys = values.map((_value, position) => `sku-${position}`);
   const delta = issueDelta(null, epoch, 1 as Version, encodeSegment({ keys, values, deletes }));
   return {

@@ -36,7 +36,7 @@ class Fixture {
 
   constructor(options: SlaveKeyValueOptions<Price> = {}, store = new FakeStore(), durability: Durability = 'disk') {
     this.store = store;
-    const parts = keyValue<Price>(options).create({ dataSet: 'prices', durability, store });
+    const parts = keyValue<Price>(options).create({ node: 's1', dataSet: 'prices', durability, store });
     this.layer = parts.layer;
     // The reads under test never ask the service.
     this.copy = parts.handle({} as SlaveDataSet);

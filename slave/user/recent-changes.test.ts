@@ -17,7 +17,7 @@ const epoch: Epoch = { number: 1, claimant: 'c'.repeat(32) };
 function fixture() {
   const store = new FakeStore();
   const exposed = new ExposedChanges();
-  const parts = keyValue<unknown>().create({ dataSet: 'prices', durability: 'memory', store });
+  const parts = keyValue<unknown>().create({ node: 's1', dataSet: 'prices', durability: 'memory', store });
   const changes = (options: Cancellable = {}) => exposed.subscribe(options.signal);
   const { layer } = parts;
   const copy = parts.handle({ changes } as unknown as SlaveDataSet);

@@ -84,7 +84,7 @@ export class StagedDataSet {
     const isRefused = Object.keys(refusals).length > 0;
     const decidedMs = (votes.at(-1)?.afterMs ?? 0) + 1.2;
     return {
-      round: `e3.${version}`,
+      round: `3.1f0c9a77.${version}`,
       version,
       phases: 'two',
       startedAt: new Date(Date.now() - agoMs).toISOString(),

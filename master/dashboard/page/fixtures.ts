@@ -56,7 +56,7 @@ export function status(dataSets: readonly LiveDataSet[], whole = true): LiveStat
 export function round(version: number, changes: Partial<LiveRound> & { readonly agoMs?: number } = {}): LiveRound {
   const { agoMs = 1000, ...rest } = changes;
   return {
-    round: `e3.${version}`,
+    round: `3.1f0c9a77.${version}`,
     version,
     phases: 'two',
     startedAt: new Date(nowMs + masterAheadMs - agoMs).toISOString(),

@@ -1,46 +1,17 @@
 import type { NodeId, RoundId } from '../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
-import type { Phases } from '../../../shared/protocol/kernel/outcome.js';
 import type { Member } from './members.js';
+import type { RoundAccount, RoundVote } from './view.js';
 
-/** What is on record about one round. Times are milliseconds of the core's clock. */
-export interface LoggedRound {
+/** What is on record about one round, without its name: the core's own times, in milliseconds of its clock. */
+export interface LoggedRound extends Omit<RoundAccount, 'round' | 'startedAtMs' | 'decidedMs' | 'exposedMs'> {
   readonly epoch: RoundId['epoch'];
   /** Null: no round was opened for it, since it went in one phase or its voters couldn't be found. */
   readonly number: number | null;
-  readonly version: number;
-  readonly phases: Phases;
   readonly startedMs: number;
-  /** `armed`: decided, and not shown before its instant. */
-  readonly outcome: 'open' | 'armed' | 'committed' | 'aborted' | 'unknown';
-  /** Why it wasn't committed. */
-  readonly reason: string | null;
   readonly decidedMs: number | null;
   /** When all voters had shown it. */
   readonly exposedMs: number | null;
-  readonly operations: number | null;
-  readonly bytes: number;
-  readonly votes: readonly LoggedVote[];
-  /** Voters that haven't answered. */
-  readonly missing: readonly NodeId[];
-  /** Of a scheduled change that was decided. */
-  readonly activation: LoggedActivation | null;
-}
-
-/** When a scheduled change shows, and how many of its voters were last known to be armed for it. */
-export interface LoggedActivation {
-  /** Group time. */
-  readonly atMs: number;
-  readonly armed: number;
-  readonly of: number;
-}
-
-export interface LoggedVote {
-  readonly node: NodeId;
-  readonly yes: boolean;
-  readonly reason: string;
-  /** Since the start of the round. */
-  readonly afterMs: number;
 }
 
 /** The voters of a round. Rounds that follow each other have the same ones, and share this. */
@@ -49,26 +20,22 @@ interface VoterList {
   readonly placeOfSlot: ReadonlyMap<number, number>;
 }
 
+/** What is known of a round when it begins. */
+type BegunRound = Pick<LoggedRound, 'epoch' | 'number' | 'version' | 'phases' | 'startedMs' | 'operations' | 'bytes'>;
+
 /** The handle by which what happens to a round is noted. */
-export interface RoundRecord {
-  readonly epoch: RoundId['epoch'];
-  readonly number: number | null;
-  readonly version: number;
-  readonly phases: Phases;
-  readonly startedMs: number;
-  readonly operations: number | null;
-  readonly bytes: number;
+export interface RoundRecord extends BegunRound {
   readonly voters: VoterList;
   /** When each voter said yes, counted from the start; NaN: it hasn't. Four bytes for each of thousands of voters. */
   readonly yesAfterMs: Float32Array;
-  refusals: readonly LoggedVote[];
+  refusals: readonly RoundVote[];
   outcome: LoggedRound['outcome'];
   reason: string | null;
   decidedMs: number | null;
   exposedMs: number | null;
   /** Voters that don't show it yet. */
   unexposed: number;
-  activation: LoggedActivation | null;
+  activation: RoundAccount['activation'];
 }
 
 const noVoters: VoterList = { members: [], placeOfSlot: new Map() };
@@ -87,10 +54,7 @@ export class RoundLog {
   /** The newest version that each slot is known to show. */
   readonly #shown = new Map<number, number>();
 
-  begin(
-    round: Pick<RoundRecord, 'epoch' | 'number' | 'version' | 'phases' | 'startedMs' | 'operations' | 'bytes'>,
-    voters: readonly Member[],
-  ): RoundRecord {
+  begin(round: BegunRound, voters: readonly Member[]): RoundRecord {
     const list = this.#listOf(voters);
     const { epoch, number, version, phases, startedMs, operations, bytes } = round;
     const record: RoundRecord = {
@@ -121,14 +85,19 @@ export class RoundLog {
   }
 
   /** A scheduled change is decided. */
-  onArmed(record: RoundRecord, { atMs, of }: Pick<LoggedActivation, 'atMs' | 'of'>, nowMs: number): void {
+  onArmed(
+    record: RoundRecord,
+    { atMs, of }: Pick<NonNullable<RoundAccount['activation']>, 'atMs' | 'of'>,
+    nowMs: number,
+  ): void {
     record.outcome = 'armed';
     record.decidedMs = nowMs;
     record.activation = { atMs, armed: 0, of };
   }
 
   onReported(record: RoundRecord, armed: number): void {
-    if (record.activation !== null && record.activation.armed !== armed) record.activation = { ...record.activation, armed };
+    if (record.activation !== null && record.activation.armed !== armed)
+      record.activation = { ...record.activation, armed };
   }
 
   onCommitted(record: RoundRecord, nowMs: number): void {
@@ -186,7 +155,7 @@ function loggedRound(record: RoundRecord): LoggedRound {
   const { epoch, number, version, phases, startedMs, outcome, reason, decidedMs, exposedMs, operations, bytes } =
     record;
   const { activation } = record;
-  const votes: LoggedVote[] = [];
+  const votes: RoundVote[] = [];
   const missing: NodeId[] = [];
   record.voters.members.forEach(({ node }, place) => {
     const afterMs = record.yesAfterMs[place] ?? NaN;

@@ -54,8 +54,10 @@ export const limits = {
   /** While an instant is nearer than `clockNearMs`: an error grows by half a millisecond at most in between. */
   clockNearMs: 10_000,
   clockNearEveryMs: 250,
-  /** What all slaves together ask for in a second: with keys a master signs each answer, some 50 µs. */
-  clockAnswersPerSecond: 500,
+  /** What all slaves together ask for in a second while nothing is to happen: a quiet group stays quiet, however large (G10), … */
+  clockAnswersPerSecond: 20,
+  /** … and while an instant is near: with keys a master signs each answer, some 50 µs. */
+  clockNearAnswersPerSecond: 500,
   /** Survey by an empty master, which has no members to wait for: time for a silent group to be heard through loss. */
   surveyMs: 1000,
   /** Heartbeats: the first ones after data, and the slowest. */

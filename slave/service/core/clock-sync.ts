@@ -32,11 +32,15 @@ export class ClockSync {
 
   /**
    * Something is to happen at this group time, so that it is to be known well by then: asked for often, from `limits.clockNearMs`
-   * before it until as long after it. Null: nothing is.
+   * before it until as long after it, and soon when it isn't known well enough to arm anything. Null: nothing is.
    */
   expect(instantMs: number | null): void {
     this.#instantMs = instantMs;
-    if (this.context.timers.isSet('clock')) this.#schedule();
+    const { clock, timers, random, nowMs } = this.context;
+    if (!timers.isSet('clock')) return;
+    this.#schedule();
+    if (instantMs === null || clock.errorMs(nowMs) <= limits.maxClockErrorMs) return;
+    timers.setEarlier('clock', nowMs + random.next() * this.#turnMs(limits.clockNearAnswersPerSecond));
   }
 
   onWelcome(): void {
@@ -124,17 +128,20 @@ export class ClockSync {
   }
 
   #spacingMs(): number {
+    if (this.#isNear()) return Math.max(limits.clockNearEveryMs, this.#turnMs(limits.clockNearAnswersPerSecond));
     const wantedMs =
       this.#burst > 0
         ? limits.clockBurstMs
-        : this.#isNear()
-          ? limits.clockNearEveryMs
-          : this.#unanswered > 0
-            ? Math.min(limits.clockNearEveryMs * 2 ** (this.#unanswered - 1), limits.clockEveryMs)
-            : limits.clockEveryMs;
-    // Who has just come knows the size of the group by its own place in it: a thousand may come within a second.
+        : this.#unanswered > 0
+          ? Math.min(limits.clockNearEveryMs * 2 ** (this.#unanswered - 1), limits.clockEveryMs)
+          : limits.clockEveryMs;
+    return Math.max(wantedMs, this.#turnMs(limits.clockAnswersPerSecond));
+  }
+
+  /** How long it takes until everybody has had a turn. Who has just come knows the size of the group by its own place in it. */
+  #turnMs(answersPerSecond: number): number {
     const members = Math.max(this.context.groupSize, (this.context.slot ?? 0) + 1);
-    return Math.max(wantedMs, (members * 1000) / limits.clockAnswersPerSecond);
+    return (members * 1000) / answersPerSecond;
   }
 
   #isNear(): boolean {

@@ -11,7 +11,7 @@ import type { SlaveKeyValue } from '../../../slave/index.js';
 import { keyValue as copies } from '../../../slave/index.js';
 import { RouteTable } from '../../../master/user/route-table.example.js';
 import { Loopback } from '../process/loopback.js';
-import { blocksOf, callable, typeProblems } from './code.js';
+import { blocksOf, callable, pages, typeProblems } from './code.js';
 
 /** Code in documents is a promise: it compiles against the real API, and does what the text around it says. */
 
@@ -36,6 +36,9 @@ const made: Readonly<Record<string, string>> = {
   prices: "import type { MasterKeyValue } from 'lockstep/master'; declare const prices: MasterKeyValue<Price>;",
   copy: "import type { SlaveKeyValue } from 'lockstep/slave'; declare const copy: SlaveKeyValue<Price>;",
   version: 'declare const version: number;',
+  core: "import type { SlaveCore } from '../slave/service/core/slave-core.js'; declare const core: SlaveCore;",
+  input: "import type { SlaveInput } from '../slave/service/core/io.js'; declare const input: SlaveInput;",
+  nowMs: 'declare const nowMs: number;',
   signal: 'declare const signal: AbortSignal;',
 };
 
@@ -53,8 +56,9 @@ function blockWith(blocks: readonly { readonly code: string }[], text: string): 
 }
 
 describe('the code in README.md', () => {
-  test('and in docs/ compiles against the real API', async () => {
-    const blocks = [...readme, ...userLayer, ...embedding].map(({ document, line, code }) => {
+  test('and on every other page compiles against the real API', async () => {
+    const all = (await Promise.all((await pages()).map((page) => blocksOf(page, 'ts')))).flat();
+    const blocks = all.map(({ document, line, code }) => {
       const own = /^import /m.test(code);
       const missing =
         /new RouteTable/.test(code) && !/class RouteTable/.test(code)
@@ -70,6 +74,7 @@ describe('the code in README.md', () => {
     expect(readme.length).toBeGreaterThanOrEqual(2);
     expect(userLayer.length).toBeGreaterThanOrEqual(4);
     expect(embedding.length).toBeGreaterThanOrEqual(6);
+    expect(all.filter(({ document }) => document === 'docs/metrics.md')).toHaveLength(1);
     const wrong = {
       name: 'wrong',
       code: "import { Master } from 'lockstep/master';\nawait Master.open({ stores: 1 });\nexport {};",

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import ts from 'typescript';
 
 /** The code in documents: taken out, type-checked against the real modules, and made callable. */
@@ -11,6 +11,18 @@ export interface Block {
   readonly line: number;
   readonly language: string;
   readonly code: string;
+}
+
+/** Every page that people read, by its path from the root. Decisions are told of their time, and stay as they were. */
+export async function pages(): Promise<readonly string[]> {
+  const below = await Promise.all(
+    ['docs', 'deploy', 'examples'].map(async (folder) =>
+      (await readdir(new URL(folder, root), { recursive: true })).map((name) => `${folder}/${name}`),
+    ),
+  );
+  return ['README.md', 'CONTRIBUTING.md', ...below.flat().sort()].filter(
+    (name) => name.endsWith('.md') && !name.startsWith('docs/adr/'),
+  );
 }
 
 export async function blocksOf(document: string, language: string): Promise<Block[]> {

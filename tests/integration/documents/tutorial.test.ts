@@ -35,8 +35,8 @@ function stepsOf(code: string): readonly Step[] {
 /** The page's line, with any number and any width of a column; `…` at its end stands for whatever follows. */
 function patternOf(line: string): RegExp {
   const escaped = line.trim().replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  // What stands in quotes is data, and has to be just so.
-  const parts = escaped.split(/("[^"]*":\S*)/);
+  // What stands in quotes is data, and so are epochs and versions: they have to be just so.
+  const parts = escaped.split(/("[^"]*":\S*|\be\d+ v\d+\b|\bversion \d+\b)/);
   const loose = parts.map((part, index) =>
     index % 2 === 1 ? part : part.replaceAll(/\d+(\\\.\d+)?/g, '\\d+(\\.\\d+)?').replaceAll(/ +/g, ' +'),
   );

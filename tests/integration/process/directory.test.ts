@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { StatusBody } from '../../../shared/http/bodies.js';
 import { exitCodes } from '../../../shared/protocol/kernel/errors.js';
 import { read, write } from '../../support/directory-tools.js';
-import { eventually, ProcessGroup } from './lockstep-process.js';
+import { eventually, ProcessGroup, type Ended } from './lockstep-process.js';
 
 /** A folder that goes from a real master to real slaves, as an operator uses it from the shell. */
 
@@ -167,6 +167,53 @@ test(
     const wrong = await group.run(['publish', '--to', to]);
     expect(wrong).toMatchObject({ exitCode: exitCodes.usage });
     expect(wrong.err).toContain('default holds keys and values, and no folder to publish');
+  },
+  testMs,
+);
+
+test(
+  'a store of the other kind, and a folder of another slave, are refused at the start; what they hold stays',
+  async () => {
+    await using group = await ProcessGroup.start();
+    const conf = join(group.folder, 'conf');
+    await write(conf, { 'first.conf': 'version 1', 'sub/second.conf': 'version 1' });
+    const keys = group.master('--store', 'of-keys');
+    await group.ready(keys);
+    keys.signal('SIGTERM');
+    expect((await keys.ended).exitCode).toBe(0);
+    const to = await group.ready(group.master('--directory', 'conf', '--store', 'of-folders'));
+    const a = group.slave('a', '--directory', 'srv/a');
+    await group.url(a);
+    expect(await published(to, { voters: 1, wait: 'exposed' })).toMatchObject({ outcome: 'committed' });
+    const target = join(group.folder, 'srv/a');
+
+    // While the first one runs, and when it is gone: its versions are still its own.
+    const second = (): Promise<Ended> => group.slave('b', '--directory', 'srv/a').ended;
+    const refusals = [await second()];
+    a.signal('SIGTERM');
+    expect((await a.ended).exitCode).toBe(0);
+    refusals.push(await second());
+    for (const { exitCode, out, err } of refusals) {
+      expect([exitCode, out]).toEqual([exitCodes.storeFormat, '']);
+      expect(err).toMatch(/srv\/a is where the slave a shows its folder, and this is b; .*nothing was touched\n$/);
+    }
+    expect(await versionSeen(target)).toBe('version 1');
+    expect(await readdir(join(group.folder, 'data'))).toEqual(['a']);
+
+    for (const [started, message] of [
+      [group.master('--store', 'of-folders'), /of-folders holds default as a folder of files; give its --directory/],
+      [group.slave('a'), /holds default as a folder of files/],
+    ] as const) {
+      const ended = await started.ended;
+      expect([ended.exitCode, ended.out]).toEqual([exitCodes.storeFormat, '']);
+      expect(ended.err).toMatch(message);
+    }
+    const folders = await group.master('--store', 'of-keys', '--directory', 'conf').ended;
+    expect([folders.exitCode, folders.out]).toEqual([exitCodes.storeFormat, '']);
+    expect(folders.err).toMatch(
+      /of-keys holds default as keys and values, which --directory conf is not; .*touched\n$/,
+    );
+    expect(await versionSeen(target)).toBe('version 1');
   },
   testMs,
 );

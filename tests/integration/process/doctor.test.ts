@@ -7,39 +7,40 @@ import { randomInt } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { keyValue } from '../../../master/index.js';
 import type { Finding } from '../../../cli/doctor/checks.js';
-import { runProgram } from '../../../cli/program.js';
-import type { Shell } from '../../../cli/shell.js';
 import { exitCodes } from '../../../shared/protocol/kernel/errors.js';
 import { createServer, listen } from '../../../shared/http/server.js';
 import { addMasterRoutes } from '../../../master/http/api.js';
 import { networkBody } from '../../../shared/runtime/network-status.js';
+import { runLockstep } from '../../support/run-lockstep.js';
 import { freePort, Loopback } from './loopback.js';
 
 let folder: string;
+let before: NodeJS.ProcessEnv;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-doctor-'));
+  before = { ...process.env };
 });
 afterEach(async () => {
+  process.env = before;
   await rm(folder, { recursive: true, force: true });
 });
 
-async function doctor(...parameters: readonly string[]): Promise<{
+interface Examined {
   readonly exitCode: number;
   readonly findings: readonly Finding[];
   readonly of: (check: string) => Finding | undefined;
-}> {
-  const lines: string[] = [];
-  const shell: Shell = {
-    out: (text) => void lines.push(text),
-    err: (text) => void lines.push(text),
-    isInteractive: false,
-    fetch: (...given) => fetch(...given),
-    input: (async function* () {})(),
-    exitCode: exitCodes.ok,
-  };
-  await runProgram(shell, ['doctor', '--json', '--store', join(folder, 'store'), ...parameters]);
-  const { findings } = JSON.parse(lines.join('\n')) as { findings: readonly Finding[] };
-  return { exitCode: shell.exitCode, findings, of: (name) => findings.find(({ check }) => check === name) };
+}
+
+function doctor(...parameters: readonly string[]): Promise<Examined> {
+  return configured('--store', join(folder, 'store'), ...parameters);
+}
+
+/** With nothing but these flags, the environment and the file. */
+async function configured(...parameters: readonly string[]): Promise<Examined> {
+  const { exitCode, out, err } = await runLockstep(['doctor', '--json', ...parameters]);
+  expect(err).toBe('');
+  const { findings } = JSON.parse(out) as { findings: readonly Finding[] };
+  return { exitCode, findings, of: (name) => findings.find(({ check }) => check === name) };
 }
 
 async function aGroup(): Promise<string> {
@@ -119,4 +120,64 @@ test('an interface that is none, a taken port, a key that others may read, a sto
   expect(of('interface')).toMatchObject({ level: 'fail' });
   expect(of('keys')).toMatchObject({ level: 'fail', fix: expect.stringContaining('keygen') as string });
   expect(exitCode).toBe(exitCodes.unwell);
+});
+
+test('settings come from the file, the environment and flags, as a node takes them, and each one says from where', async () => {
+  const group = await aGroup();
+  const taken = createSocket('udp4');
+  taken.bind(0, '127.0.0.1');
+  await once(taken, 'listening');
+  try {
+    const config = join(folder, 'node.yaml');
+    const key = join(folder, 'gone.key');
+    // Of a slave: what doctor itself has no use for is passed over.
+    await writeFile(
+      config,
+      `name: a\nvalidate: v.mjs\nlogLevel: warn\ngroup: ${group}\ninterface: 192.0.2.1\nport: ${taken.address().port}\nkeys: ${key}\nstore: ${join(folder, 'of-file')}\n`,
+    );
+    const ofFile = await configured('--config', config);
+    expect(ofFile.exitCode).toBe(exitCodes.unwell);
+    expect(ofFile.of('interface')).toMatchObject({
+      level: 'fail',
+      text: expect.stringContaining('192.0.2.1') as string,
+    });
+    expect(ofFile.of('keys')).toMatchObject({ level: 'fail', text: expect.stringContaining(key) as string });
+    expect(ofFile.of('disk')?.text).toContain(join(folder, 'of-file'));
+    expect(ofFile.of('settings')?.text).toContain(`from ${config}`);
+
+    Object.assign(process.env, { LOCKSTEP_CONFIG: config, LOCKSTEP_INTERFACE: '127.0.0.1' });
+    const ofVariables = await configured('--store', join(folder, 'of-flag'));
+    expect(ofVariables.of('interface')?.level).toBe('ok');
+    expect(ofVariables.of('port-udp')).toMatchObject({
+      level: 'fail',
+      text: expect.stringContaining(`127.0.0.1:${taken.address().port}`) as string,
+    });
+    expect(ofVariables.of('disk')?.text).toContain(join(folder, 'of-flag'));
+    expect(ofVariables.of('multicast-here')?.text).toContain(group);
+    expect(ofVariables.of('settings')?.text).toMatch(
+      /^group, port, keys from .*node\.yaml; interface from LOCKSTEP_INTERFACE; the rest are flags and defaults$/,
+    );
+    expect((await configured('--interface', '192.0.2.2')).of('interface')?.text).toContain('192.0.2.2');
+  } finally {
+    const closed = once(taken, 'close');
+    taken.close();
+    await closed;
+  }
+});
+
+test('a file or a variable that no node would take is refused with its line', async () => {
+  const config = join(folder, 'node.yaml');
+  await writeFile(config, 'name: a\nintreface: 10.0.0.1\n');
+  expect(await runLockstep(['doctor', '--config', config])).toMatchObject({
+    exitCode: exitCodes.usage,
+    out: '',
+    err: `lockstep: ${config} line 2: unknown key 'intreface': did you mean 'interface'?\n`,
+  });
+  // Flags of doctor's own are no settings of a node.
+  await writeFile(config, 'phases: one\nvalidate: v.mjs\njson: true\n');
+  expect((await runLockstep(['doctor', '--config', config])).err).toContain("line 3: unknown key 'json'");
+  await writeFile(config, 'timeout: soon\n');
+  expect((await runLockstep(['doctor', '--config', config])).err).toContain("line 1: timeout 'soon' is invalid");
+  process.env['LOCKSTEP_PORT'] = 'tcp://10.0.0.1:7400';
+  expect((await runLockstep(['doctor'])).err).toContain("LOCKSTEP_PORT 'tcp:");
 });

@@ -30,6 +30,11 @@ describe('group time', () => {
     },
   );
 
+  test('is told to forty slaves in a group as quiet as any (G10); a hundred of them once asked in bursts that were not', async () => {
+    const result = await runSeed(1, { faults: 'none', slaves: 40, faultsMs: 500 });
+    expect(describeFailures(result)).toBe('');
+  });
+
   test('is the master’s, also where nobody’s time of day is right, and goes on whoever sets it', async () => {
     const { world, clock, groupMs } = await scene(1);
     const walls = world.nodes.map(({ process }) => process?.wallMs() ?? 0);

@@ -84,7 +84,9 @@ describe('a group finds its way', () => {
       's3 multicast-unheard master',
     ]);
     expect(await torn.world.runUntil(() => torn.world.converged, 2000)).toBe(true);
+    const copiesBefore = sent(torn.world, 'master').groupCopiesSent;
     expect(await torn.change()).toBe('committed');
+    expect(sent(torn.world, 'master').groupCopiesSent).toBeGreaterThan(copiesBefore);
     torn.events.length = 0;
     torn.world.network.become({ multicastDead: false });
     expect(await torn.world.runUntil(() => torn.events.length === 6, 10_000)).toBe(true);

@@ -73,7 +73,7 @@ export class Cast {
       return scriptedSlave(this.#vetoing(layer, as), actor);
     }
     const validate = (operation: Operation<Json>): true | string => refusalOf(this.#vetoesOf(as), operation) ?? true;
-    const parts = slaveKeyValue<Json>({ validate }).create({ dataSet, durability, store });
+    const parts = slaveKeyValue<Json>({ validate }).create({ node: as, dataSet, durability, store });
     this.#copies.set(
       as,
       once((handled) => parts.handle(handled)),
