@@ -155,6 +155,8 @@ export class SimProcess {
   #wallRateSinceMs = 0;
   /** What the time of day was ahead of the monotonic clock when the process read it last. */
   #seenAheadMs: number;
+  /** Asleep since then. */
+  #sleptUnseenMs = 0;
   #hiddenSleepMs = 0;
 
   constructor(node: string, timeline: Timeline, fault: ClockFault) {
@@ -227,8 +229,7 @@ export class SimProcess {
       const sleptMs = this.#timeline.nowMs - this.#sleepingSinceMs;
       this.#sleptMs += sleptMs;
       this.#sleepingSinceMs = null;
-      const noticeableMs = this.#wallNowMs() - this.monotonicMs() - this.#seenAheadMs;
-      if (noticeableMs < sleptMs) this.#hiddenSleepMs += Math.min(sleptMs, sleptMs - noticeableMs + unnoticedMs);
+      this.#sleptUnseenMs += sleptMs;
     }
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -248,7 +249,12 @@ export class SimProcess {
   /** As the process reads it. */
   wallMs(): number {
     const wallMs = this.#wallNowMs();
-    this.#seenAheadMs = wallMs - this.monotonicMs();
+    const aheadMs = wallMs - this.monotonicMs();
+    const noticeableMs = aheadMs - this.#seenAheadMs;
+    const toldMs = noticeableMs > coarsenessMs ? noticeableMs + coarsenessMs : 0;
+    this.#hiddenSleepMs += Math.max(0, this.#sleptUnseenMs - toldMs);
+    this.#seenAheadMs = aheadMs;
+    this.#sleptUnseenMs = 0;
     return wallMs;
   }
 
@@ -270,8 +276,8 @@ export class SimProcess {
   }
 }
 
-/** What no process can tell from the coarseness of its time of day. */
-const unnoticedMs = 5;
+/** A leap of the time of day no longer than this is none, to a process; to a longer one it adds as much, to be on the safe side. */
+const coarsenessMs = 5;
 
 /** The clock of one process. */
 export class SimClock implements Clock {

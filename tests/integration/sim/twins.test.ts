@@ -43,6 +43,36 @@ describe('clock', () => {
     expect(ran).toEqual(['paused']);
   });
 
+  test('a sleep is hidden by as much as the time of day had gone back since the process read it, and not otherwise', async () => {
+    const timeline = new Timeline();
+    const process = new SimProcess('n', timeline, { offsetMs: 0, wallOffsetMs: 0, rate: 1 });
+    const clock = new SimClock(process);
+    const sleep = async (forMs: number): Promise<void> => {
+      process.pause('suspend');
+      await timeline.runUntil(timeline.nowMs + forMs);
+      process.resume();
+    };
+    clock.wallMs();
+    await sleep(100);
+    await sleep(50);
+    clock.wallMs();
+    expect(process.hiddenSleepMs).toBe(0);
+    process.jumpWall(-1000);
+    clock.wallMs();
+    await sleep(100);
+    clock.wallMs();
+    expect(process.hiddenSleepMs, 'the process had seen it go back').toBe(0);
+    process.jumpWall(-30);
+    await sleep(60);
+    await sleep(40);
+    clock.wallMs();
+    expect(process.hiddenSleepMs, 'seventy are seen, and five more allowed for').toBe(25);
+    process.jumpWall(-5000);
+    await sleep(100);
+    clock.wallMs();
+    expect(process.hiddenSleepMs).toBe(125);
+  });
+
   test('a suspended machine loses monotonic time and keeps the time of day; a fast clock wakes early, never too early', async () => {
     const timeline = new Timeline();
     const process = new SimProcess('n', timeline, { offsetMs: 500, wallOffsetMs: 1000, rate: 1.001 });
