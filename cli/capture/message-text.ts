@@ -69,16 +69,16 @@ function millis(ms: number): string {
   return `${Math.round(ms * 1000) / 1000} ms`;
 }
 
+/** A peer may send any number: beyond what dates can say it stays one. */
+function instantText(groupMs: number): string {
+  return groupMs <= 8.64e15 ? new Date(groupMs).toISOString() : `${groupMs} ms`;
+}
+
 function prepareText(message: Prepare, epoch: Epoch): string {
   const { round: number, from, to, content, committed, activateAtMs } = message;
   const says = versionOf(committed) === versionOf(from) ? '' : `, v${versionOf(committed)} is committed`;
   const at = activateAtMs === null ? '' : `, activates at ${instantText(activateAtMs)}`;
   return `prepare round ${roundKey({ epoch, number })} ${stepText(from, to)} ${contentText(content)}${says}${at}`;
-}
-
-/** A peer may send any number: beyond what dates can say it stays one. */
-function instantText(groupMs: number): string {
-  return groupMs <= 8.64e15 ? new Date(groupMs).toISOString() : `${groupMs} ms`;
 }
 
 function stepText(from: Tip | null, to: Tip): string {

@@ -5,6 +5,7 @@ import type { NodeId } from '../../shared/protocol/kernel/ids.js';
 import { createServer } from '../../shared/http/server.js';
 import { FakeOriginal, RecordingLog, roundAccount, tipAt } from '../../tests/integration/process/http-fakes.js';
 import { documented, type Documented } from '../../tests/support/documented.js';
+import type { ArmedView } from '../service/core/view.js';
 import { addMasterRoutes } from './api.js';
 
 const activateAtMs = Date.UTC(2026, 11, 1, 9);
@@ -27,15 +28,15 @@ afterEach(async () => {
   expect(held.problems, 'answers that the OpenAPI document does not describe').toEqual([]);
 });
 
-const armedView = {
+const armedView: ArmedView = {
   ...{
     round: { epoch: { number: 3, claimant: 'c'.repeat(32) }, number: 7 },
     version: 5,
     activateAtMs,
     inMs: 1234.5678,
   },
-  ...{ phase: 'armed' as const, voters: [], armed: 1, of: 2, missing },
-} as const;
+  ...{ phase: 'armed', voters: [], armed: 1, of: 2, missing },
+};
 
 test('a change with an instant answers with who is armed', async () => {
   original.answer = () => ({

@@ -4,10 +4,7 @@ import type { Member } from './members.js';
 import type { RoundAccount, RoundVote } from './view.js';
 
 /** What is on record about one round, without its name: the core's own times, in milliseconds of its clock. */
-export interface LoggedRound extends Omit<
-  RoundAccount,
-  'round' | 'startedAtMs' | 'decidedMs' | 'exposedMs' | 'activation'
-> {
+export interface LoggedRound extends Omit<RoundAccount, 'round' | 'startedAtMs' | 'decidedMs' | 'exposedMs'> {
   readonly epoch: RoundId['epoch'];
   /** Null: no round was opened for it, since it went in one phase or its voters couldn't be found. */
   readonly number: number | null;
@@ -15,16 +12,6 @@ export interface LoggedRound extends Omit<
   readonly decidedMs: number | null;
   /** When all voters had shown it. */
   readonly exposedMs: number | null;
-  /** Of a scheduled change that was decided. */
-  readonly activation: LoggedActivation | null;
-}
-
-/** When a scheduled change shows, and how many of its voters were last known to be armed for it. */
-export interface LoggedActivation {
-  /** Group time. */
-  readonly atMs: number;
-  readonly armed: number;
-  readonly of: number;
 }
 
 /** The voters of a round. Rounds that follow each other have the same ones, and share this. */
@@ -48,7 +35,7 @@ export interface RoundRecord extends BegunRound {
   exposedMs: number | null;
   /** Voters that don't show it yet. */
   unexposed: number;
-  activation: LoggedActivation | null;
+  activation: RoundAccount['activation'];
 }
 
 const noVoters: VoterList = { members: [], placeOfSlot: new Map() };
@@ -98,7 +85,11 @@ export class RoundLog {
   }
 
   /** A scheduled change is decided. */
-  onArmed(record: RoundRecord, { atMs, of }: Pick<LoggedActivation, 'atMs' | 'of'>, nowMs: number): void {
+  onArmed(
+    record: RoundRecord,
+    { atMs, of }: Pick<NonNullable<RoundAccount['activation']>, 'atMs' | 'of'>,
+    nowMs: number,
+  ): void {
     record.outcome = 'armed';
     record.decidedMs = nowMs;
     record.activation = { atMs, armed: 0, of };

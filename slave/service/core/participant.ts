@@ -115,9 +115,13 @@ export class Participant {
   }
 
   /** Guarded by the caller: the change starts at `top`, is intact, and its round is new. */
-  stage(
-    { round, from, change, voters, activateAtMs }: Pick<Staged, 'round' | 'from' | 'change' | 'voters' | 'activateAtMs'>,
-  ): void {
+  stage({
+    round,
+    from,
+    change,
+    voters,
+    activateAtMs,
+  }: Pick<Staged, 'round' | 'from' | 'change' | 'voters' | 'activateAtMs'>): void {
     if (!startsHere(from, change, this.top))
       broken(`round ${roundKey(round)} starts at ${showTip(from)}, not at the top ${showTip(this.top)}`);
     const staged: Staged = {

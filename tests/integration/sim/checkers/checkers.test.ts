@@ -421,44 +421,18 @@ describe('each checker bites', () => {
   });
 
   test('G16: shown before its instant, or current without it after', async () => {
+    const [dataOf, told] = [
+      { from: null, to: first.to, content: { kind: 'version' } },
+      { receivedMs: 0, sentMs: 0, era: 1 },
+    ];
+    const member = { storeId: '0'.repeat(32), start: 1 };
     // The master's clock shows what the simulator's does.
-    const clock = (sentMs: number): Observation => ({
-      kind: 'sent',
-      node: 'master',
-      role: 'master',
-      packet: {
-        to: 'all',
-        dataSet,
-        epoch,
-        message: {
-          kind: 'clock',
-          member: { storeId: '0'.repeat(32), start: 1 },
-          requestSentMs: 0,
-          receivedMs: sentMs,
-          sentMs,
-          era: 1,
-        },
-      },
-    });
-    const prepare: Message = {
-      kind: 'prepare',
-      round: 1,
-      from: null,
-      to: first.to,
-      content: { kind: 'change', change: first },
-      voters: Uint8Array.of(1),
-      lowestOpenRound: 1,
-      committed: null,
-      activateAtMs: 1000,
-    };
-    const current: Observation = {
-      kind: 'slave',
-      node: 's1',
-      view: { ...slaveView, state: 'current' },
-      backlogBytes: 0,
-      hasSlept: false,
-    };
-    const armed = (): Bench => new Bench().committed(first).see(clock(0), sent('master', prepare));
+    const clock = { kind: 'clock', member, requestSentMs: 0, ...told } as Message;
+    const asked = { lowestOpenRound: 1, committed: null, voters: Uint8Array.of(1), activateAtMs: 1000 };
+    const prepare = { kind: 'prepare', round: 1, ...dataOf, ...asked } as Message;
+    const view: SlaveView = { ...slaveView, state: 'current' };
+    const current: Observation = { kind: 'slave', node: 's1', view, backlogBytes: 0, hasSlept: false };
+    const armed = (): Bench => new Bench().committed(first).see(sent('master', clock), sent('master', prepare));
     const early = armed();
     await early.pass(900);
     expect(early.see(exposed(first, 'commit', content)).broken).toEqual(['G16']);
