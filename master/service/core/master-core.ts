@@ -75,7 +75,14 @@ export class MasterCore {
         this.#replications.restore(to, versions, settle),
       gateMs: (): number => this.#leadership.gateMs,
     };
-    this.#armings = new Armings(context, this.#history, this.#members, this.#roundLog, this.#listener(), recovered.armed);
+    this.#armings = new Armings(
+      context,
+      this.#history,
+      this.#members,
+      this.#roundLog,
+      this.#listener(),
+      recovered.armed,
+    );
     this.#rounds = new Rounds(
       context,
       this.#history,
@@ -96,14 +103,7 @@ export class MasterCore {
       this.#armings,
     );
     this.#clockAnswers = new ClockAnswers(context);
-    this.#serving = new Serving(
-      context,
-      this.#history,
-      this.#members,
-      this.#rounds,
-      this.#leadership,
-      this.#armings,
-    );
+    this.#serving = new Serving(context, this.#history, this.#members, this.#rounds, this.#leadership, this.#armings);
   }
 
   nextWakeMs(): number {

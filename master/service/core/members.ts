@@ -3,7 +3,13 @@ import { sameIncarnation, sameRound, sameTip } from '../../../shared/protocol/ke
 import { bitmapOf } from '../../../shared/protocol/kernel/bitmap.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import { Resyncs } from '../../../shared/protocol/kernel/resyncs.js';
-import type { Join, LeaseAcknowledgement, PreparedRef, Refusal, Status } from '../../../shared/protocol/wire/messages.js';
+import type {
+  Join,
+  LeaseAcknowledgement,
+  PreparedRef,
+  Refusal,
+  Status,
+} from '../../../shared/protocol/wire/messages.js';
 import type { MasterContext } from './context.js';
 import type { History } from './history.js';
 import type { Token } from './io.js';

@@ -311,7 +311,10 @@ export class Rounds {
         this.decide();
         continue;
       }
-      this.abort(round, round.deadlineMs < round.startedMs + round.replication.timeoutMs ? 'too late to arm' : 'timeout');
+      this.abort(
+        round,
+        round.deadlineMs < round.startedMs + round.replication.timeoutMs ? 'too late to arm' : 'timeout',
+      );
       return; // those on top of it ended with it
     }
   }

@@ -24,7 +24,10 @@ it('three real slaves show a scheduled change at the same instant, and nothing o
   await until(() => copies.every((each) => each.get('tea') === 1), 'version 1 everywhere', 20_000);
 
   const tooSoon = prices.change([{ put: ['tea', 2] }], { activateAt: { inMs: 500 } });
-  await expect(tooSoon).rejects.toMatchObject({ code: 'instant-too-early', earliestAtMs: expect.any(Number) as number });
+  await expect(tooSoon).rejects.toMatchObject({
+    code: 'instant-too-early',
+    earliestAtMs: expect.any(Number) as number,
+  });
   const inMs = 6000;
   const instantMs = performance.now() + inMs;
   const armed = await prices.change([{ put: ['tea', 2] }], { activateAt: { inMs }, voters: 'all', timeoutMs: 4000 });
@@ -63,7 +66,10 @@ it('a scheduled change that was cancelled is shown by nobody', async () => {
   await until(() => held.state === 'current', 'a is current', 30_000);
   const change = { activateAt: { inMs: 6000 }, voters: 'all', timeoutMs: 4000, idempotencyKey: 'once' } as const;
   expect((await prices.change([{ put: ['tea', 1] }], change)).kind).toBe('armed');
-  expect(await prices.dataSet.cancelActivation(1, { timeoutMs: 4000 })).toMatchObject({ kind: 'cancelled', version: 1 });
+  expect(await prices.dataSet.cancelActivation(1, { timeoutMs: 4000 })).toMatchObject({
+    kind: 'cancelled',
+    version: 1,
+  });
   expect(prices.outcomeOf('once')).toMatchObject({ kind: 'aborted', reason: 'cancelled' });
   expect((await prices.change([{ put: ['milk', 2] }], { timeoutMs: 20_000 })).kind).toBe('committed');
   await until(() => held.get('milk') === 2, 'what came after', 20_000);
