@@ -64,7 +64,7 @@ class Reader {
 
   #look(page: PageBody, current: boolean): void {
     if (!Array.isArray(page.entries)) return;
-    const values = new Set(page.entries.map(({ value }) => value));
+    const values = new Set<unknown>(page.entries.map(({ value }): unknown => value));
     if (values.size > 1) this.problems.push(`cycle ${page.version} shows ${[...values].join(' and ')}`);
     if (page.entries.length !== 0 && page.entries.length !== keys)
       this.problems.push(`cycle ${page.version} shows ${page.entries.length} keys`);
