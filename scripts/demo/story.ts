@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Client } from '../../cli/client.js';
+import { Client, type ChangeRequestOptions } from '../../cli/client.js';
 import { batchesOf, putOf } from '../../cli/records.js';
 import type { CrashPointName } from '../../shared/runtime/crash-points.js';
 import type { OutcomeBody } from '../../shared/http/bodies.js';
@@ -15,6 +15,8 @@ export const dataSet = 'products';
 const startMs = 12_000;
 const settleMs = 6000;
 const batch = { records: 1000, bytes: 2 * 1024 * 1024 };
+/** A change is decided a lease before its instant, so that who isn't armed by then is current no more. */
+const inText = '4 s';
 const afterDecision: CrashPointName = 'master:after-write:decision';
 
 interface Step {
@@ -28,7 +30,13 @@ export class Story {
   readonly #subject: Subject;
   readonly #screen: Screen;
   readonly #client: Client;
-  readonly #price: { readonly at: number; readonly changed: number; readonly whileAway: number; readonly last: number };
+  readonly #price: {
+    readonly at: number;
+    readonly changed: number;
+    readonly whileAway: number;
+    readonly last: number;
+    readonly scheduled: number;
+  };
   #checks: CheckLine[] = [];
   #nodes: readonly NodeRow[] = [];
 
@@ -38,7 +46,13 @@ export class Story {
     this.#screen = parts.screen;
     this.#client = new Client({ url: new URL(parts.group.master.url), fetch });
     const { price } = parts.subject;
-    this.#price = { at: price, changed: price + 100, whileAway: price + 200, last: price + 300 };
+    this.#price = {
+      at: price,
+      changed: price + 100,
+      whileAway: price + 200,
+      last: price + 300,
+      scheduled: price + 400,
+    };
   }
 
   /** True when each step held. `told` gets each of them as it ends. */
@@ -50,6 +64,7 @@ export class Story {
       { title: 'A negative price: one slave refuses, and nobody shows it', play: () => this.#veto() },
       { title: 'Slave b killed, a change made, b back: caught up by a delta', play: () => this.#catchUp() },
       { title: 'The master killed between its decision and the commit', play: () => this.#inDoubt() },
+      { title: 'A price for an instant: all three switch at the same moment', play: () => this.#atOnce() },
     ];
     for (const [index, { title, play }] of steps.entries()) {
       const startedMs = performance.now();
@@ -220,6 +235,40 @@ export class Story {
     await this.#allEqual('show what was decided before the crash');
   }
 
+  async #atOnce(): Promise<void> {
+    const { master, slaves } = this.#group;
+    const { last, scheduled } = this.#price;
+    const seen = new Sightings(slaves, (node) => this.#priceAt(node));
+    const outcome = await this.#putPrice(scheduled, `${last} → ${scheduled}, shown ${inText} from now`, {
+      activateAt: `+${inText.replace(' ', '')}`,
+    });
+    const prices = await seen.end();
+    this.#check(
+      outcome.outcome === 'armed' && outcome.arming.armed === slaves.length,
+      outcome.outcome === 'armed'
+        ? `decided, and armed: ${outcome.arming.armed} of ${outcome.arming.of} slaves will show it unasked`
+        : said(outcome),
+    );
+    if (outcome.outcome !== 'armed') return;
+    this.#check(
+      !prices.seen.has(scheduled) && prices.seen.size === 1,
+      `${prices.reads} reads at the slaves meanwhile: each showed ${[...prices.seen].join(', ')}`,
+    );
+    this.#screen.progress(`they wait for ${outcome.activateAt}, each by its own clock`);
+    const activation = await waitFor(async () => {
+      const { activation: newest = null } = (await masterStatus(master)) ?? {};
+      return newest?.version === outcome.version && newest.exposed === newest.of ? newest : null;
+    }, settleMs);
+    this.#check(
+      activation !== null && activation.exposed === slaves.length && activation.spreadMs !== null,
+      activation === null || activation.spreadMs === null || activation.boundMs === null
+        ? 'not all of them tell that they show it'
+        : `switched: ${round(activation.spreadMs)} ms from the first to the last, and certainly no more than ${round(activation.boundMs)} ms`,
+    );
+    await this.#everybodyShows(scheduled);
+    await this.#allEqual('show it');
+  }
+
   /** Until all answer and the master leads with what it needs. */
   async #ready(
     nodes: readonly DemoNode[],
@@ -235,14 +284,17 @@ export class Story {
     if (ready === null) throw new Error('the group did not come together');
   }
 
-  async #putPrice(price: number, asText: string): Promise<OutcomeBody> {
+  async #putPrice(price: number, asText: string, options: ChangeRequestOptions = {}): Promise<OutcomeBody> {
     const { key, field } = this.#subject;
     this.#screen.action(`put ${key}: ${field} ${asText}`);
-    return this.#change([{ put: [key, this.#subject.priced(price)] }]);
+    return this.#change([{ put: [key, this.#subject.priced(price)] }], options);
   }
 
-  async #change(operations: Parameters<Client['change']>[0]['operations']): Promise<OutcomeBody> {
-    return this.#client.change({ dataSet, operations, options: {}, idempotencyKey: randomUUID() });
+  async #change(
+    operations: Parameters<Client['change']>[0]['operations'],
+    options: ChangeRequestOptions = {},
+  ): Promise<OutcomeBody> {
+    return this.#client.change({ dataSet, operations, options, idempotencyKey: randomUUID() });
   }
 
   async #priceAt(node: DemoNode): Promise<number | null> {

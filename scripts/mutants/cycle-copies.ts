@@ -6,13 +6,14 @@ const worth = 'activation/copy/core/worth.ts';
 const records = 'activation/copy/copy-records.ts';
 const follower = 'activation/copy/follower.ts';
 const world = 'activation/copy/follower.test.ts';
+const retrieval = 'activation/copy/retrieval.test.ts';
 
-function mutation(name: string, file: string, find: string, replace: string, title: string): Mutation {
+function mutation(name: string, file: string, find: string, replace: string, title: string, by = world): Mutation {
   return {
     name,
     guarantee: 'pull cycle, copies',
     edits: [{ file, find, replace }],
-    caughtBy: { kind: 'test', file: world, title },
+    caughtBy: { kind: 'test', file: by, title },
   };
 }
 
@@ -125,6 +126,7 @@ export const cycleCopyMutations: readonly Mutation[] = [
     'this.#askAtMs = Math.max(nowMs, Math.min(retryMs, overMs)) + bounds.rollAgainMs;',
     'this.#askAtMs = Infinity * Math.max(retryMs, overMs);',
     'goes on when the holder of the lock dies: the lock is over, and another rolls',
+    retrieval,
   ),
   mutation(
     'retrieval tried once',
@@ -132,6 +134,7 @@ export const cycleCopyMutations: readonly Mutation[] = [
     'this.#fetching = null;\n      this.#fetchAtMs = nowMs + this.#fetchBackoff.nextMs();',
     'this.#fetching = null;\n      this.#fetchAtMs = Infinity * this.#fetchBackoff.nextMs();',
     'is tried until it succeeds; how long the one that succeeded took is told to the data server',
+    retrieval,
   ),
   mutation(
     'whole contents at each cycle',

@@ -18,7 +18,7 @@ export interface Clock {
   at(atMs: number, callback: () => void): () => void;
   /**
    * As `at`, and as close behind `atMs` as the machine can: some hundredths of a millisecond when the process has nothing else to do.
-   * It costs the process's whole attention for the last 2 ms, in which datagrams are still read.
+   * For the last 2 ms the process does nothing else; what arrives meanwhile waits in the sockets.
    */
   exactlyAt(atMs: number, callback: () => void): () => void;
   /**
