@@ -11,8 +11,11 @@ import { masterStatus, readValue, rowsOf, slaveStatus, waitFor, type NodeRow } f
 
 export const dataSet = 'products';
 
-/** How long a node may take to start, and a group to settle, before the step counts as failed. */
-const startMs = 12_000;
+/**
+ * How long a node may take to start, and a group to settle, before the step counts as failed. The first start on a machine translates the
+ * sources, in four processes at once.
+ */
+const startMs = 40_000;
 const settleMs = 6000;
 const batch = { records: 1000, bytes: 2 * 1024 * 1024 };
 /** A change is decided a lease before its instant, so that who isn't armed by then is current no more. */
