@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CycleBody } from '../../../activation/core/bodies.js';
+import { cycleBounds } from '../../../activation/copy/core/bounds.js';
 import type { CycleCopyStatusBody } from '../../../activation/copy/http/bodies.js';
 import type { PageBody } from '../../../shared/http/bodies.js';
 import { exitCodes } from '../../../shared/protocol/kernel/errors.js';
@@ -24,7 +25,8 @@ async function edit(to: string, round: number): Promise<void> {
 }
 
 interface Seen {
-  readonly atMs: number;
+  /** When it was asked for: an answer is of no sooner a moment, whenever it comes. */
+  readonly askedMs: number;
   readonly cycle: number;
   readonly current: boolean;
 }
@@ -51,8 +53,9 @@ class Reader {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       try {
+        const askedMs = performance.now();
         const answer = await fetch(`${this.url()}/v1/data/default?limit=${keys + 1}`);
-        this.#look((await answer.json()) as PageBody, answer.headers.get('lockstep-current') === 'true');
+        this.#look((await answer.json()) as PageBody, answer.headers.get('lockstep-current') === 'true', askedMs);
         // Two readers at each of three processes: they have to leave the machine something.
         await new Promise((resolve) => setTimeout(resolve, 4));
       } catch {
@@ -62,7 +65,7 @@ class Reader {
     }
   }
 
-  #look(page: PageBody, current: boolean): void {
+  #look(page: PageBody, current: boolean, askedMs: number): void {
     if (!Array.isArray(page.entries)) return;
     const values = new Set<unknown>(page.entries.map(({ value }): unknown => value));
     if (values.size > 1) this.problems.push(`cycle ${page.version} shows ${[...values].join(' and ')}`);
@@ -76,7 +79,7 @@ class Reader {
       );
     const before = this.seen.at(-1)?.cycle ?? 0;
     if (page.version < before) this.problems.push(`cycle ${page.version} came after ${before}`);
-    this.seen.push({ atMs: performance.now(), cycle: page.version, current });
+    this.seen.push({ askedMs, cycle: page.version, current });
   }
 }
 
@@ -133,16 +136,25 @@ test(
 
     // One is stopped across an activation, as a debugger or a busy machine does it.
     await edit(to, 5);
-    const { cycle: missed } = await untilNext(800);
+    const { cycle: missed, activateAtMs: missedAtMs } = await untilNext(800);
     copies.c.signal('SIGSTOP');
     await eventually('the others go on', async () => ((await status('a')).active ?? 0) >= missed || undefined);
+    await eventually(
+      'what is shown from now on is shown late',
+      async () => (await table()).clock.sentMs >= missedAtMs + 2 * cycleBounds.lateMs || undefined,
+    );
     const resumedMs = performance.now();
     copies.c.signal('SIGCONT');
     await allAt(missed);
     const [c] = readers.slice(4);
-    for (const { atMs, cycle, current } of c?.seen ?? [])
-      if (atMs > resumedMs && current) expect(cycle).toBeGreaterThanOrEqual(missed);
-    expect(copies.c.err).toContain('activated late');
+    const readsOfC = await eventually('readers at c go on', () => {
+      const since = (c?.seen ?? []).filter(({ askedMs }) => askedMs > resumedMs);
+      return Promise.resolve(since.length > 0 ? since : undefined);
+    });
+    for (const { cycle, current } of readsOfC) if (current) expect(cycle).toBeGreaterThanOrEqual(missed);
+    await eventually('c says that it was late', () =>
+      Promise.resolve(copies.c.err.includes('activated late') || undefined),
+    );
 
     // One dies, and starts while there is no data server: it serves what it had, and doesn't call it current.
     const held = (await status('b')).active ?? 0;
