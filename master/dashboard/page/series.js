@@ -51,8 +51,9 @@ export function decisionTimes({ masterAheadMs }, { rounds }, nowMs) {
     const atMs = Date.parse(startedAt) - masterAheadMs;
     if (decidedMs === null || nowMs - atMs > plotWindowMs) continue;
     columns[0].push(atMs / 1000);
-    columns[1].push(outcome === 'committed' ? decidedMs : null);
-    columns[2].push(outcome === 'committed' ? null : decidedMs);
+    const isYes = outcome === 'committed' || outcome === 'armed';
+    columns[1].push(isYes ? decidedMs : null);
+    columns[2].push(isYes ? null : decidedMs);
   }
   return columns;
 }

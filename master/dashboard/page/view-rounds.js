@@ -117,7 +117,7 @@ function makeRow() {
 
 /** @param {LiveRound} round */
 function signOf({ outcome }) {
-  if (outcome === 'committed') return 'ok';
+  if (outcome === 'committed' || outcome === 'armed') return 'ok';
   if (outcome === 'aborted') return 'no';
   return outcome === 'open' ? 'open' : 'watch';
 }
@@ -137,6 +137,8 @@ export function roundText(round) {
         .replace(` version ${round.version}`, '')
         .replace(/^Version \d+ was not committed: /, 'aborted: ')
         .replace(/^Version \d+ was not committed$/, 'aborted');
+    case 'armed':
+      return `committed with ${yes} yes, shown by all at its instant`;
     case 'open':
       return `open: ${yes} yes, ${no} no, waiting for ${silent}`;
     case 'unknown':

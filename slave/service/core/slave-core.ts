@@ -97,7 +97,9 @@ export class SlaveCore {
     if (this.#closed) return [];
     this.#handle(input);
     if (!this.#closed && !this.#context.storeFailed) {
-      this.#armed.advance();
+      // G7: what an older reign says isn't even an occasion to look at the clock; the timer is.
+      const isOlder = input.kind === 'received' && compareEpochs(input.epoch, this.#context.promised) < 0;
+      if (!isOlder) this.#armed.advance();
       this.#catchUp.advance();
       this.#inDoubt.watch(this.#packets.lowestOpenRound);
     }

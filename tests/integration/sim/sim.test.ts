@@ -48,6 +48,11 @@ const regressions: readonly { readonly seed: number; readonly found: string; rea
     found: 'a diverged copy that a snapshot, shared and a little old, took further back than the master was',
     options: { ...campaignOptions(347), faults: defaultFaults, swarm: true },
   },
+  {
+    seed: 383,
+    found: 'a scheduled change shown when a packet of an older reign came, and not by its timer',
+    options: asCampaign(383),
+  },
 ];
 
 describe('simulation', () => {
