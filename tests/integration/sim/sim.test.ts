@@ -51,7 +51,7 @@ const regressions: readonly { readonly seed: number; readonly found: string; rea
   {
     seed: 383,
     found: 'a scheduled change shown when a packet of an older reign came, and not by its timer',
-    options: asCampaign(383),
+    options: { ...campaignOptions(383), faults: defaultFaults, swarm: true },
   },
 ];
 
