@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../shared/protocol/kernel/random.js';
 import { copyIn, skewMs, stageNow, world } from '../../tests/support/cycle-stage.js';
-import type { ModelCopy} from '../../tests/support/cycle-world.js';
-import { quietNetwork, type Network } from '../../tests/support/cycle-world.js';
+import { quietNetwork, type ModelCopy, type Network } from '../../tests/support/cycle-world.js';
 import type { ActivationMode } from './copies.js';
 import { cycleBounds } from './core/bounds.js';
 
