@@ -7,8 +7,10 @@ export { directory } from './user/directory.js';
 export { keyValue } from './user/key-value.js';
 export type { MasterEvents } from './events.js';
 export type {
+  CancelActivationOptions,
   DataSetDefaults,
   GroupOptions,
+  Instant,
   MasterDataSet,
   MasterKind,
   MasterKindContext,
@@ -27,6 +29,7 @@ export type {
   ConditionFailure,
   MasterKeyValue,
   MasterKeyValueOptions,
+  ScheduledChangeOutcome,
 } from './user/key-value-types.js';
 export type {
   MasterDirectory,
@@ -37,7 +40,16 @@ export type {
   WatchOutcome,
 } from './user/directory-types.js';
 export type { TreeDifference } from '../shared/protocol/directory/tree.js';
-export type { MasterPhase, MasterView, MemberView, RoundAccount, RoundVote, RoundView } from './service/core/view.js';
+export type {
+  ActivationView,
+  ArmedView,
+  MasterPhase,
+  MasterView,
+  MemberView,
+  RoundAccount,
+  RoundVote,
+  RoundView,
+} from './service/core/view.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';
 export type { ErrorCode } from '../shared/protocol/kernel/errors.js';
 export type { EventLevel, EventOf, EventShape } from '../shared/protocol/kernel/events.js';
@@ -57,12 +69,15 @@ export type {
 } from '../shared/protocol/kernel/ids.js';
 export type {
   AbortReason,
+  ArmingTally,
+  Cancellation,
   ContentChoice,
   DeliveryMode,
   Durability,
   NodeRefusal,
   Outcome,
   Phases,
+  ScheduledOutcome,
   VoterPolicy,
   VoteTally,
 } from '../shared/protocol/kernel/outcome.js';

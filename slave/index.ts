@@ -22,7 +22,7 @@ export type { PrepareAnswer, SharedCommit, SlaveUserLayer } from './user/contrac
 export type { KeyValueChange, SlaveKeyValue, SlaveKeyValueOptions } from './user/key-value-types.js';
 export type { ValueSchema } from '../shared/protocol/key-value/schema.js';
 export type { OperatorDecision } from './service/core/records.js';
-export type { InDoubtView, SlaveView } from './service/core/view.js';
+export type { ArmedHereView, ClockView, InDoubtView, SlaveView } from './service/core/view.js';
 export type { SlaveDirectory, SlaveDirectoryOptions, StagedFolder } from './user/directory-types.js';
 export type { TreeDifference } from '../shared/protocol/directory/tree.js';
 export { errorCodes, LockstepError } from '../shared/protocol/kernel/errors.js';

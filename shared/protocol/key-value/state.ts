@@ -7,6 +7,7 @@ import { KeyIndex, lowerBound } from './key-index.js';
 import type { Entry } from './operations.js';
 import { DigestSum, entryLanes, type Lanes } from './state-digest.js';
 
+/** Which entries, in the order of their keys. */
 export interface ListOptions {
   readonly prefix?: string;
   /** Only keys beyond this one. */

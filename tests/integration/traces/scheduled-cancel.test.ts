@@ -114,8 +114,10 @@ describe('a cancellation', () => {
   it('wins over an arming that arrives after it, and one voter that was never armed confirms as well', () => {
     const group = leading(['a', 'b']);
     const late: Parameters<typeof group.passes>[0][] = [];
+    let aIsHeard = true;
     group.passes = (packet, receiver) => {
-      const { message } = packet;
+      const { from, message } = packet;
+      if (from.node === 'a') return aIsHeard;
       const tells = message.kind === 'arming' ? message : message.kind === 'heartbeat' ? message.arming : null;
       if (receiver !== 'b' || tells?.armed !== true) return true;
       late.push(packet);
@@ -124,12 +126,18 @@ describe('a cancellation', () => {
     const { activateAtMs } = schedule(group, 1, 8000, { timeoutMs: 500 });
     group.run(500);
     expect(group.view('b').armed).toMatchObject({ armed: false });
+    // While a's confirmation is missing the cancellation goes on, and b has confirmed.
+    aIsHeard = false;
     cancelActivation(group, 900, 1);
+    group.run(50);
+    expect(group.results.has(900)).toBe(false);
     expect(late.length).toBeGreaterThan(0);
-    const before = group.results.has(900);
     for (const packet of late) group.deliverNow('b', packet);
+    group.run(50);
+    expect(group.view('b').armed).toMatchObject({ armed: false });
+    aIsHeard = true;
     group.run(1000);
-    expect(before || group.results.get(900)?.kind === 'cancelled').toBe(true);
+    expect(group.results.get(900)?.kind).toBe('cancelled');
     expect(group.trace.some((line) => line.includes('b · armed'))).toBe(false);
     group.run(testMs(activateAtMs) - group.nowMs + 500);
     expect(group.slaves.map(({ applied }) => applied)).toEqual([[], []]);
