@@ -44,10 +44,10 @@ export const cycleCopyMutations: readonly Mutation[] = [
     'of a cycle whose retrieval failed shows no older data, and follows when the content can be had',
   ),
   mutation(
-    'instant taken by the clock here',
+    'instant taken by a clock that is a second off',
     time,
     "return bestMs >= instantMs - grainMs ? 'after' : 'before';",
-    "return nowMs >= instantMs - grainMs ? 'after' : 'before';",
+    "return bestMs + 1000 >= instantMs - grainMs ? 'after' : 'before';",
     'shows the staged content at the instant, and the next one at the next',
   ),
   mutation(

@@ -38,7 +38,7 @@ export const mutations: readonly Mutation[] = [
       this.vote(round, to, { upToDate: true, canProcess: true, reason: '', refused: [] });`,
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G2', seeds: 10 },
+    caughtBy: { kind: 'checker', id: 'G2', seeds: 40 },
   },
   {
     name: 'commit before durable decision',
@@ -57,7 +57,7 @@ export const mutations: readonly Mutation[] = [
       });`,
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G3', seeds: 10 },
+    caughtBy: { kind: 'checker', id: 'G3', seeds: 40 },
   },
   {
     name: 'epoch check skipped',
@@ -92,7 +92,7 @@ export const mutations: readonly Mutation[] = [
         replace: 'return change.from === null || from !== top || from === top;',
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G8', seeds: 10 },
+    caughtBy: { kind: 'checker', id: 'G8', seeds: 40 },
   },
   {
     name: 'a yes is missing',
@@ -104,7 +104,7 @@ export const mutations: readonly Mutation[] = [
         replace: 'if (round.yes.size < Math.min(1, round.voters.size) && !round.without) break;',
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G1', seeds: 10 },
+    caughtBy: { kind: 'checker', id: 'G1', seeds: 40 },
   },
   {
     name: 'too few said yes by the deadline',
@@ -131,7 +131,7 @@ export const mutations: readonly Mutation[] = [
     }`,
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G1', seeds: 10 },
+    caughtBy: { kind: 'checker', id: 'G1', seeds: 40 },
   },
   {
     name: 'heartbeat names a state that is not durable',
@@ -144,7 +144,7 @@ export const mutations: readonly Mutation[] = [
     this.tip = delta.to;`,
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G3', seeds: 10 },
+    caughtBy: { kind: 'checker', id: 'G3', seeds: 40 },
   },
   {
     name: 'prepare called back without a release',
