@@ -75,7 +75,11 @@ export const mutations: readonly Mutation[] = [
         replace: 'if (this.#promising !== null) return;',
       },
     ],
-    caughtBy: { kind: 'checker', id: 'G7', seeds: 40, args: ['--take-over'] },
+    caughtBy: {
+      kind: 'test',
+      file: 'tests/integration/traces/late-and-foreign.test.ts',
+      title: 'changes nothing at a slave by its',
+    },
   },
   {
     name: 'prior check skipped',
