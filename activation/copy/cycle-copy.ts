@@ -12,14 +12,15 @@ import { guardedLog } from '../../shared/runtime/loggers.js';
 import { EventHub, silentLog } from '../../shared/runtime/node-events.js';
 import type { EventListener, ListenOptions, Subscription } from '../../shared/runtime/node-events.js';
 import { systemRandom } from '../../shared/runtime/node-random.js';
+import { PacedReaders } from '../../shared/runtime/paced-readers.js';
 import type { Clock, Store } from '../../shared/runtime/ports.js';
 import { openStore } from '../../shared/runtime/store-open.js';
 import { Copies } from './copies.js';
+import { cycleBounds } from './core/bounds.js';
 import { CycleCore } from './core/cycle-core.js';
 import type { CycleCopyEvents } from './events.js';
 import { Follower, type Remote, type RemoteResult } from './follower.js';
 import { RemoteDataServer, type Answered } from './remote-data-server.js';
-import { ShownCycles } from './shown-cycles.js';
 import type {
   CycleCopyOptions,
   CycleCopyState,
@@ -50,7 +51,7 @@ export class CycleCopy<Value = Json> implements AsyncDisposable {
   readonly #events: EventHub;
   readonly #store: Store | null;
   readonly #stop = new AbortController();
-  readonly #shown = new ShownCycles();
+  readonly #shown = new PacedReaders<Omit<ShownCycle, 'skipped'>>(cycleBounds.changesBuffered);
   readonly #waiters = new Set<Waiter>();
   #closing: Promise<void> | null = null;
 

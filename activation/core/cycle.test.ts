@@ -14,7 +14,6 @@ import {
   shownActive,
   sinceOf,
 } from './cycle.js';
-import { instantText } from './instant-text.js';
 import type { CycleState, SynchronisationTable, Plan } from './table.js';
 
 const minuteMs = 60_000;
@@ -285,16 +284,4 @@ describe('an activation by hand', () => {
     expect(tableAfter(rolledNow).active).toEqual({ cycle: 5, activatedAtMs: dueMs });
     expect(planActivation(stateOf(), minuteMs, dueMs).result).toMatchObject({ code: 'too-late' });
   });
-});
-
-test('instants are written as everybody writes them', () => {
-  for (const text of [
-    '1970-01-01T00:00:00.000Z',
-    '2024-02-29T23:59:59.999Z',
-    '1969-12-31T23:59:59.001Z',
-    '2000-03-01T12:34:56.789Z',
-  ])
-    expect(instantText(Date.parse(text))).toBe(text);
-  for (let day = -800; day < 60_000; day += 13)
-    expect(instantText(day * 86_400_000 + 1)).toBe(new Date(day * 86_400_000 + 1).toISOString());
 });

@@ -1,5 +1,5 @@
+import { showInstant } from '../../shared/protocol/kernel/instants.js';
 import { cycleBounds as bounds } from './bounds.js';
-import { instantText } from './instant-text.js';
 import type { CycleState, SynchronisationTable, Plan, PlanStep, Refusal, TableLock } from './table.js';
 
 /**
@@ -139,7 +139,7 @@ export function planPromote(
     return nothing({
       kind: 'refused',
       code: 'too-late',
-      message: `the next activation is in ${Math.floor(leftMs)} ms, and servers need ${Math.ceil(neededMs)} ms to notice and fetch; promote after it, from ${instantText(table.activateAtMs)} on`,
+      message: `the next activation is in ${Math.floor(leftMs)} ms, and servers need ${Math.ceil(neededMs)} ms to notice and fetch; promote after it, from ${showInstant(table.activateAtMs)} on`,
     });
   }
   const cycle = table.cycle + 1;
@@ -166,7 +166,7 @@ export function planActivation(
     return nothing({
       kind: 'refused',
       code: 'too-late',
-      message: `the activation time, ${instantText(state.activateAtMs)}, has passed, and what was staged is active; roll first, then move the next one`,
+      message: `the activation time, ${showInstant(state.activateAtMs)}, has passed, and what was staged is active; roll first, then move the next one`,
     });
   }
   const atMs = Math.floor(nowMs) + inMs;
@@ -174,7 +174,7 @@ export function planActivation(
     return nothing({
       kind: 'refused',
       code: 'dated-later',
-      message: `an item that is staged is dated ${instantText(state.latestStagedDateMs)}, and ${instantText(atMs)} is before that; give a later instant, or wait`,
+      message: `an item that is staged is dated ${showInstant(state.latestStagedDateMs)}, and ${showInstant(atMs)} is before that; give a later instant, or wait`,
     });
   }
   if (inMs === 0) return { ...rolled(tableOf(state), atMs, nowMs), result: { kind: 'moved', rolled: true } };
@@ -185,7 +185,7 @@ export function planActivation(
     return nothing({
       kind: 'refused',
       code: 'too-late',
-      message: `an activation in ${Math.max(0, Math.floor(leftMs))} ms can't be moved, nor moved there: servers need ${Math.ceil(neededMs)} ms to notice; give a later instant, or wait until ${instantText(state.activateAtMs)} has passed`,
+      message: `an activation in ${Math.max(0, Math.floor(leftMs))} ms can't be moved, nor moved there: servers need ${Math.ceil(neededMs)} ms to notice; give a later instant, or wait until ${showInstant(state.activateAtMs)} has passed`,
     });
   }
   return {

@@ -1,4 +1,5 @@
 import { roundKey, showTip, versionOf, type Epoch, type Tip } from '../../shared/protocol/kernel/ids.js';
+import { showInstant } from '../../shared/protocol/kernel/instants.js';
 import { unreachable } from '../../shared/protocol/kernel/invariant.js';
 import type { Content, Message, PreparedRef, Prepare } from '../../shared/protocol/wire/messages.js';
 
@@ -40,7 +41,7 @@ export function messageText(message: Message, epoch: Epoch): string {
     case 'abort':
       return `${message.kind} round ${roundKey(message.round)} v${message.to.version}`;
     case 'arming':
-      return `${message.armed ? 'arming' : 'disarming'} round ${roundKey(message.round)} v${message.to.version} for ${instantText(message.activateAtMs)}`;
+      return `${message.armed ? 'arming' : 'disarming'} round ${roundKey(message.round)} v${message.to.version} for ${showInstant(message.activateAtMs)}`;
     case 'inquiry':
       return `inquiry round ${roundKey(message.round)} ${stepText(message.from, message.to)}`;
     case 'resolution':
@@ -69,15 +70,10 @@ function millis(ms: number): string {
   return `${Math.round(ms * 1000) / 1000} ms`;
 }
 
-/** A peer may send any number: beyond what dates can say it stays one. */
-function instantText(groupMs: number): string {
-  return groupMs <= 8.64e15 ? new Date(groupMs).toISOString() : `${groupMs} ms`;
-}
-
 function prepareText(message: Prepare, epoch: Epoch): string {
   const { round: number, from, to, content, committed, activateAtMs } = message;
   const says = versionOf(committed) === versionOf(from) ? '' : `, v${versionOf(committed)} is committed`;
-  const at = activateAtMs === null ? '' : `, activates at ${instantText(activateAtMs)}`;
+  const at = activateAtMs === null ? '' : `, activates at ${showInstant(activateAtMs)}`;
   return `prepare round ${roundKey({ epoch, number })} ${stepText(from, to)} ${contentText(content)}${says}${at}`;
 }
 

@@ -1,22 +1,31 @@
-import type { Tip } from '../../shared/protocol/kernel/ids.js';
-import { limits } from '../../shared/protocol/kernel/limits.js';
-import type { ChangeIterator, ExposedChange } from '../types.js';
+/** What a reader gets: an item, and how many before it this one was too slow for. */
+export type Paced<Item> = Item & { readonly skipped: number };
 
-/** The states that a copy exposes, for any number of readers, each at its own pace and within a bound. */
-export class ExposedChanges {
-  readonly #readers = new Set<Reader>();
+type PacedIterator<Read> = AsyncIterableIterator<Read, undefined, undefined> & AsyncDisposable;
+
+/**
+ * What happens one after another, for any number of readers, each at its own pace: `bound` items wait for a reader, and beyond
+ * them it is given the newest only (G10).
+ */
+export class PacedReaders<Item extends object> {
+  readonly #bound: number;
+  readonly #readers = new Set<Reader<Item>>();
   #ended = false;
 
-  push(tip: Tip): void {
-    for (const reader of this.#readers) reader.push(tip);
+  constructor(bound: number) {
+    this.#bound = bound;
   }
 
-  /** Begins now, not with the first `next`: nothing that is exposed in between is missed. */
-  subscribe(signal: AbortSignal | undefined): ChangeIterator<ExposedChange> {
+  push(item: Item): void {
+    for (const reader of this.#readers) reader.push(item);
+  }
+
+  /** Begins now, not with the first `next`: nothing that is pushed in between is missed. */
+  subscribe(signal: AbortSignal | undefined): PacedIterator<Paced<Item>> {
     const end = (): void => {
       reader.end();
     };
-    const reader = new Reader(() => {
+    const reader = new Reader<Item>(this.#bound, () => {
       this.#readers.delete(reader);
       signal?.removeEventListener('abort', end);
     });
@@ -36,29 +45,31 @@ export class ExposedChanges {
   }
 }
 
-class Reader implements ChangeIterator<ExposedChange> {
+class Reader<Item extends object> implements PacedIterator<Paced<Item>> {
+  readonly #bound: number;
   readonly #leave: () => void;
-  #buffer: ExposedChange[] = [];
-  #waiting: ((result: IteratorResult<ExposedChange, undefined>) => void)[] = [];
+  #buffer: Paced<Item>[] = [];
+  #waiting: ((result: IteratorResult<Paced<Item>, undefined>) => void)[] = [];
   #ended = false;
 
-  constructor(leave: () => void) {
+  constructor(bound: number, leave: () => void) {
+    this.#bound = bound;
     this.#leave = leave;
   }
 
-  push(tip: Tip): void {
+  push(item: Item): void {
     const waiter = this.#waiting.shift();
     if (waiter !== undefined) {
-      waiter({ done: false, value: { tip, skipped: 0 } });
+      waiter({ done: false, value: { ...item, skipped: 0 } });
       return;
     }
-    if (this.#buffer.length < limits.changesBuffered) {
-      this.#buffer.push({ tip, skipped: 0 });
+    if (this.#buffer.length < this.#bound) {
+      this.#buffer.push({ ...item, skipped: 0 });
       return;
     }
     // Too slow: the newest is what counts, and how many it stands for is told (G10).
-    const skipped = this.#buffer.reduce((sum, change) => sum + 1 + change.skipped, 0);
-    this.#buffer = [{ tip, skipped }];
+    const skipped = this.#buffer.reduce((sum, before) => sum + 1 + before.skipped, 0);
+    this.#buffer = [{ ...item, skipped }];
   }
 
   end(): void {
@@ -74,16 +85,16 @@ class Reader implements ChangeIterator<ExposedChange> {
     return this;
   }
 
-  next(): Promise<IteratorResult<ExposedChange, undefined>> {
-    const change = this.#buffer.shift();
-    if (change !== undefined) return Promise.resolve({ done: false, value: change });
+  next(): Promise<IteratorResult<Paced<Item>, undefined>> {
+    const item = this.#buffer.shift();
+    if (item !== undefined) return Promise.resolve({ done: false, value: item });
     if (this.#ended) return Promise.resolve({ done: true, value: undefined });
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
     });
   }
 
-  return(): Promise<IteratorResult<ExposedChange, undefined>> {
+  return(): Promise<IteratorResult<Paced<Item>, undefined>> {
     this.#buffer = [];
     this.end();
     return Promise.resolve({ done: true, value: undefined });

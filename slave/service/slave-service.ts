@@ -14,6 +14,7 @@ import type { CallEnd } from '../../shared/runtime/node-calls.js';
 import { Commands, Waiters } from '../../shared/runtime/node-commands.js';
 import type { Machine } from '../../shared/runtime/node-driver.js';
 import { Driver } from '../../shared/runtime/node-driver.js';
+import { PacedReaders } from '../../shared/runtime/paced-readers.js';
 import type { EventLog } from '../../shared/runtime/ports.js';
 import type { ChangeIterator, ExposedChange, ReachedOptions, SlaveDataSet, SlaveDataSetOptions } from '../types.js';
 import type { SlaveUserLayer } from '../user/contract.js';
@@ -23,7 +24,6 @@ import { recoverSlave } from './core/records.js';
 import type { SlaveView } from './core/view.js';
 import type { SlaveServiceEvents } from './events.js';
 import { ExposedDeltas } from './exposed-deltas.js';
-import { ExposedChanges } from './exposed-changes.js';
 import type { KeepAside } from './slave-effects.js';
 import { SlaveEffects } from './slave-effects.js';
 
@@ -74,7 +74,7 @@ export class SlaveService implements SlaveDataSet {
   readonly #effects: SlaveEffects;
   readonly #commands = new Commands<CommandResult>();
   readonly #reached = new Waiters<Tip>();
-  readonly #changes = new ExposedChanges();
+  readonly #changes = new PacedReaders<{ readonly tip: Tip }>(limits.changesBuffered);
   readonly deltas = new ExposedDeltas();
   readonly #opened: Promise<void>;
   #core: SlaveMachine | null = null;
@@ -303,7 +303,7 @@ export class SlaveService implements SlaveDataSet {
         this.#exposed = tip;
         if (delta === null) this.deltas.begin(tip);
         else this.deltas.push(delta);
-        this.#changes.push(tip);
+        this.#changes.push({ tip });
         this.#reached.offer(tip);
       },
     });

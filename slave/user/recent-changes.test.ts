@@ -6,8 +6,8 @@ import { keyValueBounds as bounds } from '../../shared/protocol/key-value/bounds
 import { encodeSegment } from '../../shared/protocol/key-value/change-codec.js';
 import { encodeSnapshot } from '../../shared/protocol/key-value/snapshot-codec.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
+import { PacedReaders } from '../../shared/runtime/paced-readers.js';
 import { FakeStore } from '../../tests/support/fake-store.js';
-import { ExposedChanges } from '../service/exposed-changes.js';
 import type { Cancellable, SlaveDataSet } from '../types.js';
 import { keyValue } from './key-value.js';
 
@@ -16,7 +16,7 @@ const epoch: Epoch = { number: 1, claimant: 'c'.repeat(32) };
 /** A copy whose service exposes at once what it is given. */
 function fixture() {
   const store = new FakeStore();
-  const exposed = new ExposedChanges();
+  const exposed = new PacedReaders<{ readonly tip: Tip }>(limits.changesBuffered);
   const parts = keyValue<unknown>().create({ node: 's1', dataSet: 'prices', durability: 'memory', store });
   const changes = (options: Cancellable = {}) => exposed.subscribe(options.signal);
   const { layer } = parts;
@@ -34,7 +34,7 @@ function fixture() {
   };
   const expose = (delta: Delta): void => {
     layer.shared?.expose(delta);
-    exposed.push(delta.to);
+    exposed.push({ tip: delta.to });
     tip = delta.to;
   };
   return {
@@ -54,7 +54,7 @@ function fixture() {
           yield* encodeSnapshot([{ key: 'z', value: 1, version }]);
         })(),
       );
-      exposed.push(to);
+      exposed.push({ tip: to });
       tip = to;
     },
   };
