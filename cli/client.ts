@@ -13,6 +13,7 @@ import type {
   StatusBody,
   TipBody,
 } from '../shared/http/bodies.js';
+import { askStatus, whatItIs, type NodeStatus } from './node-status.js';
 
 /** As it travels: an instant is a text. */
 export type ChangeRequestOptions = Omit<ChangeInputOptions, 'activateAt'> & { readonly activateAt?: string };
@@ -70,20 +71,27 @@ export class Client {
     this.#pause = options.pause ?? ((pauseMs) => new Promise((resolve) => setTimeout(resolve, pauseMs)));
   }
 
+  /** Of whatever is there: a node, a copy of a pull cycle, or its data server. */
+  nodeStatus(): Promise<NodeStatus> {
+    return askStatus((path) => this.#ok('GET', path), this.url);
+  }
+
+  /** Of a master or a slave. */
   async status(): Promise<StatusBody> {
-    const body = await this.#ok('GET', '/v1/status');
-    if (!isObject(body) || !Array.isArray(body['dataSets']) || typeof body['node'] !== 'string') {
-      throw new LockstepError(
-        'unreachable',
-        `${this.url} is no lockstep node: it answered without a status; check --to`,
-      );
-    }
-    return body as unknown as StatusBody;
+    const status = await this.nodeStatus();
+    if (status.kind === 'node') return status.body;
+    throw new LockstepError(
+      'wrong-kind',
+      `${whatItIs(status, this.url)}, and this command is for masters and slaves; lockstep status shows it, lockstep cycle --help says what else there is`,
+    );
   }
 
   /** The data set that a command means when it names none: the only one there is, or `default`. */
   async soleDataSet(): Promise<string> {
-    const names = (await this.status()).dataSets.map((dataSet) => dataSet.dataSet);
+    const status = await this.nodeStatus();
+    // It serves the same reads, and says itself where changes go.
+    if (status.kind === 'cycle-copy') return status.body.dataSet;
+    const names = (status.kind === 'node' ? status.body : await this.status()).dataSets.map(({ dataSet }) => dataSet);
     if (names.length === 1 && names[0] !== undefined) return names[0];
     if (names.includes('default')) return 'default';
     throw new LockstepError('bad-option', `--data-set is needed: ${this.url} has ${names.join(', ')}`);
@@ -307,6 +315,11 @@ export class Client {
       return new LockstepError(
         'bad-option',
         `${this.url} wants a token that it knows; give --token-file, or set LOCKSTEP_TOKEN`,
+      );
+    if (code === 'route-unknown')
+      return new LockstepError(
+        'wrong-kind',
+        `${this.url} has nothing of the kind (${message}); what is there shows: lockstep status --to ${this.url}`,
       );
     if (code === 'forbidden') return new LockstepError('bad-option', message);
     if (answer.status === 410) return new LockstepError('history-pruned', message);

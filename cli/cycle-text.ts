@@ -43,13 +43,24 @@ function spreadText({ cycle, servers, late, spreadMs, worstErrorMs }: Activation
   return `cycle ${cycle} was shown by ${count} within ${spreadMs.toFixed(1)} ms, each known to ${worstErrorMs.toFixed(1)} ms${lateText}`;
 }
 
-const head = ['node', 'state', 'shows', 'staged', 'next activation', 'clock error', 'last activation', 'table read'];
+const head = [
+  'node',
+  'role',
+  'state',
+  'shows',
+  'staged',
+  'next activation',
+  'clock error',
+  'last activation',
+  'table read',
+];
 
-/** One copy, in one row; why it isn't current below it. */
+/** One copy, in one row; below it its data server, the instant that it waits for, and why it isn't current. */
 export function copyText(body: CycleCopyStatusBody): string {
   const { armed, clock, lastActivation, table } = body;
   const row = [
     body.node,
+    'copy',
     body.state,
     cycleName(body.active),
     cycleName(body.staged),
@@ -58,7 +69,13 @@ export function copyText(body: CycleCopyStatusBody): string {
     lastActivation === null ? nothing : lastText(lastActivation),
     table === null ? nothing : `${ageText(table.readMsAgo)} ago`,
   ];
-  return `${tableText(head, [row])}${body.reason === '' ? '' : `\n${body.reason}`}`;
+  const lines = [
+    tableText(head, [row]),
+    `copies from the data server ${body.from}`,
+    ...(armed === null ? [] : [`cycle ${armed.cycle} shows at ${timeText(armed.activateAtMs)}`]),
+    ...(body.reason === '' ? [] : [`${body.state}: ${body.reason}`]),
+  ];
+  return lines.join('\n');
 }
 
 /** What a change of the table led to. */

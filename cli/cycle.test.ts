@@ -96,8 +96,8 @@ describe('lockstep cycle', () => {
     addCycleCopyRoutes(server, { copy: () => copy, dataSet: 'default', from: url });
     const at = await listen(server, { host: '127.0.0.1', port: 0 });
     const shown = await runLockstep(['cycle', 'status', '--to', at]);
-    expect(shown.out).toMatch(/^node +state +shows +staged +next activation +clock error/);
-    expect(shown.out).toMatch(/^s1 +current +cycle 0 +/m);
+    expect(shown.out).toMatch(/^node +role +state +shows +staged +next activation +clock error/);
+    expect(shown.out).toMatch(/^s1 +copy +current +cycle 0 +/m);
     expect(JSON.parse((await runLockstep(['cycle', 'status', '--to', at, '--json'])).out)).toMatchObject({
       node: 's1',
     });

@@ -1,21 +1,16 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type {
-  ActivationsBody,
-  ActivationSpreadBody,
-  CycleBody,
-  EditedBody,
-  ItemBody,
-  PromoteBody,
-} from '../activation/core/bodies.js';
+import type { CycleBody, EditedBody, ItemBody, PromoteBody } from '../activation/core/bodies.js';
 import { errorText, exitCodes, LockstepError, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { Json } from '../shared/protocol/key-value/operations.js';
-import { isCycle, isCycleCopyStatus } from './cycle-answers.js';
-import { copyText, cycleText, durationText, movedText } from './cycle-text.js';
+import { isCycle } from './cycle-answers.js';
+import { durationText, movedText } from './cycle-text.js';
 import type { Client } from './client.js';
 import { clientOf, ending } from './common.js';
 import { instant, intervalDuration } from './cycle-flags.js';
 import { duration, keyArgument, nodeUrl } from './flags.js';
+import { whatItIs } from './node-status.js';
 import type { Shell } from './shell.js';
+import { showStatus, withWatchFlags, type WatchFlags } from './status.js';
 
 interface CycleFlags {
   readonly to: URL;
@@ -35,24 +30,24 @@ export function addCycle(program: Command, shell: Shell): void {
     return exitCodes.ok;
   };
 
-  withCycleFlags(
-    cycle
-      .command('status')
-      .description('show the three copies, the next activation, the lock and the retrievals; of a copy: what it shows'),
+  withWatchFlags(
+    withCycleFlags(
+      cycle
+        .command('status')
+        .description(
+          'show the three copies, the next activation, the lock and the retrievals; of a copy: what it shows',
+        ),
+    ),
   ).action(
-    ending(shell, async (flags: CycleFlags) => {
-      const asked = client(flags);
-      const body = await statusOf(asked);
-      if (isCycle(body)) {
-        const activations = await activationsOf(asked);
-        return show(flags, { ...body, activations }, () => cycleText(body, activations));
-      }
-      if (isCycleCopyStatus(body)) return show(flags, body, () => copyText(body));
-      throw new LockstepError(
-        'unreachable',
-        `${asked.url} is neither a data server nor a copy of a pull cycle; check --to`,
-      );
-    }),
+    ending(shell, async (flags: CycleFlags & WatchFlags) =>
+      showStatus(shell, flags, (status, url) => {
+        if (status.kind === 'node')
+          throw new LockstepError(
+            'wrong-kind',
+            `${whatItIs(status, url)}, and neither a data server nor a copy of a pull cycle; lockstep status shows it`,
+          );
+      }),
+    ),
   );
 
   withCycleFlags(
@@ -176,26 +171,6 @@ function withCycleFlags(command: Command): Command {
     .option('--token-file <file>', 'file that holds the token for it; default: what LOCKSTEP_TOKEN holds')
     .option('--ca <file>', "certificates (PEM) that its TLS certificate is checked with; default: the system's")
     .option('--json', 'print JSON, one line');
-}
-
-/** A data server has a table; a copy, which has none of its own, a status. */
-async function statusOf(client: Client): Promise<unknown> {
-  try {
-    return await client.ask('GET', '/v1/cycle');
-  } catch (error) {
-    if (!(error instanceof LockstepError) || error.code === 'unreachable' || error.code === 'bad-option') throw error;
-    return client.ask('GET', '/v1/status');
-  }
-}
-
-/** Those that servers reported; none where the data server keeps no account of them. */
-async function activationsOf(client: Client): Promise<readonly ActivationSpreadBody[]> {
-  try {
-    return ((await client.ask('GET', '/v1/cycle/activations')) as ActivationsBody).activations;
-  } catch (error) {
-    if (error instanceof LockstepError && error.code === 'bad-input') return [];
-    throw error;
-  }
 }
 
 async function tableOf(client: Client): Promise<CycleBody> {
