@@ -73,7 +73,7 @@ export function withChangeFlags(command: Command): Command {
     );
 }
 
-/** `--at`: what a change of few keys takes besides. */
+/** `--at`: what everything that is one change takes besides. */
 export function withAtFlag(command: Command): Command {
   return command.addOption(
     new Option(

@@ -5,9 +5,9 @@ import { errorText, exitCodes, LockstepError, type ExitCode } from '../shared/pr
 import type { OutcomeBody } from '../shared/http/bodies.js';
 import { httpBounds } from '../shared/http/bounds.js';
 import type { Client } from './client.js';
-import { changeOptions, clientOf, dataSetOf, ending, withChangeFlags, type ChangeFlags } from './common.js';
+import { changeOptions, clientOf, dataSetOf, ending, withAtFlag, withChangeFlags, type ChangeFlags } from './common.js';
 import { wholeNumber } from './flags.js';
-import { durationText, exitOfOutcome, outcomeText, votesText } from './outcome-text.js';
+import { armedText, durationText, exitOfOutcome, outcomeText, votesText } from './outcome-text.js';
 import { Progress } from './progress.js';
 import { batchesOf, parseRecords, putOf, type LoadedRecord, type RecordFormat } from './records.js';
 import type { Shell } from './shell.js';
@@ -27,8 +27,10 @@ const defaultBatchRecords = 1000;
 const maxBatchBytes = 2 * 1024 * 1024;
 
 export function addLoad(program: Command, shell: Shell): void {
-  withChangeFlags(
-    program.command('load').description('put every record of a file; a malformed line means that nothing is applied'),
+  withAtFlag(
+    withChangeFlags(
+      program.command('load').description('put every record of a file; a malformed line means that nothing is applied'),
+    ),
   )
     .argument('<file>', 'NDJSON or CSV with a header; - reads standard input')
     .addOption(
@@ -36,12 +38,12 @@ export function addLoad(program: Command, shell: Shell): void {
     )
     .option('--key <field>', 'the field that is the key; default: key, id or sku, in CSV else the first column')
     .option('--text', 'CSV: leave every cell a text; default: plain numbers, true and false become what they look like')
-    .option('--atomic', 'one change for the whole file: all of it or nothing')
+    .option('--atomic', 'one change for the whole file: all of it or nothing; --at implies it')
     .addOption(
       new Option('--batch <records>', 'records of one change')
         .argParser(wholeNumber)
         .default(defaultBatchRecords)
-        .conflicts('atomic'),
+        .conflicts(['atomic', 'at']),
     )
     .action(
       ending(shell, async (file: string, flags: LoadFlags) => {
@@ -59,19 +61,21 @@ export function addLoad(program: Command, shell: Shell): void {
 
 async function send(shell: Shell, flags: LoadFlags, records: readonly LoadedRecord[]): Promise<ExitCode> {
   const startedMs = performance.now();
-  const batches =
-    flags.atomic === true ? [atomicBatch(records)] : batchesOf(records, { records: flags.batch, bytes: maxBatchBytes });
+  const isOneChange = flags.atomic === true || flags.at !== undefined;
+  const batches = isOneChange
+    ? [oneBatch(records, flags)]
+    : batchesOf(records, { records: flags.batch, bytes: maxBatchBytes });
   const client = clientOf(flags, shell);
   const dataSet = await dataSetOf(flags, client);
   const progress = new Progress(shell);
   let done = 0;
-  let last: Extract<OutcomeBody, { outcome: 'committed' }> | null = null;
+  let last: DecidedBody | null = null;
   for (const batch of batches) {
     const outcome = await sendBatch(client, { dataSet, batch, flags }).catch((error: unknown) => {
       progress.clear();
       throw done === 0 ? error : partly(error, done, records.length);
     });
-    if (outcome.outcome !== 'committed') {
+    if (outcome.outcome !== 'committed' && outcome.outcome !== 'armed') {
       progress.clear();
       report(shell, flags, { outcome, batch, done, total: records.length });
       return exitOfOutcome(outcome);
@@ -91,9 +95,16 @@ async function send(shell: Shell, flags: LoadFlags, records: readonly LoadedReco
           changes: batches.length,
           durationMs: Math.round(durationMs * 1000) / 1000,
         })
-      : ` ${records.length} records · version ${last.version} · committed${votesText(last)} · ${durationText(durationMs)}`,
+      : ` ${records.length} records · version ${last.version} · ${decidedText(last)} · ${durationText(durationMs)}`,
   );
   return exitCodes.ok;
+}
+
+type DecidedBody = Extract<OutcomeBody, { outcome: 'committed' | 'armed' }>;
+
+function decidedText(outcome: DecidedBody): string {
+  if (outcome.outcome === 'committed') return `committed${votesText(outcome)}`;
+  return `${armedText(outcome.arming)} for ${outcome.activateAt}`;
 }
 
 async function sendBatch(
@@ -153,14 +164,15 @@ function partly(error: unknown, done: number, total: number): unknown {
   });
 }
 
-function atomicBatch(records: readonly LoadedRecord[]): readonly LoadedRecord[] {
-  if (records.length > httpBounds.operations) {
-    throw new LockstepError(
-      'bad-option',
-      `--atomic takes at most ${httpBounds.operations} records, this file has ${records.length}; leave --atomic out or split the file`,
-    );
-  }
-  return records;
+/** For `--atomic`, and for `--at`: what is to show at one instant is one change. */
+function oneBatch(records: readonly LoadedRecord[], { at }: LoadFlags): readonly LoadedRecord[] {
+  if (records.length <= httpBounds.operations) return records;
+  const [flag, what] =
+    at === undefined ? ['--atomic', 'leave --atomic out or split the file'] : ['--at', 'split the file'];
+  throw new LockstepError(
+    'bad-option',
+    `${flag} takes at most ${httpBounds.operations} records, this file has ${records.length}; ${what}`,
+  );
 }
 
 async function readInput(file: string, shell: Shell): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { exitCodes, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { FilesBody, PublishBody } from '../shared/http/bodies.js';
-import { changeOptions, clientOf, dataSetOf, ending, withChangeFlags, type ChangeFlags } from './common.js';
+import { changeOptions, clientOf, dataSetOf, ending, withAtFlag, withChangeFlags, type ChangeFlags } from './common.js';
 import { exitOfOutcome, outcomeText } from './outcome-text.js';
 import type { Shell } from './shell.js';
 
@@ -11,10 +11,12 @@ interface PublishFlags extends ChangeFlags {
 }
 
 export function addPublish(program: Command, shell: Shell): void {
-  withChangeFlags(
-    program
-      .command('publish')
-      .description("make the master's folder, as it is now, the next version: on every slave or on none"),
+  withAtFlag(
+    withChangeFlags(
+      program
+        .command('publish')
+        .description("make the master's folder, as it is now, the next version: on every slave or on none"),
+    ),
   )
     .option('--dry-run', 'only say what would change')
     .option('--allow-empty', 'publish a folder without any file, too')
@@ -37,7 +39,8 @@ export function addPublish(program: Command, shell: Shell): void {
 
 function publishText(body: PublishBody): string {
   if (body.outcome === 'unchanged') return `nothing to publish: the folder is as in version ${body.version}`;
-  return `${outcomeText(body, [])}${body.outcome === 'committed' ? ` · ${countText(body.files)}` : ''}`;
+  const isDecided = body.outcome === 'committed' || body.outcome === 'armed';
+  return `${outcomeText(body, [])}${isDecided ? ` · ${countText(body.files)}` : ''}`;
 }
 
 /** `+` added, `~` changed, `-` removed; names as JSON where they hold more than plain characters. */

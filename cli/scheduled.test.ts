@@ -1,10 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { addMasterRoutes } from '../master/http/api.js';
+import { addPublishRoutes, servedDirectory, type ServedDirectory } from '../master/http/publish.js';
 import { LockstepError, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { NodeId } from '../shared/protocol/kernel/ids.js';
 import { createServer, listen } from '../shared/http/server.js';
 import { FakeOriginal, RecordingLog, roundAccount, tipAt } from '../tests/integration/process/http-fakes.js';
+import { runLockstep } from '../tests/support/run-lockstep.js';
 import { runProgram } from './program.js';
 import type { Shell } from './shell.js';
 
@@ -75,6 +77,67 @@ test('an instant that is none never leaves, and one that can not be is told in o
     out: '',
     err: 'lockstep: the earliest possible instant is 2026-12-01T09:00:00.000Z\n',
   });
+});
+
+test('load --at puts the whole file in one change, for one instant', async () => {
+  const votes = { yes: 2, no: 0, silent: 0 };
+  original.answer = (operations) => ({
+    ...{ kind: 'armed', tip: tipAt(5), activateAtMs, votes, arming: { armed: 2, of: 2, missing: [] } },
+    ...{ durationMs: 12.4, durable: true, operations: operations.length },
+  });
+  const lines = Array.from({ length: 2500 }, (_, index) => `{"key":"k${index}","value":${index}}\n`).join('');
+  const input = async function* (): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(lines);
+  };
+  const run = await runLockstep(['load', '-', '--at', '2026-12-01T09:00:00Z', '--to', url], { input: input() });
+  expect(run).toMatchObject({ exitCode: 0, err: '' });
+  expect(run.out).toMatch(/^ 2500 records · version 5 · armed 2\/2 for 2026-12-01T09:00:00.000Z · \d+ ms\n$/);
+  expect(original.calls.map(({ operations, options }) => [operations.length, options.activateAt])).toEqual([
+    [2500, new Date(activateAtMs)],
+  ]);
+  const json = await runLockstep(['load', '-', '--at', '+9s', '--json', '--to', url], { input: input() });
+  expect(JSON.parse(json.out)).toMatchObject({ outcome: 'armed', records: 2500, changes: 1 });
+  const batches = await lockstep('load', 'none.ndjson', '--at', '+9s', '--batch', '10');
+  expect([batches.exitCode, batches.out]).toEqual([2, '']);
+  expect(batches.err).toContain("'--batch <records>' cannot be used with option '--at <instant>'");
+  const huge = async function* (): AsyncGenerator<Uint8Array> {
+    for (let index = 0; index <= 100_000; index += 1) yield Buffer.from(`{"key":"k${index}"}\n`);
+  };
+  const tooMany = await runLockstep(['load', '-', '--at', '+9s', '--to', url], { input: huge() });
+  expect([tooMany.exitCode, tooMany.out]).toEqual([2, '']);
+  expect(tooMany.err).toBe('lockstep: --at takes at most 100000 records, this file has 100001; split the file\n');
+});
+
+test('publish --at says who is armed, for when, and what changes then', async () => {
+  const asked: unknown[] = [];
+  const files = { added: ['a.conf'], changed: [], removed: ['b.conf'] };
+  const folder = {
+    ...{ tip: tipAt(4), size: 1, stateDigest: () => 'd', difference: () => Promise.resolve(files) },
+    publish: (options: unknown) => {
+      asked.push(options);
+      return Promise.resolve({
+        ...{ kind: 'armed', tip: tipAt(5), activateAtMs, votes: { yes: 2, no: 0, silent: 0 }, files },
+        ...{ arming: { armed: 1, of: 2, missing }, durationMs: 12.4, durable: true },
+      });
+    },
+    dataSet: { view: () => ({ phase: 'leading', mayCommit: true }) },
+  } as unknown as ServedDirectory;
+  const other = createServer(new RecordingLog());
+  const api = {
+    ...{ node: 'master', whyNotLeading: () => null },
+    dataSets: new Map([['conf', servedDirectory('conf', folder)]]),
+  };
+  addMasterRoutes(other, api);
+  addPublishRoutes(other, api, new Map([['conf', folder]]));
+  const to = await listen(other, { host: '127.0.0.1', port: 0 });
+  const run = await runLockstep(['publish', '--at', '+5s', '--data-set', 'conf', '--to', to]);
+  expect(run).toEqual({
+    exitCode: 0,
+    out: 'armed · version 5 for 2026-12-01T09:00:00.000Z · armed 1/2 (not b) · 12 ms · 1 added, 0 changed, 1 removed\n',
+    err: '',
+  });
+  expect(asked).toEqual([{ activateAt: { inMs: 5000 } }]);
+  await other.close();
 });
 
 test('cancel says that nobody shows it, or why it stands', async () => {

@@ -36,6 +36,7 @@ export type {
   MasterDirectoryOptions,
   PublishOptions,
   PublishOutcome,
+  ScheduledPublishOutcome,
   WatchOptions,
   WatchOutcome,
 } from './user/directory-types.js';

@@ -59,6 +59,22 @@ test('a folder is published with the options of the request, and the answer name
   expect(answer.json()).toMatchObject({ outcome: 'committed', version: 3, files: { added: ['a.txt'], count: 2 } });
 });
 
+test('one for an instant answers who is armed, and names the files that change then', async () => {
+  const votes = { yes: 2, no: 0, silent: 0 };
+  const arming = { armed: 1, of: 2, missing: ['s1'] };
+  const activateAtMs = Date.UTC(2026, 11, 1, 9);
+  const known = { kind: 'armed', tip, activateAtMs, votes, arming, durationMs: 5, durable: true, files };
+  published = known as unknown as PublishOutcome;
+  const payload = { activateAt: '2026-12-01T09:00:00Z' };
+  const answer = await server.inject({ method: 'POST', url: '/v1/publish/conf', payload });
+  expect([answer.statusCode, asked]).toEqual([200, { activateAt: new Date(activateAtMs) }]);
+  expect(answer.json()).toMatchObject({
+    ...{ outcome: 'armed', version: 3, activateAt: '2026-12-01T09:00:00.000Z', arming, files: { count: 2 } },
+  });
+  const wrong = await server.inject({ method: 'POST', url: '/v1/publish/conf', payload: { activateAt: 'soon' } });
+  expect([wrong.statusCode, wrong.json<{ error: { field: string } }>().error.field]).toEqual([400, 'activateAt']);
+});
+
 test('one that everybody has already, one that is vetoed, and what it would change', async () => {
   published = { kind: 'unchanged', tip } as unknown as PublishOutcome;
   const unchanged = await server.inject({ method: 'POST', url: '/v1/publish/conf' });

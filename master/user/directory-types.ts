@@ -1,7 +1,7 @@
 import type { Digest, Tip } from '../../shared/protocol/kernel/ids.js';
-import type { Outcome, Phases, VoterPolicy } from '../../shared/protocol/kernel/outcome.js';
+import type { Outcome, Phases, ScheduledOutcome, VoterPolicy } from '../../shared/protocol/kernel/outcome.js';
 import type { TreeDifference } from '../../shared/protocol/directory/tree.js';
-import type { MasterDataSet } from '../types.js';
+import type { Instant, MasterDataSet } from '../types.js';
 
 /** Which folder is the original, and where its versions are kept. */
 export interface MasterDirectoryOptions {
@@ -19,6 +19,11 @@ export interface PublishOptions {
   readonly timeoutMs?: number | undefined;
   readonly voters?: VoterPolicy | undefined;
   readonly wait?: 'decided' | 'exposed' | undefined;
+  /**
+   * The instant at which every server shows the version, at once. The promise settles as `armed` once all are ready for it; later
+   * publishes wait until it has come. `master.dataSet.cancelActivation` takes it back.
+   */
+  readonly activateAt?: Instant | undefined;
   /** Publish a folder without a single file although the version before has some. Default false: it is a mistake more often. */
   readonly allowEmpty?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -29,11 +34,15 @@ export type PublishOutcome =
   /** The folder is as it was published last; no version was made. */
   { readonly kind: 'unchanged'; readonly tip: Tip | null } | (Outcome & { readonly files: TreeDifference });
 
+/** How publishing with an instant ended. */
+export type ScheduledPublishOutcome =
+  PublishOutcome | (Extract<ScheduledOutcome, { kind: 'armed' }> & { readonly files: TreeDifference });
+
 /** What one look of `watch` came to. */
 export type WatchOutcome = PublishOutcome | { readonly kind: 'failed'; readonly error: Error };
 
 /** How often to look at the folder, and how what was found travels. */
-export interface WatchOptions extends PublishOptions {
+export interface WatchOptions extends Omit<PublishOptions, 'activateAt'> {
   /** Between two looks; default 1000. A change is published when two looks in a row have found it alike. */
   readonly intervalMs?: number;
 }
@@ -49,12 +58,14 @@ export interface MasterDirectory extends AsyncDisposable {
   readonly published: string | null;
   stateDigest(): Digest;
   /**
-   * Makes the folder, as it is now, the next version: on every voter or on none. A second call waits for the first.
+   * Makes the folder, as it is now, the next version: on every voter or on none. A second call waits for the first, and for the
+   * instant of one that is armed; when its time is up before, it is aborted as `behind an armed change`.
    *
    * Rejects with `bad-input` for what can't be replicated (a symbolic link, a name that is no text, a file that is being
    * written), with `change-too-large`, `store-unusable`, or like `replicate`. Nothing was sent then.
    */
-  publish(options?: PublishOptions): Promise<PublishOutcome>;
+  publish(options?: PublishOptions & { readonly activateAt?: undefined }): Promise<PublishOutcome>;
+  publish(options: PublishOptions): Promise<ScheduledPublishOutcome>;
   /** What `publish` would change. Rejects as it does. */
   difference(): Promise<TreeDifference>;
   /**

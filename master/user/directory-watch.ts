@@ -43,13 +43,19 @@ export async function* watchFolder(watched: Watched, options: WatchOptions): Asy
       outcome = { kind: 'failed', error: error instanceof Error ? error : new Error(errorText(error)) };
     }
     if (isAborted(signal)) return;
-    const complaint = outcome?.kind === 'failed' ? outcome.error.message : '';
+    const complaint = complaintOf(outcome);
     const isNews = outcome !== null && outcome.kind !== 'unchanged' && (complaint === '' || complaint !== complained);
     if (outcome !== null) complained = complaint;
     if (outcome !== null && isNews) yield outcome;
     if (outcome?.kind === 'failed' && outcome.error instanceof LockstepError && outcome.error.code === 'closed') return;
     await pause(watched.clock, intervalMs, signal);
   }
+}
+
+/** What is told once, however often it comes in a row; empty: there is nothing of the kind. */
+function complaintOf(outcome: WatchOutcome | null): string {
+  if (outcome?.kind === 'failed') return outcome.error.message;
+  return outcome?.kind === 'aborted' && outcome.reason === 'behind an armed change' ? outcome.reason : '';
 }
 
 function isAborted(signal: AbortSignal | undefined): boolean {
@@ -61,7 +67,8 @@ function mayEndOtherwise(outcome: PublishOutcome): boolean {
   return outcome.kind === 'unknown' || (outcome.kind === 'aborted' && outcome.reason !== 'refused');
 }
 
-function pause(clock: Clock, pauseMs: number, signal: AbortSignal | undefined): Promise<void> {
+/** Resolves when the time is over, or when the signal aborts. */
+export function pause(clock: Clock, pauseMs: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
       cancel();

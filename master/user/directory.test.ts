@@ -1,11 +1,19 @@
-import { chmod, lstat, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Loopback } from '../../tests/integration/process/loopback.js';
-import { changeOf, chunksOf, read, temporaryFolder, write } from '../../tests/support/directory-tools.js';
+import { Loopback, until } from '../../tests/integration/process/loopback.js';
+import {
+  changeOf,
+  chunksOf,
+  CrashingFiles,
+  read,
+  temporaryFolder,
+  write,
+} from '../../tests/support/directory-tools.js';
 import type { Delta } from '../../shared/protocol/kernel/ids.js';
-import { realFiles } from '../../shared/directory/files.js';
+import { realFiles, type Files } from '../../shared/directory/files.js';
 import { directory as copyOf, type StagedFolder } from '../../slave/index.js';
 import { directory } from '../index.js';
 import { MasterDirectoryLayer } from './directory.js';
@@ -112,7 +120,8 @@ test('what can not be replicated is refused by name, and nothing is published', 
   await mkdir(folder);
   await expect(master.publish()).rejects.toThrow(/holds no file.*--allow-empty/);
   expect(await master.publish({ phases: 'one', allowEmpty: true })).toMatchObject({ kind: 'committed' });
-  expect(await readdir(join(temporary.path, '.conf.lockstep', 'versions'))).toHaveLength(3);
+  const versions = join(temporary.path, '.conf.lockstep', 'versions');
+  await until(() => readdirSync(versions).length === 3, 'its owner, the version that shows, and the one before');
 });
 
 test('calls of publish take turns; a folder that is watched is published when it has come to rest', async () => {
@@ -152,6 +161,39 @@ async function proposed(layer: MasterDirectoryLayer): Promise<Delta> {
   if (proposal === null) throw new Error('nothing has changed');
   return changeOf(layer.tip, proposal.version, proposal.bytes);
 }
+
+test('what is armed is written by then: at the instant one rename is left, also after a disk that failed', async () => {
+  await using temporary = await temporaryFolder();
+  const folder = join(temporary.path, 'conf');
+  await write(folder, conf);
+  const counting = new CrashingFiles();
+  let isFull = true;
+  const files: Files = {
+    ...realFiles,
+    rename: counting.rename,
+    makeLink: (target, path) =>
+      isFull ? Promise.reject(new Error('the disk is full')) : counting.makeLink(target, path),
+  };
+  const layer = new MasterDirectoryLayer({ folder }, 'conf', files);
+  await layer.open();
+  const one = await proposed(layer);
+  await layer.arm(one.to);
+  isFull = false;
+  await layer.arm(one.to);
+  expect(counting.steps).toHaveLength(1);
+  await Promise.all([layer.arm(one.to), layer.committed(one)]);
+  expect(counting.steps.map((step) => step.split(' ')[0])).toEqual(['makeLink', 'rename']);
+  expect(await read(layer.published ?? '')).toEqual(conf);
+
+  await writeFile(join(folder, 'a.conf'), 'changed');
+  const two = await proposed(layer);
+  await layer.arm(two.to);
+  await layer.restore(one.to, [2]);
+  const versions = join(temporary.path, '.conf.lockstep', 'versions');
+  expect(readdirSync(versions).filter((name) => name.startsWith('v2'))).toEqual([]);
+  await layer.committed(await proposed(layer));
+  expect(await read(layer.published ?? '')).toEqual({ ...conf, 'a.conf': 'changed' });
+});
 
 test('a decision that the disk did not take is recovered from its bytes, or by going back', async () => {
   await using temporary = await temporaryFolder();

@@ -14,7 +14,7 @@ import {
 } from '../../shared/protocol/directory/tree.js';
 import { realFiles, type Files } from '../../shared/directory/files.js';
 import type { VersionDraft } from '../../shared/directory/version-draft.js';
-import { VersionedFolder } from '../../shared/directory/versioned-folder.js';
+import { VersionedFolder, type Staged } from '../../shared/directory/versioned-folder.js';
 import type { Clock } from '../../shared/runtime/ports.js';
 import type { MasterDataSet, MasterKind } from '../types.js';
 import type { MasterUserLayer } from './contract.js';
@@ -24,10 +24,11 @@ import type {
   MasterDirectoryOptions,
   PublishOptions,
   PublishOutcome,
+  ScheduledPublishOutcome,
   WatchOptions,
   WatchOutcome,
 } from './directory-types.js';
-import { watchFolder } from './directory-watch.js';
+import { pause, watchFolder } from './directory-watch.js';
 
 /**
  * The original of a directory data set: a folder that people edit, and beside it the versions that were published. The
@@ -39,7 +40,11 @@ export function directory(options: MasterDirectoryOptions): MasterKind<MasterDir
   return {
     create(context) {
       const layer = new MasterDirectoryLayer(options, context.dataSet);
-      return { layer, handle: (dataSet) => new MasterDirectoryHandle(dataSet, layer, context.clock) };
+      const timeoutMs = context.defaults.timeoutMs ?? limits.roundTimeoutMs;
+      return {
+        layer,
+        handle: (dataSet) => new MasterDirectoryHandle({ dataSet, layer, clock: context.clock, timeoutMs }),
+      };
     },
   };
 }
@@ -50,7 +55,12 @@ interface Proposed {
   readonly prior: Tip | null;
   readonly bytes: Uint8Array;
   readonly draft: VersionDraft;
+  /** Under way from when its tip is known; null before. */
+  sealed: Promise<Staged> | null;
 }
+
+/** How often a publish looks whether the armed one before it has shown: what ends the wait otherwise tells nobody here. */
+const armedPollMs = 50;
 
 /** @internal What the kind is made of, for tests that run it elsewhere. */
 export class MasterDirectoryLayer implements MasterUserLayer {
@@ -119,8 +129,17 @@ export class MasterDirectoryLayer implements MasterUserLayer {
     if (sameTip(change.to, this.tip)) return;
     const proposed = this.#proposed;
     if (proposed?.version !== change.to.version || !sameTip(proposed.prior, change.from)) return this.#take(change);
-    await this.#versions.show(await this.#versions.seal(proposed.draft, change.from, change.to));
+    await this.#versions.show(await this.#sealed(proposed, change.to));
     this.#proposed = null;
+  }
+
+  /**
+   * The proposal is decided, and shows at its instant: what can be written is written now, so that one step is left for then. A
+   * disk that fails is tried again there.
+   */
+  async arm(to: Tip): Promise<void> {
+    const proposed = this.#proposed;
+    if (proposed?.version === to.version) await this.#sealed(proposed, to).catch(() => undefined);
   }
 
   async install(to: Tip, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -151,7 +170,7 @@ export class MasterDirectoryLayer implements MasterUserLayer {
         );
       const bytes = await this.#bytesOf(tree, draft);
       this.#highest = version;
-      this.#proposed = { version, prior: this.tip, bytes, draft };
+      this.#proposed = { version, prior: this.tip, bytes, draft, sealed: null };
       return { version, bytes, files };
     } catch (error) {
       // The failure that counts is the first one.
@@ -164,7 +183,21 @@ export class MasterDirectoryLayer implements MasterUserLayer {
   async withdraw(): Promise<void> {
     const proposed = this.#proposed;
     this.#proposed = null;
-    if (proposed !== null) await this.#versions.discard(proposed.draft);
+    if (proposed === null) return;
+    const staged = await proposed.sealed?.catch(() => undefined);
+    if (staged === undefined) await this.#versions.discard(proposed.draft);
+    else await this.#versions.abort(staged.version.tip);
+  }
+
+  /** Once, whoever asks first; again after a failure. */
+  #sealed(proposed: Proposed, to: Tip): Promise<Staged> {
+    if (proposed.sealed !== null) return proposed.sealed;
+    const sealing = this.#versions.seal(proposed.draft, proposed.prior, to);
+    proposed.sealed = sealing;
+    sealing.catch(() => {
+      proposed.sealed = null;
+    });
+    return sealing;
   }
 
   async #bytesOf(tree: Tree, draft: VersionDraft): Promise<Uint8Array> {
@@ -196,17 +229,27 @@ export class MasterDirectoryLayer implements MasterUserLayer {
   }
 }
 
+interface MasterDirectoryParts {
+  readonly dataSet: MasterDataSet;
+  readonly layer: MasterDirectoryLayer;
+  readonly clock: Clock;
+  /** Of a publish that names none. */
+  readonly timeoutMs: number;
+}
+
 class MasterDirectoryHandle implements MasterDirectory {
   readonly dataSet: MasterDataSet;
   readonly #layer: MasterDirectoryLayer;
   readonly #clock: Clock;
+  readonly #timeoutMs: number;
   /** Settles when the publish before has ended, however. */
-  #before: Promise<PublishOutcome | undefined> = Promise.resolve(undefined);
+  #before: Promise<ScheduledPublishOutcome | undefined> = Promise.resolve(undefined);
 
-  constructor(dataSet: MasterDataSet, layer: MasterDirectoryLayer, clock: Clock) {
+  constructor({ dataSet, layer, clock, timeoutMs }: MasterDirectoryParts) {
     this.dataSet = dataSet;
     this.#layer = layer;
     this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
   }
 
   get tip(): Tip | null {
@@ -225,10 +268,14 @@ class MasterDirectoryHandle implements MasterDirectory {
     return this.#layer.stateDigest();
   }
 
-  publish(options: PublishOptions = {}): Promise<PublishOutcome> {
-    const publishing = (async (): Promise<PublishOutcome> => {
+  publish(options?: PublishOptions & { readonly activateAt?: undefined }): Promise<PublishOutcome>;
+  publish(options: PublishOptions): Promise<ScheduledPublishOutcome>;
+  publish(options: PublishOptions = {}): Promise<ScheduledPublishOutcome> {
+    const publishing = (async (): Promise<ScheduledPublishOutcome> => {
+      // From when it is asked for, and not from when its turn comes.
+      const activateAtMs = this.#instantOf(options);
       await this.#before;
-      return this.#publish(options);
+      return this.#publish(options, activateAtMs);
     })();
     this.#before = publishing.catch(() => undefined);
     return publishing;
@@ -239,7 +286,7 @@ class MasterDirectoryHandle implements MasterDirectory {
   }
 
   watch(options: WatchOptions = {}): AsyncIterable<WatchOutcome> {
-    const publish = (): Promise<PublishOutcome> => this.publish(options);
+    const publish = (): Promise<PublishOutcome> => this.publish({ ...options, activateAt: undefined });
     return watchFolder({ source: this.#layer.source, clock: this.#clock, publish }, options);
   }
 
@@ -247,9 +294,25 @@ class MasterDirectoryHandle implements MasterDirectory {
     await this.dataSet[Symbol.asyncDispose]();
   }
 
-  async #publish({ allowEmpty, ...options }: PublishOptions): Promise<PublishOutcome> {
-    options.signal?.throwIfAborted();
-    await this.dataSet.leading(options.signal === undefined ? {} : { signal: options.signal });
+  #instantOf({ activateAt, phases }: PublishOptions): number | undefined {
+    if (activateAt === undefined) return undefined;
+    if (phases === 'one')
+      throw new LockstepError('bad-option', "activateAt needs phases 'two': all have to agree on an instant before it");
+    return this.dataSet.instantOf(activateAt);
+  }
+
+  async #publish(
+    { allowEmpty, activateAt: _as, ...given }: PublishOptions,
+    activateAtMs: number | undefined,
+  ): Promise<ScheduledPublishOutcome> {
+    given.signal?.throwIfAborted();
+    await this.dataSet.leading(given.signal === undefined ? {} : { signal: given.signal });
+    const startedMs = this.#clock.monotonicMs();
+    if (!(await this.#nothingArmed(startedMs + (given.timeoutMs ?? this.#timeoutMs), given.signal))) {
+      const durationMs = this.#clock.monotonicMs() - startedMs;
+      const files = await this.difference();
+      return { kind: 'aborted', reason: 'behind an armed change', refusals: [], durationMs, files };
+    }
     if (!sameTip(this.dataSet.tip, this.#layer.tip))
       throw new LockstepError(
         'user-layer-failed',
@@ -258,14 +321,31 @@ class MasterDirectoryHandle implements MasterDirectory {
     const proposed = await this.#layer.propose(allowEmpty === true);
     if (proposed === null) return { kind: 'unchanged', tip: this.tip };
     const { version, bytes, files } = proposed;
+    const options: PublishOptions =
+      activateAtMs === undefined ? given : { ...given, phases: 'two', activateAt: activateAtMs };
+    let isArmed = false;
     try {
       const prior = versionOf(this.tip);
       const outcome = await this.dataSet.replicate({ ...options, version, prior, delta: bytes });
+      isArmed = outcome.kind === 'armed';
+      if (outcome.kind === 'armed') await this.#layer.arm(outcome.tip);
       return { ...outcome, files };
     } finally {
-      // Decided or dropped by now; otherwise it was refused before it began, or this node stopped.
-      if (this.tip?.version !== version) await this.#layer.withdraw();
+      // Decided or dropped by now, or armed; otherwise it was refused before it began, or this node stopped.
+      if (!isArmed && this.tip?.version !== version) await this.#layer.withdraw();
     }
+  }
+
+  /** What the next version starts from isn't known before the armed one has shown, or was taken back. False: the time is up. */
+  async #nothingArmed(deadlineMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+    while (this.dataSet.armed !== null && this.dataSet.view().phase === 'leading') {
+      const nowMs = this.#clock.monotonicMs();
+      if (nowMs >= deadlineMs) return false;
+      await pause(this.#clock, Math.min(armedPollMs, deadlineMs - nowMs), signal);
+      if (signal?.aborted === true)
+        throw new LockstepError('aborted-by-caller', 'the caller aborted', { cause: signal.reason });
+    }
+    return true;
   }
 }
 

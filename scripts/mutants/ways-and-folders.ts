@@ -109,7 +109,7 @@ export const wayAndFolderMutations: readonly Mutation[] = [
     edits: [
       {
         file: versions,
-        find: 'await this.#files.rename(next, this.link);',
+        find: 'await this.#replaceLink(version.name);',
         replace: 'await this.#files.remove(this.link);\n      await this.#files.makeLink(wanted, this.link);',
       },
     ],

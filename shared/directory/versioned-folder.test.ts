@@ -12,7 +12,7 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   bytesBetween,
@@ -46,6 +46,40 @@ async function take(folder: VersionedFolder, { from, to, bytes }: Delta, pieceBy
 }
 
 describe('versions of a folder', () => {
+  test('show by one rename and one sync; what is left over goes beside what comes next', async () => {
+    await using temporary = await temporaryFolder();
+    const counting = new CrashingFiles();
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const removed: string[] = [];
+    const files: Files = {
+      ...counting,
+      remove: async (path) => {
+        if (/\/v1-[^/]*$/.test(path)) await held;
+        await counting.remove(path);
+        removed.push(basename(path));
+      },
+    };
+    const folder = new VersionedFolder({ link: join(temporary.path, 'conf'), dataSet: 'conf', files });
+    await folder.open();
+    const one = deltaBetween(null, 1, null, first);
+    await take(folder, one);
+    const two = deltaBetween(one.to, 2, first, second);
+    await take(folder, two);
+    const three = deltaBetween(two.to, 3, second, third);
+    const staged = await folder.stage(three.from, three.to, chunksOf(three.bytes));
+    if (!staged.ok) throw new Error(staged.reason);
+    counting.steps.length = 0;
+    await folder.show(staged.value);
+    expect(counting.steps).toEqual([`rename ${folder.link}`, `sync ${temporary.path}`]);
+    const next = folder.stage(three.to, changeOf(three.to, 4, new Uint8Array()).to, chunksOf(new Uint8Array()));
+    release();
+    await next;
+    expect(removed.filter((name) => name.startsWith('v1-'))).toHaveLength(1);
+  });
+
   test('are shown one after another by one link; the one before stays, and older ones go', async () => {
     await using temporary = await temporaryFolder();
     const link = join(temporary.path, 'deep/below/conf');
@@ -65,6 +99,7 @@ describe('versions of a folder', () => {
     const three = deltaBetween(two.to, 3, second, third);
     await take(folder, three);
     expect(await read(link)).toEqual(third);
+    await folder.settled();
     expect((await readdir(folder.state)).filter((name) => name.startsWith('v1-'))).toEqual([]);
     expect(await readdir(dirname(link))).toEqual(['.conf.lockstep', 'conf']);
 
@@ -201,6 +236,7 @@ describe('versions of a folder', () => {
     if (staged.ok) await copy.show(staged.value);
     expect(await read(copy.link)).toEqual(first);
     await take(folder, deltaBetween(folder.tip, 4, third, first));
+    await folder.settled();
     expect((await readdir(folder.state)).filter((name) => name.startsWith('v1-'))).toEqual([]);
     expect(folder.stateDigest()).toBe(copy.stateDigest());
     expect(() => folder.snapshot(one.to)).toThrow(/is at e1 v4/);

@@ -30,6 +30,7 @@ export interface Staged {
   readonly folder: string;
 }
 
+/** Beside the files of a version: takes the place of the link when the version shows. */
 const nextLink = 'next';
 
 /**
@@ -49,6 +50,8 @@ export class VersionedFolder {
   readonly #drafts = new Set<string>();
   /** Versions that somebody reads, by name. */
   readonly #pins = new Map<string, number>();
+  /** Ends when what the newest switch has left over is gone. */
+  #tidying: Promise<void> = Promise.resolve();
   #digest: { readonly of: Version; readonly digest: Digest } | null = null;
 
   constructor(options: VersionedFolderOptions) {
@@ -73,6 +76,11 @@ export class VersionedFolder {
   /** The folder that the link shows, by its own name: it keeps its content when the link goes on. Null: no version yet. */
   get shown(): string | null {
     return this.#current === null ? null : this.contentOf(this.#current.name);
+  }
+
+  /** Resolves when nothing is left to be done on this disk but what somebody asks for. */
+  async settled(): Promise<void> {
+    await this.#tidying;
   }
 
   contentOf(name: string): string {
@@ -106,12 +114,17 @@ export class VersionedFolder {
 
   /** A draft on top of what is shown, or of nothing; `seal` or `discard` ends it. */
   async draft(tip: { readonly version: number; readonly chain?: string }): Promise<VersionDraft> {
+    // A folder that isn't known yet would be taken for a leftover.
+    await this.#tidying;
     const name = await this.#makeVersionFolder(tip);
     this.#drafts.add(name);
     return new VersionDraft(this.#files, name, join(this.state, name), HeldContents.of(this.#current, this.state));
   }
 
-  /** Writes the list with the tip: from now on the draft is a version that may be shown. */
+  /**
+   * Writes the list with the tip: from now on the draft is a version that may be shown. What can be done before it shows is done
+   * here, so that a scheduled one is late by a single step.
+   */
   async seal(draft: VersionDraft, from: Tip | null, to: Tip): Promise<Staged> {
     const prior = this.#current?.name ?? null;
     const version: Version = { name: draft.name, tip: to, prior, tree: draft.tree, writtenMs: draft.writtenMs };
@@ -124,6 +137,7 @@ export class VersionedFolder {
       throw error;
     }
     await list.finish(0o600);
+    await this.#makeNext(draft.name);
     await this.#files.sync(draft.folder);
     await this.#files.sync(this.state);
     const staged = { from, version, folder: draft.folder };
@@ -175,8 +189,7 @@ export class VersionedFolder {
     this.#current = staged.version;
     // Whatever else is staged starts from the version before.
     this.#staged = [];
-    // What is left over is dropped with the next version: nothing that was promised depends on it.
-    await this.#prune().catch(() => undefined);
+    this.#tidy();
   }
 
   /** Back to the version before, when that is at `tip`. False: it isn't here. */
@@ -186,7 +199,7 @@ export class VersionedFolder {
     await this.#point(previous);
     this.#previous = null;
     this.#current = previous;
-    await this.#prune().catch(() => undefined);
+    this.#tidy();
     return true;
   }
 
@@ -244,12 +257,27 @@ export class VersionedFolder {
           'store-unusable',
           `${this.link} ${found === null ? 'is no link any more' : `points to ${found}`}, and this process did not do that; does another one use it? Restart this one to go on from there`,
         );
-      const next = join(this.state, nextLink);
-      await this.#files.remove(next);
-      await this.#files.makeLink(wanted, next);
-      await this.#files.rename(next, this.link);
+      await this.#replaceLink(version.name);
     }
     await this.#files.sync(dirname(this.link));
+  }
+
+  async #replaceLink(name: string): Promise<void> {
+    const next = join(this.state, name, nextLink);
+    try {
+      await this.#files.rename(next, this.link);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      // It has shown before.
+      await this.#makeNext(name);
+      await this.#files.rename(next, this.link);
+    }
+  }
+
+  async #makeNext(name: string): Promise<void> {
+    const next = join(this.state, name, nextLink);
+    await this.#files.remove(next);
+    await this.#files.makeLink(this.#linkText(name), next);
   }
 
   /** Relative, so that the folder around both may be moved or mounted elsewhere. */
@@ -332,6 +360,14 @@ export class VersionedFolder {
         if (codeOf(error) !== 'EEXIST') throw error;
       }
     }
+  }
+
+  /**
+   * Beside what comes next, since removing many files takes long, and whoever waits for the switch waits for no more. What can't be
+   * removed goes with the next version: nothing that was promised depends on it.
+   */
+  #tidy(): void {
+    this.#tidying = this.#tidying.then(() => this.#prune()).catch(() => undefined);
   }
 
   async #prune(): Promise<void> {

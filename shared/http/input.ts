@@ -58,7 +58,7 @@ export function parsePublish(body: unknown): Parsed<ChangeInputOptions & { reado
   if (!isFields(fields)) return badInput('body', 'must be an object, or nothing');
   const names = [
     'allowEmpty',
-    ...changeOptionNames.filter((name) => !['commitBy', 'abortBy', 'activateAt'].includes(name)),
+    ...changeOptionNames.filter((name) => !['commitBy', 'abortBy'].includes(name)),
   ];
   const stranger = unknownField(fields, names);
   if (stranger !== null) return badInput(stranger, `is no field here; there are ${names.join(', ')}`);

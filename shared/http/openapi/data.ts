@@ -159,7 +159,9 @@ export const dataOperations: readonly Operation[] = [
     parameters: [dataSet],
     body: ref('Publish'),
     answers: {
-      200: json('It is committed, or already is what everybody has.', { oneOf: [ref('Published'), ref('Unchanged')] }),
+      200: json('It is committed, armed for its instant, or already is what everybody has.', {
+        oneOf: [ref('Published'), ref('PublishArmed'), ref('Unchanged')],
+      }),
       409: json('Aborted, or it does not fit the state that there is.', {
         oneOf: [ref('NotPublished'), ref('Error')],
       }),

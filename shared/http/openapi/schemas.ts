@@ -77,6 +77,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
   Pending: object({ outcome: { const: 'pending' } }),
   Files: object({ added: list(text), changed: list(text), removed: list(text), count }),
   Published: object({ ...committed, files: ref('Files') }),
+  PublishArmed: object({ ...armed, files: ref('Files') }),
   NotPublished: object({ ...aborted, files: ref('Files') }, ['failures']),
   PublishedUnknown: object({ ...unknown, files: ref('Files') }),
   Unchanged: object({ outcome: { const: 'unchanged' }, version: count }),
@@ -87,8 +88,9 @@ export const schemas: Readonly<Record<string, Schema>> = {
       timeoutMs: { type: 'integer', minimum: 1, maximum: 600_000 },
       voters: { anyOf: [choice('all', 'live'), { type: 'integer', minimum: 1 }] },
       wait: choice('decided', 'exposed'),
+      activateAt: text,
     },
-    ['allowEmpty', 'phases', 'timeoutMs', 'voters', 'wait'],
+    ['allowEmpty', 'phases', 'timeoutMs', 'voters', 'wait', 'activateAt'],
   ),
   Member: object({
     node: text,
