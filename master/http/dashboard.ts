@@ -10,9 +10,10 @@ import { sendProblem } from '../../shared/http/problem.js';
 
 /** The files of the dashboard, as they stand in `master/dashboard/page`. */
 const pageFiles: readonly string[] = [
-  ...['index.html', 'icon.svg', 'theme.js', 'base.css', 'layout.css', 'group.css', 'rounds.css'],
+  ...['index.html', 'icon.svg', 'theme.js', 'base.css', 'layout.css', 'group.css', 'rounds.css', 'scheduled.css'],
   ...['main.js', 'connection.js', 'events.js', 'model.js', 'words.js', 'headline.js', 'places.js', 'series.js'],
   ...['dom.js', 'view-head.js', 'view-group.js', 'view-node.js', 'view-rounds.js', 'view-plots.js', 'view-token.js'],
+  ...['scheduled.js', 'view-scheduled.js'],
 ];
 /** The plots are drawn by a package, which is served from where it is installed. */
 const packageFiles: Readonly<Record<string, string>> = {

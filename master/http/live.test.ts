@@ -121,6 +121,38 @@ describe('the feed of dashboards', () => {
     expect(listener.take()).toMatchObject([{ name: 'rounds', body: { rounds: [{ outcome: 'committed' }] } }]);
   });
 
+  test('an armed round is told when somebody reports, and when its instant has come, and not as the time goes by', () => {
+    const at = new Date(Date.now() + 3_600_000).toISOString();
+    const known = { version: 13, activateAt: at, inMs: 3_600_000, phase: 'armed' };
+    dataSet.armed = { ...known, armed: 2, of: 3, missing: ['c'] };
+    const armed = { ...dataSet.round({ version: 13 }), outcome: 'armed' as const, exposedMs: null };
+    dataSet.rounds = [{ ...armed, activation: { at, armed: 2, of: 3 } }];
+    const listener = listen();
+    listener.take();
+    dataSet.armed = { ...dataSet.armed, inMs: 3_599_000 };
+    vi.advanceTimersByTime(liveBounds.tickMs);
+    expect(listener.take()).toEqual([]);
+    dataSet.armed = { ...dataSet.armed, armed: 3, missing: [] };
+    dataSet.rounds = [{ ...armed, activation: { at, armed: 3, of: 3 } }];
+    vi.advanceTimersByTime(liveBounds.tickMs);
+    expect(listener.take()).toMatchObject([
+      { name: 'status', body: { dataSets: [{ armed: { armed: 3, missing: [] } }] } },
+      { name: 'rounds', body: { rounds: [{ outcome: 'armed', activation: { armed: 3 } }] } },
+    ]);
+    vi.advanceTimersByTime(3_600_000 - 2 * liveBounds.tickMs);
+    listener.take();
+    dataSet.armed = null;
+    dataSet.rounds = [{ ...armed, outcome: 'committed', activation: { at, armed: 3, of: 3 } }];
+    vi.advanceTimersByTime(liveBounds.tickMs);
+    expect(listener.take()).toMatchObject([
+      { name: 'status', body: { dataSets: [{ armed: null }] } },
+      { name: 'rounds', body: { rounds: [{ outcome: 'committed', exposedMs: null }] } },
+    ]);
+    dataSet.rounds = dataSet.rounds.map((round) => ({ ...round, exposedMs: 3_600_001 }));
+    vi.advanceTimersByTime(liveBounds.tickMs);
+    expect(listener.take()).toMatchObject([{ name: 'rounds', body: { rounds: [{ exposedMs: 3_600_001 }] } }]);
+  });
+
   test('two that came at different times know the same', () => {
     const early = listen();
     early.take();

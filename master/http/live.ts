@@ -234,7 +234,8 @@ function headOf({ members: _members, stateDigest: _stateDigest, ...head }: Maste
 
 /** What grows with time alone is no change: the dashboard counts on by itself. */
 function withoutAges(head: LiveDataSetHead): object {
-  return { ...head, openRounds: head.openRounds.map((round) => ({ ...round, ageMs: 0 })) };
+  const armed = head.armed === null ? null : { ...head.armed, inMs: 0 };
+  return { ...head, armed, openRounds: head.openRounds.map((round) => ({ ...round, ageMs: 0 })) };
 }
 
 /** The same of a member: what grows is told in steps that a reader would notice. */
@@ -267,14 +268,15 @@ function isOtherRoundTrip(before: number | null, now: number | null): boolean {
 }
 
 /** Differs whenever something that the dashboard shows of a round does. */
-function markOf({ outcome, decidedMs, exposedMs, votes }: PastRoundBody): string {
-  return `${outcome} ${decidedMs} ${exposedMs} ${votes.length}`;
+function markOf({ outcome, decidedMs, exposedMs, votes, activation }: PastRoundBody): string {
+  return `${outcome} ${decidedMs} ${exposedMs} ${votes.length} ${activation?.armed}`;
 }
 
-function mayChange({ outcome, phases, exposedMs, startedAt }: PastRoundBody, nowMs: number): boolean {
-  if (outcome === 'open') return true;
+function mayChange({ outcome, phases, exposedMs, startedAt, activation }: PastRoundBody, nowMs: number): boolean {
+  if (outcome === 'open' || outcome === 'armed') return true;
   const waitsToBeShown = outcome === 'committed' && phases === 'two' && exposedMs === null;
-  return waitsToBeShown && nowMs - Date.parse(startedAt) < liveBounds.exposureMs;
+  // A scheduled one has waited for its instant first.
+  return waitsToBeShown && nowMs - Date.parse(activation?.at ?? startedAt) < liveBounds.exposureMs;
 }
 
 export function liveRound(round: PastRoundBody): LiveRound {

@@ -19,6 +19,8 @@ export class StagedDataSet {
   mayCommit = true;
   entries = 4321;
   openRounds: RoundBody[] = [];
+  armed: MasterDataSetBody['armed'] = null;
+  activation: MasterDataSetBody['activation'] = null;
   readonly members = new Map<string, MemberBody>();
   rounds: PastRoundBody[] = [];
 
@@ -39,8 +41,8 @@ export class StagedDataSet {
       stateDigest: null,
       queued: 0,
       openRounds: this.openRounds,
-      armed: null,
-      activation: null,
+      armed: this.armed,
+      activation: this.activation,
       historyBytes: 48_213,
       members: [...this.members.values()],
     };

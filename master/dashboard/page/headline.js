@@ -17,6 +17,7 @@
  */
 import { behindMs, inDoubtMs, silenceMs, sinceMs } from './model.js';
 import { patience, standingOf } from './places.js';
+import { leftMs, untilText } from './scheduled.js';
 import { ago, byName, calmSpan, counted, listed } from './words.js';
 
 /** A refused change stays the news for so long, unless another one is committed. */
@@ -38,6 +39,7 @@ export function accountOf(group, dataSet, nowMs) {
     ...stuckOf(dataSet, nowMs),
     ...silentOf(dataSet, nowMs),
     ...waitingOf(dataSet, nowMs),
+    ...unarmedOf(group, dataSet, nowMs),
     ...refusedOf(group, dataSet, nowMs),
     ...behindOf(dataSet, nowMs),
     ...slowOf(dataSet, nowMs),
@@ -195,6 +197,30 @@ function waitingOf({ head, toldAtMs }, nowMs) {
       tone: oldest.ageMs > longWaitMs ? 'alarm' : 'watch',
       key: `open ${oldest.version}`,
       text: `Version ${oldest.version} ${waits}, since ${calmSpan(oldest.ageMs)}${more}`,
+    },
+  ];
+}
+
+/**
+ * Who hasn't reported that it is armed isn't current when the others switch. To write that down takes everybody a moment.
+ *
+ * @param {Group} group
+ * @param {DataSet} dataSet
+ * @param {number} nowMs
+ * @returns {Matter[]}
+ */
+function unarmedOf(group, { head, rounds }, nowMs) {
+  const { armed } = head;
+  if (armed === null || armed.phase !== 'armed' || armed.missing.length === 0) return [];
+  const round = rounds.find(({ version, outcome }) => version === armed.version && outcome === 'armed');
+  const decidedMsAgo = round === undefined ? Infinity : sinceMs(group, round.startedAt, nowMs) - (round.decidedMs ?? 0);
+  if (decidedMsAgo <= patience.openRoundMs) return [];
+  const missing = [...armed.missing].sort(byName);
+  return [
+    {
+      tone: 'watch',
+      key: `not armed ${armed.version} ${missing.join()}`,
+      text: `${listed(missing)} ${has(missing)}n't reported that ${missing.length === 1 ? 'it is' : 'they are'} armed for version ${armed.version}, due ${untilText(leftMs(group, armed.activateAt, nowMs))}`,
     },
   ];
 }

@@ -174,3 +174,30 @@ describe('what else is the matter', () => {
     expect(first.text).toContain(text);
   });
 });
+
+describe('a scheduled change', () => {
+  const armed = { version: 13, activateAt: '2026-11-21T13:01:00Z', inMs: 3_600_000, phase: 'armed', of: 3 } as const;
+  const whole = { ...armed, armed: 3, missing: [] };
+  const lacking = { ...armed, armed: 2, missing: ['b'] };
+
+  test('that all are armed for is no matter, and neither is the moment that arming takes', () => {
+    const round13 = round(13, { outcome: 'armed', agoMs: 60_000, exposedMs: null });
+    expect(account(dataSetOf(abc, { armed: whole }), [round13]).first.tone).toBe('calm');
+    const fresh = round(13, { outcome: 'armed', agoMs: 500, exposedMs: null });
+    expect(account(dataSetOf(abc, { armed: lacking }), [fresh]).first.tone).toBe('calm');
+  });
+
+  test('names who is not armed, and when it is due; a cancelled one lacks nobody', () => {
+    const known = [round(13, { outcome: 'armed', agoMs: 60_000, exposedMs: null })];
+    expect(account(dataSetOf(abc, { armed: lacking }), known).first).toEqual({
+      tone: 'watch',
+      key: 'not armed 13 b',
+      text: "b hasn't reported that it is armed for version 13, due in 60 min",
+    });
+    const both = { ...armed, armed: 1, missing: ['c', 'b'] };
+    expect(account(dataSetOf(abc, { armed: both })).first.text).toBe(
+      "b and c haven't reported that they are armed for version 13, due in 60 min",
+    );
+    expect(account(dataSetOf(abc, { armed: { ...both, phase: 'cancelling' } }), known).first.tone).toBe('calm');
+  });
+});

@@ -16,6 +16,7 @@ import { HeadView } from './view-head.js';
 import { NodeView } from './view-node.js';
 import { PlotsView } from './view-plots.js';
 import { RoundsView } from './view-rounds.js';
+import { ScheduledView } from './view-scheduled.js';
 import { storedToken, TokenView } from './view-token.js';
 import { calmSpan } from './words.js';
 
@@ -40,6 +41,7 @@ const nodes = new NodeView();
 const groupView = new GroupView({ onOpen: openNode, onSwitch: schedule });
 const rounds = new RoundsView({ fetchVotes, onMore: schedule });
 const plots = new PlotsView();
+const scheduled = new ScheduledView();
 const token = new TokenView(() => connection.open());
 
 addEventListener('hashchange', schedule);
@@ -102,6 +104,7 @@ function show() {
   if (dataSet === null) return;
   head.show(known, dataSet, accountOf(known, dataSet, nowMs), nowMs);
   head.showDataSets(known, dataSet.head.dataSet, (name) => toneOf(known, name, nowMs));
+  scheduled.show(known, dataSet, nowMs);
   groupView.show(known, dataSet, nowMs);
   rounds.show(known, dataSet, nowMs);
   plots.show(known, dataSet, samples.get(dataSet.head.dataSet) ?? [], nowMs);

@@ -7,6 +7,7 @@
 import { byId, glyph, keep, make, makeSvg, setAttribute, setText } from './dom.js';
 import { sinceMs } from './model.js';
 import { refusalText } from './headline.js';
+import { wallClock } from './scheduled.js';
 import { ago, byName, counted, listed, size, span } from './words.js';
 
 const firstShown = 8;
@@ -138,12 +139,18 @@ export function roundText(round) {
         .replace(/^Version \d+ was not committed: /, 'aborted: ')
         .replace(/^Version \d+ was not committed$/, 'aborted');
     case 'armed':
-      return `committed with ${yes} yes, shown by all at its instant`;
+      return `decided with ${yes} yes, ${armedText(round)}`;
     case 'open':
       return `open: ${yes} yes, ${no} no, waiting for ${silent}`;
     case 'unknown':
       return `outcome unknown${reason === null ? '' : `: ${reason}`}`;
   }
+}
+
+/** @param {LiveRound} round */
+function armedText({ activation }) {
+  if (activation === null) return 'shown by all at its instant';
+  return `armed at ${activation.armed} of ${activation.of}, shown by all at ${wallClock(activation.at)}`;
 }
 
 /** @param {LiveRound} round */
