@@ -31,6 +31,7 @@ afterEach(async () => {
 const armedView: ArmedView = {
   ...{
     round: { epoch: { number: 3, claimant: 'c'.repeat(32) }, number: 7 },
+    tip: tipAt(5),
     version: 5,
     activateAtMs,
     inMs: 1234.5678,

@@ -125,10 +125,19 @@ export class FakeMasterDataSet implements MasterDataSet {
     const { version } = round.delta.to;
     const activateAtMs = this.instantOf(round.options.activateAt ?? 0);
     const arming = { armed: 2, of: 2, missing: [] };
-    const at = { round: { epoch, number: 1 }, version, activateAtMs, inMs: 1, phase: 'armed', voters: [] } as const;
+    const tip = round.delta.to;
+    const at = {
+      round: { epoch, number: 1 },
+      tip,
+      version,
+      activateAtMs,
+      inMs: 1,
+      phase: 'armed',
+      voters: [],
+    } as const;
     this.armed = { ...at, ...arming };
     const votes = { yes: 2, no: 0, silent: 0 };
-    round.settle({ kind: 'armed', tip: round.delta.to, activateAtMs, votes, arming, durationMs: 1, durable: true });
+    round.settle({ kind: 'armed', tip, activateAtMs, votes, arming, durationMs: 1, durable: true });
     await turn();
   }
 

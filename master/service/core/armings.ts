@@ -488,7 +488,9 @@ export class Armings {
     if (armed === null) return null;
     const { round, change, activateAtMs, voters } = armed.record;
     const inMs = this.#localMs(activateAtMs) - this.context.nowMs;
-    return { round, version: change.to.version, activateAtMs, inMs, phase: armed.phase, voters, ...this.#tally(armed) };
+    const { to } = change;
+    const { phase } = armed;
+    return { round, tip: to, version: to.version, activateAtMs, inMs, phase, voters, ...this.#tally(armed) };
   }
 
   activation(): ActivationView | null {

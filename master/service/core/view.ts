@@ -37,6 +37,8 @@ export interface RoundView {
 /** A scheduled change between its decision and its instant. */
 export interface ArmedView extends ArmingTally {
   readonly round: RoundId;
+  /** Where the group goes at the instant. */
+  readonly tip: Tip;
   readonly version: number;
   /** Unix time of the master's clock, milliseconds. */
   readonly activateAtMs: number;
