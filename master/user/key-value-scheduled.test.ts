@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { turn } from '../../tests/support/fake-master-data-set.js';
+import { refusal, turn } from '../../tests/support/fake-master-data-set.js';
 import { Fixture } from '../../tests/support/key-value-original.js';
 
 const activateAt = 1_796_119_260_000;
@@ -87,5 +87,83 @@ describe('a scheduled change', () => {
     const master = new Fixture();
     const change = master.original.change([{ put: ['a', 1] }], { activateAt, phases: 'one' });
     await expect(change).rejects.toMatchObject({ code: 'bad-option' });
+  });
+});
+
+describe('an idempotency key of a scheduled change, over a restart before its instant', () => {
+  const options = { activateAt, idempotencyKey: 'k' } as const;
+
+  /** Another process on the same disk, with what the service had on it. */
+  function restarted(master: Fixture): Fixture {
+    const next = new Fixture(master.store);
+    next.dataSet.open.push(...master.dataSet.open);
+    next.dataSet.armed = master.dataSet.armed;
+    return next;
+  }
+
+  function scheduledRecords(master: Fixture): number {
+    return [...master.store.range(['data', 'prices', 'scheduled'])].length;
+  }
+
+  it('is on disk before the decision can be, and answers as before: armed, then committed', async () => {
+    const first = new Fixture();
+    void first.original.change([{ put: ['b', 2] }], options);
+    await turn();
+    expect(first.store.transactions.at(-1)).toMatchObject({ durable: true, operations: [{ kind: 'put' }] });
+    await first.dataSet.arm();
+    const next = restarted(first);
+    expect(next.original.outcomeOf('k')).toMatchObject({ kind: 'armed', tip: { version: 1 }, operations: 1 });
+    const again = await next.original.change([{ put: ['b', 2] }], options);
+    expect(again).toMatchObject({ kind: 'armed', activateAtMs: activateAt, arming: { armed: 2, of: 2 } });
+    expect(next.dataSet.asked, 'nothing was scheduled again').toEqual([]);
+    await next.dataSet.activate();
+    expect(next.original.outcomeOf('k')).toMatchObject({ kind: 'committed', tip: { version: 1 }, operations: 1 });
+    expect(new Fixture(first.store).original.outcomeOf('k')).toMatchObject({ kind: 'committed' });
+    expect(scheduledRecords(first)).toBe(0);
+  });
+
+  it('is told when the change is cancelled after it', async () => {
+    const first = new Fixture();
+    void first.original.change([{ put: ['b', 2] }], options);
+    await turn();
+    await first.dataSet.arm();
+    const next = restarted(first);
+    await next.dataSet.withdraw();
+    expect(next.original.outcomeOf('k')).toMatchObject({ kind: 'aborted', reason: 'cancelled' });
+    expect(scheduledRecords(first)).toBe(0);
+  });
+
+  it('is free when nothing was decided, and the next scheduled change of that version is not taken for it', async () => {
+    const first = new Fixture();
+    void first.original.change([{ put: ['b', 2] }], options);
+    await turn();
+    const next = new Fixture(first.store);
+    expect(next.original.outcomeOf('k')).toBeUndefined();
+    void next.original.change([{ put: ['c', 3] }], { activateAt });
+    await turn();
+    await next.dataSet.arm();
+    expect(next.dataSet.armed).toMatchObject({ version: 1 });
+    expect([next.original.outcomeOf('k'), scheduledRecords(first)]).toEqual([undefined, 0]);
+    const third = restarted(next);
+    expect(third.original.outcomeOf('k')).toBeUndefined();
+    await third.dataSet.activate();
+    expect(third.original.outcomeOf('k')).toBeUndefined();
+  });
+
+  it('leaves nothing behind when the round is aborted or refused', async () => {
+    const master = new Fixture();
+    const aborted = master.original.change([{ put: ['b', 2] }], options);
+    await turn();
+    expect(scheduledRecords(master)).toBe(1);
+    master.dataSet.abort('refused', [refusal('a', 'no')]);
+    expect(await aborted).toMatchObject({ kind: 'aborted' });
+    await turn();
+    expect(scheduledRecords(master)).toBe(0);
+    const refused = master.original.change([{ put: ['b', 2] }], { ...options, idempotencyKey: 'l' });
+    await turn();
+    master.dataSet.open.shift()?.fail(new Error('too early'));
+    await expect(refused).rejects.toThrow('too early');
+    await turn();
+    expect(scheduledRecords(master)).toBe(0);
   });
 });

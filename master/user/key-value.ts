@@ -4,7 +4,8 @@ import type { Delta, Digest, Tip } from '../../shared/protocol/kernel/ids.js';
 import { sameTip, showTip, versionOf } from '../../shared/protocol/kernel/ids.js';
 import { LockstepError } from '../../shared/protocol/kernel/errors.js';
 import { limits } from '../../shared/protocol/kernel/limits.js';
-import type { StoreTransaction } from '../../shared/protocol/kernel/store.js';
+import type { ScheduledOutcome } from '../../shared/protocol/kernel/outcome.js';
+import { applyOperations, type StoreOperation, type StoreTransaction } from '../../shared/protocol/kernel/store.js';
 import { keyValueBounds as bounds } from '../../shared/protocol/key-value/bounds.js';
 import {
   decodeChange,
@@ -17,7 +18,7 @@ import { encodeSnapshot, SnapshotReader } from '../../shared/protocol/key-value/
 import { KeyValueState, StagedState } from '../../shared/protocol/key-value/state.js';
 import { checkSchema, checkValues, type ValueSchema } from '../../shared/protocol/key-value/schema.js';
 import { checkOperations, type CheckedChange } from '../../shared/protocol/key-value/validate.js';
-import type { MasterDataSet, MasterKind, MasterKindContext } from '../types.js';
+import type { MasterDataSet, MasterKind, MasterKindContext, ReplicateOptions } from '../types.js';
 import { ChangeQueue } from './change-queue.js';
 import type { MasterUserLayer } from './contract.js';
 import type {
@@ -28,7 +29,8 @@ import type {
   MasterKeyValueOptions,
   ScheduledChangeOutcome,
 } from './key-value-types.js';
-import { RememberedOutcomes } from './remembered-outcomes.js';
+import { RememberedOutcomes, type Remembered } from './remembered-outcomes.js';
+import { armedEarlier, ScheduledKeys, type ScheduledKey } from './scheduled-keys.js';
 import { abortedOutcome, type QueuedOptions, type WaitingChange } from './waiting-change.js';
 
 /**
@@ -59,7 +61,7 @@ const changeTraces = tracingChannel<unknown, ChangeTrace>('lockstep:master:chang
 interface Deciding {
   readonly version: number;
   readonly columns: Columns;
-  readonly keyed: readonly WaitingChange[];
+  readonly keyed: readonly ScheduledKey[];
 }
 
 class MasterKeyValueLayer<Value> implements MasterUserLayer {
@@ -70,6 +72,7 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
   };
   readonly #state: KeyValueState<Value>;
   readonly #outcomes: RememberedOutcomes;
+  readonly #scheduled: ScheduledKeys;
   readonly #context: MasterKindContext;
   /** Oldest first; few. */
   readonly #deciding: Deciding[] = [];
@@ -79,12 +82,14 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
   constructor(state: KeyValueState<Value>, outcomes: RememberedOutcomes, context: MasterKindContext) {
     this.#state = state;
     this.#outcomes = outcomes;
+    this.#scheduled = new ScheduledKeys(context.dataSet);
     this.#context = context;
   }
 
   open(): Tip | null {
     if (!this.#onDisk) return null;
     this.#outcomes.load(this.#context.store);
+    this.#scheduled.load(this.#context.store);
     return this.#state.load(this.#context.store, this.#context.dataSet);
   }
 
@@ -128,10 +133,30 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
 
   restore(_to: Tip | null, dropped: readonly number[]): void {
     // Nothing of an open round is in the original; a scheduled change may have been taken back.
-    for (const { options } of this.queue?.dropped(dropped) ?? []) {
-      if (options.idempotencyKey !== undefined)
-        this.#outcomes.settle(options.idempotencyKey, abortedOutcome('cancelled', 0));
+    this.queue?.dropped(dropped);
+    for (const version of dropped) {
+      for (const { key } of this.#scheduled.of(version))
+        if (this.#outcomes.find(key)?.kind !== 'pending') this.#outcomes.settle(key, abortedOutcome('cancelled', 0));
+      this.unschedule(version);
     }
+  }
+
+  /**
+   * A scheduled change is about to go out. It needn't be waited for: writes take effect in the order of their calls, so that no
+   * decision is on disk without it, and a store that fails takes no decision either.
+   */
+  schedule(version: number): void {
+    if (this.#onDisk) this.#note(this.#scheduled.begin(version, keysOf(this.queue?.undecided(version)?.members ?? [])));
+  }
+
+  /** It will never show. */
+  unschedule(version: number): void {
+    this.#note(this.#scheduled.end(version));
+  }
+
+  /** The scheduled change that has the key, whichever process decided it. */
+  scheduledUnder(key: string): ReturnType<ScheduledKeys['find']> {
+    return this.#scheduled.find(key);
   }
 
   async install(to: Tip, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -157,21 +182,21 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
    */
   #write(change: Delta, transaction: StoreTransaction): void {
     const members = this.queue?.undecided(change.to.version)?.members ?? [];
-    const keyed = members.filter((member) => member.options.idempotencyKey !== undefined);
+    // Of one that a process before has scheduled nobody here waits, and the keys are on disk.
+    const keyed = members.length === 0 ? this.#scheduled.of(change.to.version) : keysOf(members);
     const columns = columnsOf(change, members);
     this.#deciding.push({ version: change.to.version, columns, keyed });
     if (!this.#onDisk) return;
     this.#store(transaction, change, columns);
-    for (const { options, operations } of keyed) {
-      this.#outcomes.store(transaction, options.idempotencyKey ?? '', change.to, operations);
-    }
+    for (const { key, operations } of keyed) this.#outcomes.store(transaction, key, change.to, operations);
+    applyOperations(transaction, this.#scheduled.end(change.to.version));
   }
 
   #expose(change: Delta): void {
     const { columns, keyed } = this.#takeDeciding(change.to.version) ?? { columns: decoded(change), keyed: [] };
     this.#state.apply(columns, change.to, change.from === null);
-    for (const { options, operations } of keyed)
-      this.#outcomes.decided(options.idempotencyKey ?? '', change.to, { operations, durable: this.#onDisk });
+    for (const { key, operations } of keyed)
+      this.#outcomes.decided(key, change.to, { operations, durable: this.#onDisk });
     this.queue?.decided(change.to.version);
   }
 
@@ -183,6 +208,13 @@ class MasterKeyValueLayer<Value> implements MasterUserLayer {
 
   #store(transaction: StoreTransaction, change: Delta, columns: Columns): void {
     this.#state.store(transaction, this.#context.dataSet, columns, change.to, change.from === null);
+  }
+
+  #note(operations: readonly StoreOperation[]): void {
+    if (operations.length === 0) return;
+    const write = (transaction: StoreTransaction): void => applyOperations(transaction, operations);
+    // A store that fails here takes no decision any more, which says so.
+    this.#context.store.write(write, { durable: true }, () => undefined);
   }
 
   async #durably(write: (transaction: StoreTransaction) => void): Promise<void> {
@@ -212,7 +244,7 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
     this.dataSet = dataSet;
     this.#parts = parts;
     this.#queue = new ChangeQueue({
-      replicate: (options) => dataSet.replicate(options),
+      replicate: (options) => (options.activateAt === undefined ? dataSet.replicate(options) : this.#schedule(options)),
       committedVersion: () => versionOf(state.tip),
       shownBy: (change) => (changesNothing(state, change.columns) ? state.tip : null),
       durable: context.durability === 'disk',
@@ -271,7 +303,7 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
     if (this.#parts.schema !== undefined) checkValues(this.#parts.schema, checked.columns);
     const { idempotencyKey, signal } = options;
     if (idempotencyKey !== undefined) {
-      const known = this.#parts.outcomes.find(idempotencyKey);
+      const known = this.#known(idempotencyKey);
       if (known !== undefined)
         return known.kind === 'pending' ? this.#parts.outcomes.joined(idempotencyKey) : known.outcome;
     }
@@ -285,13 +317,37 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
   }
 
   outcomeOf(idempotencyKey: string): ScheduledChangeOutcome | 'pending' | undefined {
-    const known = this.#parts.outcomes.find(idempotencyKey);
+    const known = this.#known(idempotencyKey);
     return known?.kind === 'pending' ? 'pending' : known?.outcome;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#queue.close('unregistered');
     await this.dataSet[Symbol.asyncDispose]();
+  }
+
+  /** Here, or by a process that was there before the change's instant. */
+  #known(key: string): Remembered | undefined {
+    const known = this.#parts.outcomes.find(key);
+    const carried = known === undefined ? this.#parts.layer.scheduledUnder(key) : undefined;
+    if (carried === undefined) return known;
+    const { armed } = this.dataSet;
+    // Without the arming that it was written for it is left over: the round was never decided.
+    if (armed?.version !== carried.version) return undefined;
+    return { kind: 'settled', outcome: armedEarlier(armed, carried.operations) };
+  }
+
+  async #schedule(options: ReplicateOptions): Promise<ScheduledOutcome> {
+    const { layer } = this.#parts;
+    layer.schedule(options.version);
+    try {
+      const outcome = await this.dataSet.replicate(options);
+      if (outcome.kind === 'aborted') layer.unschedule(options.version);
+      return outcome;
+    } catch (error) {
+      layer.unschedule(options.version);
+      throw error;
+    }
   }
 
   /** Starts at once when nothing is in flight. */
@@ -342,6 +398,12 @@ class MasterKeyValueHandle<Value> implements MasterKeyValue<Value> {
       }
     });
   }
+}
+
+function keysOf(members: readonly WaitingChange[]): readonly ScheduledKey[] {
+  return members.flatMap(({ options, operations }) =>
+    options.idempotencyKey === undefined ? [] : [{ key: options.idempotencyKey, operations }],
+  );
 }
 
 /** What the copies decode. Values that nobody can change are the caller's own; of others the original keeps a copy. */

@@ -66,10 +66,11 @@ export class RememberedOutcomes {
     for (const each of joined) each.reject(error);
   }
 
-  /** The change is committed after all, though its caller may have been told *unknown*, or only *armed*. */
+  /** The change is committed after all, though its caller may have been told *unknown*, or only *armed*, here or by a process before. */
   decided(key: string, to: Tip, known: { readonly operations: number; readonly durable: boolean }): void {
+    if (this.#pending.has(key)) return; // its caller is about to be told
     const told = this.#settled.get(key)?.kind;
-    if (told === 'unknown' || told === 'armed') this.settle(key, committedEarlier(to, known));
+    if (told === 'unknown' || told === 'armed' || told === undefined) this.settle(key, committedEarlier(to, known));
   }
 
   /** In the transaction of the decision. */

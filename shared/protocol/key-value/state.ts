@@ -42,6 +42,8 @@ export const keyValueKeys = {
   tip: (dataSet: string): StoreKey => ['data', dataSet, 'tip'],
   outcomes: (dataSet: string): StoreKey => ['data', dataSet, 'key'],
   outcome: (dataSet: string, idempotencyKey: string): StoreKey => ['data', dataSet, 'key', idempotencyKey],
+  schedules: (dataSet: string): StoreKey => ['data', dataSet, 'scheduled'],
+  schedule: (dataSet: string, version: number): StoreKey => ['data', dataSet, 'scheduled', version],
 } as const;
 
 /**

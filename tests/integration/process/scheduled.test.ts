@@ -76,3 +76,24 @@ it('a scheduled change that was cancelled is shown by nobody', async () => {
   expect([held.get('tea'), prices.get('tea')]).toEqual([undefined, undefined]);
   await expect(prices.dataSet.cancelActivation(1)).rejects.toMatchObject({ code: 'round-unknown' });
 });
+
+it('a master that starts again before the instant knows the change by its idempotency key, and schedules it once', async () => {
+  await using group = await Loopback.start();
+  const first = await group.master({ leaseMs: 1000 });
+  const before = await first.register('prices', original<number>());
+  const held = await (await group.slave('a')).register('prices', copy<number>());
+  await until(() => held.state === 'current', 'a is current', 30_000);
+  const change = { activateAt: { inMs: 9000 }, voters: 'all', timeoutMs: 4000, idempotencyKey: 'once' } as const;
+  const told = await before.change([{ put: ['tea', 1] }], change);
+  expect(told.kind).toBe('armed');
+  await first.close();
+  const prices = await (await group.master({ leaseMs: 1000 })).register('prices', original<number>());
+  await prices.dataSet.leading();
+  expect(prices.outcomeOf('once')).toMatchObject({ kind: 'armed', tip: { version: 1 }, operations: 1 });
+  const again = await prices.change([{ put: ['tea', 1] }], change);
+  expect(again).toMatchObject({ kind: 'armed', activateAtMs: 'activateAtMs' in told ? told.activateAtMs : NaN });
+  await until(() => held.get('tea') === 1 && prices.get('tea') === 1, 'the switch', 30_000);
+  await until(() => prices.dataSet.armed === null, 'its commit', 8000);
+  expect(prices.outcomeOf('once')).toMatchObject({ kind: 'committed', tip: { version: 1 }, operations: 1 });
+  expect(prices.tip?.version).toBe(1);
+});
