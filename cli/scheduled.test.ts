@@ -143,7 +143,18 @@ test('publish --at says who is armed, for when, and what changes then', async ()
 test('cancel says that nobody shows it, or why it stands', async () => {
   original.view = {
     ...original.view,
-    armed: { round, tip: tipAt(5), version: 5, activateAtMs, inMs: 60_000, phase: 'armed', voters: [], armed: 1, of: 2, missing },
+    armed: {
+      round,
+      tip: tipAt(5),
+      version: 5,
+      activateAtMs,
+      inMs: 60_000,
+      phase: 'armed',
+      voters: [],
+      armed: 1,
+      of: 2,
+      missing,
+    },
   };
   expect(await lockstep('cancel', '5')).toEqual({
     exitCode: 0,
@@ -166,7 +177,18 @@ test('cancel says that nobody shows it, or why it stands', async () => {
 test('status and history show armed n/n, and how the newest one went', async () => {
   original.view = {
     ...original.view,
-    armed: { round, tip: tipAt(5), version: 5, activateAtMs, inMs: 60_000, phase: 'armed', voters: [], armed: 1, of: 2, missing },
+    armed: {
+      round,
+      tip: tipAt(5),
+      version: 5,
+      activateAtMs,
+      inMs: 60_000,
+      phase: 'armed',
+      voters: [],
+      armed: 1,
+      of: 2,
+      missing,
+    },
     activation: { version: 4, activateAtMs, exposed: 2, of: 2, missing: [], spreadMs: 0.41, boundMs: 3.1 },
   };
   const { out } = await lockstep('status');

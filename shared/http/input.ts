@@ -56,10 +56,7 @@ export function parseChange(body: unknown): Parsed<ChangeInput> {
 export function parsePublish(body: unknown): Parsed<ChangeInputOptions & { readonly allowEmpty?: true }> {
   const fields = body === undefined || body === null ? {} : body;
   if (!isFields(fields)) return badInput('body', 'must be an object, or nothing');
-  const names = [
-    'allowEmpty',
-    ...changeOptionNames.filter((name) => !['commitBy', 'abortBy'].includes(name)),
-  ];
+  const names = ['allowEmpty', ...changeOptionNames.filter((name) => !['commitBy', 'abortBy'].includes(name))];
   const stranger = unknownField(fields, names);
   if (stranger !== null) return badInput(stranger, `is no field here; there are ${names.join(', ')}`);
   const { allowEmpty } = fields;
