@@ -200,10 +200,13 @@ describe('an instant', () => {
     expect(armedOutcome(group, command).arming).toMatchObject({ armed: 1, of: 1 });
   });
 
-  it('beyond the horizon is refused with the latest possible one', () => {
+  it('beyond the horizon is refused with the latest and the earliest possible one', () => {
     const group = leading(['a']);
     const command = group.replicate(1, { activateAtMs: instantIn(group, limits.activationHorizonMs + 1000) });
-    expect(group.results.get(command)).toMatchObject({ kind: 'rejected', code: 'instant-too-late' });
+    const refused = group.results.get(command);
+    expect(refused).toMatchObject({ kind: 'rejected', code: 'instant-too-late', latestAtMs: instantIn(group, limits.activationHorizonMs) });
+    const { earliestAtMs } = group.results.get(group.replicate(1, { activateAtMs: 0 })) as { earliestAtMs: number };
+    expect(refused).toMatchObject({ earliestAtMs });
     const within = group.replicate(1, { activateAtMs: instantIn(group, limits.activationHorizonMs - 1000) });
     group.run(100);
     expect(armedOutcome(group, within).arming.armed).toBe(1);
