@@ -299,7 +299,7 @@ export interface ClockBody {
   /** The likeliest. */
   readonly groupMs: number;
   readonly latestMs: number;
-  /** Half of the interval. */
+  /** `groupMs` is off by no more: to the further end of the interval. */
   readonly errorMs: number;
   /** The likeliest less the node's own time of day. */
   readonly offsetMs: number;
