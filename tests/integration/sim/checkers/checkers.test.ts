@@ -446,6 +446,25 @@ describe('each checker bites', () => {
     expect(late.see(current).broken).toEqual(['G16']);
   });
 
+  test('G16: a switch that is reported further from its moment than the error that is reported with it', async () => {
+    const member = { storeId: '0'.repeat(32), start: 1 };
+    const clock = { kind: 'clock', member, requestSentMs: 0, receivedMs: 0, sentMs: 0, era: 1 } as Message;
+    const asked = { lowestOpenRound: 1, committed: null, voters: Uint8Array.of(1), activateAtMs: 1000 };
+    const of = { from: null, to: first.to, content: { kind: 'version' } };
+    const prepare = { kind: 'prepare', round: 1, ...of, ...asked } as Message;
+    const reported = async (exposedAtMs: number, errorMs: number): Promise<readonly string[]> => {
+      const bench = new Bench().committed(first).see(sent('master', clock), sent('master', prepare));
+      await bench.pass(1010);
+      bench.see(exposed(first, 'commit', content));
+      const status = { kind: 'status', activation: { round, exposedAtMs, errorMs } } as Message;
+      return bench.see(sent('slave', status)).broken;
+    };
+    expect(await reported(1000, 9.9)).toEqual(['G16']);
+    expect(await reported(1021, 10.9)).toEqual(['G16']);
+    expect(await reported(1000, 10.1)).toEqual([]);
+    expect(await reported(1021, 11.1)).toEqual([]);
+  });
+
   test('G12: current, although a change is older than a lease', async () => {
     const bench = new Bench().committed(first);
     bench.see(sent('master', commit));
