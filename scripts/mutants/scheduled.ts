@@ -265,6 +265,23 @@ export const scheduledMutations: readonly Mutation[] = [
     },
   },
   {
+    name: 'paused master current with the old state past the instant',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: 'master/http/api.ts',
+        find: "return phase === 'leading' && !isDue;",
+        replace: "return phase === 'leading' || isDue;",
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'master/http/scheduled.test.ts',
+      title:
+        'the old state is not called current once the instant of an armed change has passed, until the change shows',
+    },
+  },
+  {
     name: 'bound of the skew without the clock errors',
     guarantee: 'G16',
     edits: [

@@ -2,7 +2,6 @@ import type { PageBody } from '../../shared/http/bodies.js';
 
 /** An answer, as a reader saw it. */
 export interface SeenContent {
-  readonly answeredMs: number;
   readonly version: number;
   readonly current: boolean;
 }
@@ -20,6 +19,8 @@ export class ContentReader {
   readonly #valueOf: Map<number, unknown>;
   readonly #done: Promise<void>;
   #stopped = false;
+  #onHeld: (() => void) | null = null;
+  #goOn: () => void = () => undefined;
 
   constructor(options: {
     /** It may change, when the process starts again. */
@@ -33,9 +34,27 @@ export class ContentReader {
     this.#done = this.#run();
   }
 
-  /** Answers that came since then and called themselves current with an older content than this. */
-  staleSince(sinceMs: number, version: number): readonly SeenContent[] {
-    return this.seen.filter((each) => each.answeredMs > sinceMs && each.current && each.version < version);
+  get last(): SeenContent | undefined {
+    return this.seen.at(-1);
+  }
+
+  /** Of these answers on: those that called themselves current with an older content than this. */
+  staleFrom(place: number, version: number): readonly SeenContent[] {
+    return this.seen.slice(place).filter((each) => each.current && each.version < version);
+  }
+
+  /** Resolves when nothing is asked any more; the connection stays open. */
+  hold(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onHeld = resolve;
+    });
+  }
+
+  /** Goes on after `hold`: what is asked from now on is of no sooner a moment. Gives the place of the next answer. */
+  goOn(): number {
+    this.#onHeld = null;
+    this.#goOn();
+    return this.seen.length;
   }
 
   stop(): Promise<void> {
@@ -45,10 +64,10 @@ export class ContentReader {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
+      if (this.#onHeld !== null) await this.#standStill(this.#onHeld);
       try {
         const answer = await fetch(`${this.#url()}/v1/data/default?limit=${this.#keys + 1}`);
-        const answeredMs = performance.now();
-        this.#look((await answer.json()) as PageBody, answer.headers.get('lockstep-current') === 'true', answeredMs);
+        this.#look((await answer.json()) as PageBody, answer.headers.get('lockstep-current') === 'true');
         // Several readers at each of several processes: they have to leave the machine something.
         await new Promise((resolve) => setTimeout(resolve, 4));
       } catch {
@@ -58,7 +77,14 @@ export class ContentReader {
     }
   }
 
-  #look({ entries, version }: PageBody, current: boolean, answeredMs: number): void {
+  #standStill(told: () => void): Promise<void> {
+    return new Promise((resolve) => {
+      this.#goOn = resolve;
+      told();
+    });
+  }
+
+  #look({ entries, version }: PageBody, current: boolean): void {
     if (!Array.isArray(entries)) return;
     const values = new Set<unknown>(entries.map(({ value }): unknown => value));
     if (values.size > 1) this.problems.push(`${version} shows ${[...values].join(' and ')}`);
@@ -70,6 +96,6 @@ export class ContentReader {
     if (known !== value) this.problems.push(`${version} is ${String(known)}, and here ${String(value)}`);
     const before = this.seen.at(-1)?.version ?? 0;
     if (version < before) this.problems.push(`${version} came after ${before}`);
-    this.seen.push({ answeredMs, version, current });
+    this.seen.push({ version, current });
   }
 }

@@ -82,17 +82,22 @@ test(
     // One is stopped across an activation, as a debugger or a busy machine does it.
     await edit(to, 5);
     const { cycle: missed, activateAtMs: missedAtMs } = await untilNext(800);
+    const atC = readers.slice(4, 6);
+    await Promise.all(atC.map((reader) => reader.hold()));
     copies.c.signal('SIGSTOP');
     await eventually('the others go on', async () => ((await status('a')).active ?? 0) >= missed || undefined);
+    // Who asks meanwhile is answered when it goes on, perhaps before it does anything else.
+    const places = atC.map((reader) => reader.goOn());
     await eventually(
       'what is shown from now on is shown late',
       async () => (await table()).clock.sentMs >= missedAtMs + 2 * cycleBounds.lateMs || undefined,
     );
-    // Who asked meanwhile is answered when it goes on, perhaps before it does anything else.
-    const resumedMs = performance.now();
     copies.c.signal('SIGCONT');
     await allAt(missed);
-    expect(readers.slice(4, 6).flatMap((reader) => reader.staleSince(resumedMs, missed))).toEqual([]);
+    await eventually('answers to who asked', () =>
+      Promise.resolve(atC.every(({ seen }, index) => seen.length > (places[index] ?? 0)) || undefined),
+    );
+    expect(atC.flatMap((reader, index) => reader.staleFrom(places[index] ?? 0, missed))).toEqual([]);
     await eventually('c says that it was late', () =>
       Promise.resolve(copies.c.err.includes('activated late') || undefined),
     );
