@@ -69,7 +69,7 @@ export class ContentReader {
         const answer = await fetch(`${this.#url()}/v1/data/default?limit=${this.#keys + 1}`);
         this.#look((await answer.json()) as PageBody, answer.headers.get('lockstep-current') === 'true');
         // Several readers at each of several processes: they have to leave the machine something.
-        await new Promise((resolve) => setTimeout(resolve, 4));
+        await new Promise((resolve) => setTimeout(resolve, 8));
       } catch {
         // The process is being killed or started again.
         await new Promise((resolve) => setTimeout(resolve, 20));

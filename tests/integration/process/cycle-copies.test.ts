@@ -85,9 +85,9 @@ test(
     const atC = readers.slice(4, 6);
     await Promise.all(atC.map((reader) => reader.hold()));
     copies.c.signal('SIGSTOP');
-    await eventually('the others go on', async () => ((await status('a')).active ?? 0) >= missed || undefined);
-    // Who asks meanwhile is answered when it goes on, perhaps before it does anything else.
+    // Who asks from now on is answered when it goes on, before it does anything else.
     const places = atC.map((reader) => reader.goOn());
+    await eventually('the others go on', async () => ((await status('a')).active ?? 0) >= missed || undefined);
     await eventually(
       'what is shown from now on is shown late',
       async () => (await table()).clock.sentMs >= missedAtMs + 2 * cycleBounds.lateMs || undefined,

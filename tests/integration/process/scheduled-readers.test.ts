@@ -55,9 +55,9 @@ test(
         () => readers.every(({ last }) => last?.version === version && last.current) || undefined,
       );
 
-    for (const version of [2, 3, 4]) {
-      const armed = await change(version, { activateAt: '+2.5s' });
-      expect(armed).toMatchObject({ outcome: 'armed', version, arming: { armed: 3, of: 3, missing: [] } });
+    for (const version of [2, 3]) {
+      const armed = await change(version, { activateAt: ahead });
+      expect(armed).toMatchObject({ outcome: 'armed', version, arming: { of: 3 } });
       await shownEverywhere(version);
       const activation = await eventually('three reports', async () => {
         const found = (await dataSetAt(to)).activation;
@@ -75,17 +75,17 @@ test(
       node: LockstepProcess,
       { version, at }: { readonly version: number; readonly at: readonly ContentReader[] },
     ): Promise<void> => {
-      expect(await change(version, { activateAt: '+2.5s' })).toMatchObject({ outcome: 'armed', arming: { armed: 3 } });
+      expect(await change(version, { activateAt: ahead })).toMatchObject({ outcome: 'armed', version });
       await eventually('shortly before the instant', async () => {
         const { armed } = await dataSetAt(to);
         return armed !== null && armed.inMs > 100 && armed.inMs < 300 ? true : undefined;
       });
       await Promise.all(at.map((reader) => reader.hold()));
       node.signal('SIGSTOP');
+      // Who asks from now on is answered when it goes on, before it hears or does anything else.
+      const places = at.map((reader) => reader.goOn());
       const others = readers.filter((reader) => !at.includes(reader));
       await eventually('the others show it', () => others.every((each) => each.last?.version === version) || undefined);
-      // Who asks meanwhile is answered when it goes on, perhaps before it does anything else.
-      const places = at.map((reader) => reader.goOn());
       const pastMs = performance.now() + lateMs;
       await eventually('what is shown from now on is shown late', () => performance.now() > pastMs || undefined);
       node.signal('SIGCONT');
@@ -93,18 +93,20 @@ test(
       expect(at.flatMap((reader, index) => reader.staleFrom(places[index] ?? 0, version))).toEqual([]);
       await eventually('it says that it was late', () => node.err.includes('activated late') || undefined);
     };
-    await stopAcross(slaves.c, { version: 5, at: readers.slice(4, 6) });
+    await stopAcross(slaves.c, { version: 4, at: readers.slice(4, 6) });
     // The slaves switch without the master, too.
-    await stopAcross(master, { version: 6, at: readers.slice(6) });
+    await stopAcross(master, { version: 5, at: readers.slice(6) });
 
     expect(Math.min(...readers.map(({ seen }) => seen.length))).toBeGreaterThan(50);
     await Promise.all(readers.map((reader) => reader.stop()));
     expect(readers.flatMap(({ problems }) => problems)).toEqual([]);
-    expect([...valueOf]).toEqual([1, 2, 3, 4, 5, 6].map((each) => [each, each]));
+    expect([...valueOf]).toEqual([1, 2, 3, 4, 5].map((each) => [each, each]));
   },
   testMs,
 );
 
+/** Far enough for a machine with much other work; whoever isn't armed by then is not current, and that has to hold, too. */
+const ahead = '+4s';
 /** More than the clock error that may be: what a node shows so long after the instant, it shows late. */
 const lateMs = 100;
 
