@@ -103,5 +103,5 @@ function contentText(content: Content): string {
 function prepared(refs: readonly PreparedRef[]): string {
   return refs.length === 0
     ? ''
-    : `, prepared ${refs.map(({ round, to }) => `${roundKey(round)} (v${to.version})`).join(' ')}`;
+    : `, prepared ${refs.map(({ round, to, armed }) => `${roundKey(round)} (v${to.version}${armed ? ', armed' : ''})`).join(' ')}`;
 }

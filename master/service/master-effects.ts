@@ -2,6 +2,7 @@ import type { DataSetId, Delta, Tip } from '../../shared/protocol/kernel/ids.js'
 import { errorText } from '../../shared/protocol/kernel/errors.js';
 import type { EventOf } from '../../shared/protocol/kernel/events.js';
 import { unreachable } from '../../shared/protocol/kernel/invariant.js';
+import { limits } from '../../shared/protocol/kernel/limits.js';
 import type { StoreOperation } from '../../shared/protocol/kernel/store.js';
 import { applyOperations } from '../../shared/protocol/kernel/store.js';
 import { encodeDeltaStream } from '../../shared/runtime/bulk-deltas.js';
@@ -117,14 +118,20 @@ export class MasterEffects {
   }
 
   /**
-   * The instant has come for what is durable already, as armed: it is shown at once, and written then. A crash in between
-   * leaves the arming on disk, which says as much.
+   * The instant has come for what is durable already, as armed: it is shown at once. All that follows from it waits
+   * (`limits.afterShowingMs`). A crash in between leaves the arming on disk, which says as much.
    */
   #activate(effect: Of<'persist'>, decided: Delta, joined: readonly StoreOperation[]): void {
     this.#show(decided, () => {
-      this.#parts.submit({ kind: 'exposed', token: effect.token });
-      this.#write(effect, joined, () => {
-        this.#submitDecided(effect.token);
+      const { node, enter, submit } = this.#parts;
+      const atMs = node.nowMs();
+      node.ports.clock.at(atMs + limits.afterShowingMs, () => {
+        enter(() => {
+          submit({ kind: 'exposed', token: effect.token, atMs });
+          this.#write(effect, joined, () => {
+            this.#submitDecided(effect.token);
+          });
+        });
       });
     });
   }
@@ -208,16 +215,16 @@ export class MasterEffects {
     const answer = (end: CallEnd<unknown>): void => {
       this.#parts.submit({ kind: 'answered', token, answer: userAnswer(call.name, end) });
     };
-    const limits = { name: call.name, limitMs: callbackMs };
+    const bounds = { name: call.name, limitMs: callbackMs };
     switch (call.name) {
       case 'recover':
-        this.#calls.run<unknown>({ ...limits, call: () => layer.recover(call.committed, call.missing) }, answer);
+        this.#calls.run<unknown>({ ...bounds, call: () => layer.recover(call.committed, call.missing) }, answer);
         return;
       case 'delta':
-        this.#calls.run<unknown>({ ...limits, call: () => layer.delta(call.from, call.to) }, answer);
+        this.#calls.run<unknown>({ ...bounds, call: () => layer.delta(call.from, call.to) }, answer);
         return;
       case 'restore':
-        this.#calls.run<unknown>({ ...limits, call: () => layer.restore(call.to, call.dropped) }, answer);
+        this.#calls.run<unknown>({ ...bounds, call: () => layer.restore(call.to, call.dropped) }, answer);
         return;
       default:
         unreachable(call);

@@ -102,7 +102,7 @@ serve<MasterTasks>({
   },
   async activate({ inMs }) {
     const outcome = await data.change(puts(1), { activateAt: { inMs }, wait: 'exposed' });
-    if (outcome.kind !== 'committed') throw new Error(`a scheduled change ended ${outcome.kind}`);
+    if (outcome.kind !== 'committed') throw new Error(`a scheduled change was not shown: ${JSON.stringify(outcome)}`);
     const { version } = outcome.tip;
     for (;;) {
       const { activation } = data.dataSet.view();

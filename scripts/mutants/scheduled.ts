@@ -27,6 +27,54 @@ export const scheduledMutations: readonly Mutation[] = [
     },
   },
   {
+    name: 'old store of the master that leads over what it armed since',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: 'master/service/core/leadership.ts',
+        find: 'return this.#foreignDoubt(copy) !== undefined || this.#unknownArming(copy) !== undefined;',
+        replace: 'return this.#foreignDoubt(copy) !== undefined;',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: traces,
+      title: 'with an older backup of its store refuses to lead: it would take back what is decided',
+    },
+  },
+  {
+    name: 'change shown by a clock that may be off by too much',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: armed,
+        find: 'return context.clock.errorMs(atMs) <= limits.maxClockErrorMs ? { change: staged.change, atMs } : null;',
+        replace: 'return { change: staged.change, atMs };',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: traces,
+      title: 'is nothing when the clock could be known too badly by then: it does not guess',
+    },
+  },
+  {
+    name: 'core that hears of other things before it hears what shows',
+    guarantee: 'G12',
+    edits: [
+      {
+        file: 'slave/service/slave-service.ts',
+        find: 'const shown = this.#effects.takeShown();',
+        replace: 'const shown: readonly SlaveInput[] = [];',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'slave/service/slave-service.test.ts',
+      title: 'of a scheduled change: the core hears that it shows before anything else, and before anybody asks for the state',
+    },
+  },
+  {
     name: 'slave that guesses whether the instant has come',
     guarantee: 'G16',
     edits: [

@@ -1,15 +1,8 @@
+import { ExactTimes } from './exact-times.js';
 import type { Clock } from './ports.js';
 
 /** Above this a system timer fires at once instead of late. */
 const longestTimerMs = 2 ** 31 - 1;
-
-/** A system timer is late by a millisecond, sometimes two: from here on to an exact time, the process sleeps. */
-const approachMs = 2;
-/** A sleep ends late by less than this, so that it is asked to end so much sooner; what is left is no time for anything else. */
-const sleepLateMs = 0.06;
-
-/** Nobody ever wakes who waits on it: it only is what a thread can sleep on, to the microsecond. */
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * The machine's clocks. Timers here are no finer than a millisecond and may be woken a little early, so every wake-up
@@ -50,17 +43,10 @@ export class SystemClock implements Clock {
     };
   }
 
-  /**
-   * The last stretch is slept in one piece, which the system ends far more exactly than a timer. Looking at the clock all the time
-   * instead would take a processor from whoever else of the group waits on this machine for the same instant.
-   */
   exactlyAt(atMs: number, callback: () => void): () => void {
-    return this.at(atMs - approachMs, () => {
-      const sleepMs = atMs - performance.now() - sleepLateMs;
-      if (sleepMs > 0) Atomics.wait(sleeper, 0, 0, Math.min(sleepMs, approachMs));
-      let nowMs = performance.now();
-      while (nowMs < atMs) nowMs = performance.now();
-      callback();
-    });
+    return exactTimes.add(atMs, callback);
   }
 }
+
+/** All clocks of this process are the same machine's, and its exact times are met in one go: see there. */
+const exactTimes = new ExactTimes(new SystemClock());

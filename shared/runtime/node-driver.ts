@@ -7,9 +7,12 @@ export interface Machine<Input, Effect> {
   step(input: Input, nowMs: number): readonly Effect[];
   /** Monotonic; Infinity when nothing is set. */
   nextWakeMs(): number;
-  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. Absent: none ever does. */
-  nextExactMs?(): number;
+  /** When something is to happen exactly then; whoever misses it is woken by `nextWakeMs`, a little later. Absent: nothing ever is. */
+  nextInstantMs?(): number;
 }
+
+/** Calculated from several readings of a clock, one instant differs by less than this. */
+const sameInstantMs = 0.001;
 
 export interface DriverHooks<Input, Effect> {
   readonly received: (envelope: Envelope) => Input;
@@ -19,6 +22,8 @@ export interface DriverHooks<Input, Effect> {
   readonly execute: (effect: Effect, nowMs: number) => void;
   /** All inputs are taken; called once per turn. */
   readonly settled?: (nowMs: number) => void;
+  /** The machine's instant has come. True: it was met; otherwise the machine gets a tick. */
+  readonly atInstant?: (nowMs: number) => boolean;
   /** The node stopped for a bug. */
   readonly failed?: (error: unknown) => void;
 }
@@ -35,6 +40,9 @@ export class Driver<Input, Effect> implements Participant {
   #inputs: Input[] = [];
   #draining = false;
   #ended = false;
+  /** The newest that was asked for, met or not: none is met twice. */
+  #instantMs = Infinity;
+  #cancelInstant: (() => void) | null = null;
 
   constructor(node: Node, dataSet: string, hooks: DriverHooks<Input, Effect>) {
     this.#node = node;
@@ -86,10 +94,6 @@ export class Driver<Input, Effect> implements Participant {
     return this.#machine === null || this.#ended ? Infinity : this.#machine.nextWakeMs();
   }
 
-  nextExactMs(): number {
-    return this.#machine === null || this.#ended ? Infinity : (this.#machine.nextExactMs?.() ?? Infinity);
-  }
-
   onFailure(error: unknown): void {
     this.#hooks.failed?.(error);
   }
@@ -97,6 +101,7 @@ export class Driver<Input, Effect> implements Participant {
   /** The core is stepped no more; later answers fall on the floor. */
   end(): void {
     this.#ended = true;
+    this.#cancelInstant?.();
     this.#inputs = [];
     this.#node.detach(this.#dataSet);
   }
@@ -130,6 +135,23 @@ export class Driver<Input, Effect> implements Participant {
       this.#draining = false;
     }
     this.#hooks.settled?.(nowMs);
+    this.#awaitInstant(machine);
+  }
+
+  /** Beside the node's timer: what wants no precision mustn't cost the attention that this takes. */
+  #awaitInstant(machine: Machine<Input, Effect>): void {
+    const atMs = machine.nextInstantMs?.() ?? Infinity;
+    if (atMs === this.#instantMs || Math.abs(atMs - this.#instantMs) < sameInstantMs) return;
+    this.#cancelInstant?.();
+    this.#instantMs = atMs;
+    const { clock } = this.#node.ports;
+    this.#cancelInstant =
+      atMs === Infinity
+        ? null
+        : clock.exactlyAt(atMs, () => {
+            if (this.#ended || this.#node.stopped) return;
+            if (this.#hooks.atInstant?.(clock.monotonicMs()) !== true) this.submit(this.#hooks.tick);
+          });
   }
 
   #step(machine: Machine<Input, Effect>, input: Input, stepMs: number): void {

@@ -129,58 +129,11 @@ describe('a node', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('meets deadlines that want it exactly, with a timer of their own that follows them wherever they move', () => {
-    const { node, clock } = fakeNode('a');
-    const exactly: number[] = [];
-    const ordinary = clock.at.bind(clock);
-    clock.exactlyAt = (atMs, callback) => {
-      exactly.push(atMs);
-      return ordinary(atMs, callback);
-    };
-    const ticks: string[] = [];
-    const exacts = new Map([
-      ['x', 1010.25],
-      ['y', 1030.5],
-    ]);
-    const all = ['x', 'y', 'z'].map((name) => {
-      const one = participant({
-        nextWakeMs: () => exacts.get(name) ?? Infinity,
-        nextExactMs: () => exacts.get(name) ?? Infinity,
-        onTick: (nowMs) => {
-          ticks.push(`${name}@${nowMs}`);
-          if (nowMs >= (exacts.get(name) ?? Infinity)) exacts.delete(name);
-        },
-      });
-      node.attach(name, one);
-      return one;
-    });
-    const touchAll = (): void => {
-      node.enter(() => {
-        for (const one of all) node.touch(one);
-      });
-    };
-    touchAll();
-    touchAll();
-    expect(exactly, 'one that stays is set once').toEqual([1010.25]);
-    exacts.set('y', 1005.75);
-    touchAll();
-    expect(exactly).toEqual([1010.25, 1005.75]);
-    clock.advance(7);
-    expect(ticks).toContain('y@1005.75');
-    expect(exactly).toEqual([1010.25, 1005.75, 1010.25]);
-    exacts.delete('x');
-    touchAll();
-    clock.advance(100);
-    expect(ticks.filter((tick) => tick.startsWith('x') || tick.startsWith('z'))).toEqual([]);
-    expect(clock.timers).toBe(0);
-  });
-
   it('does nothing more after stop: no timer, no answer, no packet', () => {
     const { node, clock, deliver, datagrams } = fakeNode('a');
     const heard: string[] = [];
     const waker = participant({
       nextWakeMs: () => 1010,
-      nextExactMs: () => 1012,
       onTick: () => void heard.push('tick'),
       onMessage: () => void heard.push('message'),
     });
@@ -223,6 +176,74 @@ describe('a driver', () => {
       'start',
     );
     expect(order).toEqual(['input start', 'input early', 'effect ask', 'effect send', 'input answer']);
+  });
+
+  function withInstant(atInstant?: (nowMs: number) => boolean) {
+    const { node, clock } = fakeNode('a');
+    const exactly: number[] = [];
+    const ordinary = clock.at.bind(clock);
+    clock.exactlyAt = (atMs, callback) => {
+      exactly.push(atMs);
+      return ordinary(atMs, callback);
+    };
+    const inputs: string[] = [];
+    const machine = {
+      instantMs: 1010.25,
+      step: (input: string): readonly string[] => {
+        inputs.push(input);
+        return [];
+      },
+      nextWakeMs: () => Infinity,
+      nextInstantMs: (): number => machine.instantMs,
+    };
+    const driver = new Driver<string, string>(node, 'x', {
+      received: () => 'received',
+      tick: 'tick',
+      execute: () => undefined,
+      ...(atInstant === undefined ? {} : { atInstant }),
+    });
+    driver.start(machine, 'start');
+    return { node, clock, exactly, inputs, machine, driver };
+  }
+
+  it('meets the instant of its core exactly, wherever it moves, and asks for it once while it stays', () => {
+    const { clock, exactly, inputs, machine, driver } = withInstant();
+    machine.instantMs = 1010.2500001;
+    driver.submit('other');
+    expect(exactly).toEqual([1010.25]);
+    machine.instantMs = 1005.75;
+    driver.submit('other');
+    expect(exactly).toEqual([1010.25, 1005.75]);
+    clock.advance(5);
+    expect(inputs).not.toContain('tick');
+    machine.instantMs = 1020.5;
+    clock.advance(1);
+    expect(inputs.at(-1)).toBe('tick');
+    expect(exactly).toEqual([1010.25, 1005.75, 1020.5]);
+    machine.instantMs = Infinity;
+    driver.submit('other');
+    clock.advance(100);
+    expect(inputs.filter((input) => input === 'tick')).toHaveLength(1);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('leaves the instant to who drives it, and the core out of it', () => {
+    const metMs: number[] = [];
+    const { clock, inputs } = withInstant((nowMs) => metMs.push(nowMs) > 0);
+    clock.advance(50);
+    expect(metMs).toEqual([1010.25]);
+    expect(inputs).toEqual(['start']);
+  });
+
+  it('that has ended, or whose node has stopped, meets none', () => {
+    for (const end of ['driver', 'node'] as const) {
+      let met = 0;
+      const { node, clock, driver } = withInstant(() => (met += 1) > 0);
+      if (end === 'driver') driver.end();
+      else node.stop();
+      clock.advance(50);
+      expect(met).toBe(0);
+    }
   });
 });
 

@@ -54,8 +54,6 @@ export interface Participant {
   onTick(nowMs: number): void;
   /** Monotonic; Infinity when nothing is set. */
   nextWakeMs(): number;
-  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. Absent: none ever does. */
-  nextExactMs?(): number;
   /** The node stopped for a bug: nothing comes any more, and nobody is to be left waiting. */
   onFailure?(error: unknown): void;
 }
@@ -77,8 +75,6 @@ export class Node {
   readonly #endpoint: PacketEndpoint;
   readonly #participants = new Map<string, Participant>();
   readonly #wakes = new Map<Participant, number>();
-  /** Only those that want precision, now and then. */
-  readonly #exacts = new Map<Participant, number>();
   /** Few in a turn, nearly always one: a list costs less than a set. */
   readonly #touched: Participant[] = [];
   readonly #queue: ((nowMs: number) => void)[] = [];
@@ -90,8 +86,6 @@ export class Node {
   #stopped = false;
   #armedMs = Infinity;
   #disarm: (() => void) | null = null;
-  #exactMs = Infinity;
-  #disarmExact: (() => void) | null = null;
   #unrouted = 0;
 
   constructor(self: Peer, ports: NodePorts, endpoint: PacketEndpoint) {
@@ -140,7 +134,6 @@ export class Node {
     if (participant === undefined) return;
     this.#participants.delete(dataSet);
     this.#wakes.delete(participant);
-    this.#exacts.delete(participant);
     const place = this.#touched.indexOf(participant);
     if (place >= 0) this.#touched.splice(place, 1);
   }
@@ -218,12 +211,9 @@ export class Node {
     this.#stopped = true;
     this.#disarm?.();
     this.#disarm = null;
-    this.#disarmExact?.();
-    this.#disarmExact = null;
     this.#queue.length = 0;
     this.#participants.clear();
     this.#wakes.clear();
-    this.#exacts.clear();
     this.#touched.length = 0;
   }
 
@@ -290,34 +280,9 @@ export class Node {
       const wakeMs = participant.nextWakeMs();
       this.#wakes.set(participant, wakeMs);
       if (wakeMs < soonestMs) soonestMs = wakeMs;
-      const exactMs = participant.nextExactMs?.() ?? Infinity;
-      if (exactMs !== Infinity) this.#exacts.set(participant, exactMs);
-      else if (this.#exacts.size > 0) this.#exacts.delete(participant);
     }
     this.#touched.length = 0;
     if (soonestMs < this.#armedMs) this.#setTimer(soonestMs);
-    if (this.#exacts.size > 0 || this.#exactMs !== Infinity) this.#armExact();
-  }
-
-  /** Beside the timer for all: what wants no precision mustn't cost the attention that this takes. */
-  #armExact(): void {
-    const soonestMs = Math.min(Infinity, ...this.#exacts.values());
-    if (soonestMs === this.#exactMs) return;
-    this.#disarmExact?.();
-    this.#disarmExact = null;
-    this.#exactMs = soonestMs;
-    if (soonestMs === Infinity) return;
-    this.#disarmExact = this.ports.clock.exactlyAt(soonestMs, () => {
-      this.#disarmExact = null;
-      this.#exactMs = Infinity;
-      this.enter((nowMs) => {
-        for (const [participant, exactMs] of [...this.#exacts]) {
-          if (exactMs > nowMs || !this.#exacts.delete(participant)) continue;
-          this.touch(participant);
-          participant.onTick(nowMs);
-        }
-      });
-    });
   }
 
   #setTimer(atMs: number): void {

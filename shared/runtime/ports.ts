@@ -18,7 +18,7 @@ export interface Clock {
   at(atMs: number, callback: () => void): () => void;
   /**
    * As `at`, and as close behind `atMs` as the machine can: some hundredths of a millisecond when the process has nothing else to do.
-   * For the last 2 ms the process does nothing else; what arrives meanwhile waits in the sockets.
+   * For the last 5 ms the process does nothing else, and meets what others of it wait for within 5 ms more; what arrives meanwhile waits in the sockets.
    */
   exactlyAt(atMs: number, callback: () => void): () => void;
   /**

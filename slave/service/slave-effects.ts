@@ -17,6 +17,16 @@ import type { SlaveEffect, SlaveInput, Token, UserAnswer } from './core/io.js';
 import type { SlaveServiceEvents } from './events.js';
 
 type Of<Kind extends SlaveEffect['kind']> = Extract<SlaveEffect, { kind: Kind }>;
+type SharedLayer = NonNullable<SlaveUserLayer['shared']>;
+type Failure = Extract<UserAnswer, { kind: 'failed' }>;
+
+interface Shown {
+  readonly to: Tip;
+  readonly operations: readonly StoreOperation[];
+  readonly atMs: number;
+}
+
+const nothing: readonly SlaveInput[] = [];
 
 /** Puts the old copy of a diverged slave where an operator finds it, before a snapshot replaces it. */
 export type KeepAside = (
@@ -51,6 +61,9 @@ export class SlaveEffects {
   readonly #calls: UserCalls;
   readonly #fetches = new Set<AbortController>();
   #roomWaiters: (() => void)[] = [];
+  /** A scheduled change that readers see since its instant, and that nothing has followed from yet. */
+  #shown: Shown | null = null;
+  #isToldOfShown = false;
   /** Of a `prepare` that answered at once, so that its signal can't have been used: making one costs microseconds. */
   #spareController: AbortController | null = null;
 
@@ -147,23 +160,18 @@ export class SlaveEffects {
   }
 
   /** G4: data, tip and the service's own record in one transaction; then readers see it. */
-  #commitShared(effect: Of<'commitUser'>, shared: NonNullable<SlaveUserLayer['shared']>): void {
+  #commitShared(effect: Of<'commitUser'>, shared: SharedLayer): void {
     this.#beforeCall('commit');
-    const operations: StoreOperation[] = [...effect.operations];
-    try {
-      // Collected before the transaction begins, so that a throw spoils nothing.
-      shared.write(effect.change, {
-        put: (key, value) => operations.push({ kind: 'put', key, value }),
-        remove: (key) => operations.push({ kind: 'remove', key }),
-      });
-    } catch (error) {
-      this.#answer(effect.token, { kind: 'failed', reason: `write threw: ${errorText(error)}` });
-      return;
-    }
     if (effect.activates) {
-      this.#activateShared(effect, operations, shared);
+      this.#activateShared(effect, shared);
       return;
     }
+    const collected = this.#collect(effect.change, shared);
+    if ('reason' in collected) {
+      this.#answer(effect.token, collected);
+      return;
+    }
+    const operations = [...effect.operations, ...collected];
     if (!effect.durable && operations.length === 0) {
       this.#answer(effect.token, this.#expose(effect.change, shared)); // `durability: memory` keeps nothing on disk
       return;
@@ -176,31 +184,76 @@ export class SlaveEffects {
     });
   }
 
+  /** What the layer writes: before the transaction begins, so that a throw spoils nothing. */
+  #collect(change: Delta, shared: SharedLayer): readonly StoreOperation[] | Failure {
+    const operations: StoreOperation[] = [];
+    try {
+      shared.write(change, {
+        put: (key, value) => operations.push({ kind: 'put', key, value }),
+        remove: (key) => operations.push({ kind: 'remove', key }),
+      });
+    } catch (error) {
+      return { kind: 'failed', reason: `write threw: ${errorText(error)}` };
+    }
+    return operations;
+  }
+
   /**
-   * The instant has come for what is durable already, as prepared and armed: readers see it at once, and it is written then.
-   * A crash in between leaves the arming on disk, which does it again.
+   * The instant has come for what is durable already, as prepared and armed: readers see it before it is written. A crash in
+   * between leaves the arming on disk, which does it again.
    */
-  #activateShared(
-    effect: Of<'commitUser'>,
-    operations: readonly StoreOperation[],
-    shared: NonNullable<SlaveUserLayer['shared']>,
-  ): void {
-    const exposed = this.#expose(effect.change, shared);
-    if (exposed.kind !== 'done') {
-      this.#answer(effect.token, exposed);
+  #activateShared(effect: Of<'commitUser'>, shared: SharedLayer): void {
+    const shown = this.#shown ?? this.#showNow(effect.change, shared);
+    this.#shown = null;
+    if ('reason' in shown) {
+      this.#answer(effect.token, shown);
       return;
     }
-    this.#parts.submit({ kind: 'exposed', token: effect.token });
+    this.#parts.submit({ kind: 'exposed', token: effect.token, atMs: shown.atMs });
+    const operations = [...effect.operations, ...shown.operations];
     if (!effect.durable && operations.length === 0) {
-      this.#answer(effect.token, exposed); // `durability: memory`
+      this.#answer(effect.token, { kind: 'done' }); // `durability: memory`
       return;
     }
     this.#write(operations, effect.durable, (error) => {
-      this.#answer(effect.token, error === null ? exposed : { kind: 'failed', reason: error, store: true });
+      this.#answer(effect.token, error === null ? { kind: 'done' } : { kind: 'failed', reason: error, store: true });
     });
   }
 
-  #expose(change: Delta, shared: NonNullable<SlaveUserLayer['shared']>): UserAnswer {
+  /**
+   * Shows at once what the core allows to be shown at this instant: nothing else is done about it for `limits.afterShowingMs`. False: it can't be
+   * done here, and the core is to find out.
+   */
+  show(change: Delta): boolean {
+    const { layer, node, enter } = this.#parts;
+    if (layer.shared === undefined || this.#calls.busy) return false;
+    const shown = this.#showNow(change, layer.shared);
+    if ('reason' in shown) return false;
+    this.#shown = shown;
+    this.#isToldOfShown = false;
+    node.ports.clock.at(shown.atMs + limits.afterShowingMs, () => {
+      enter(() => {
+        for (const input of this.takeShown()) this.#parts.submit(input);
+      });
+    });
+    return true;
+  }
+
+  /** What readers see already: the core has to hear of it before it hears anything else. */
+  takeShown(): readonly SlaveInput[] {
+    if (this.#shown === null || this.#isToldOfShown) return nothing;
+    this.#isToldOfShown = true;
+    return [{ kind: 'shown', to: this.#shown.to, atMs: this.#shown.atMs }];
+  }
+
+  #showNow(change: Delta, shared: SharedLayer): Shown | Failure {
+    const operations = this.#collect(change, shared);
+    if ('reason' in operations) return operations;
+    const exposed = this.#expose(change, shared);
+    return exposed.kind === 'done' ? { to: change.to, operations, atMs: this.#parts.node.nowMs() } : exposed;
+  }
+
+  #expose(change: Delta, shared: SharedLayer): { readonly kind: 'done' } | Failure {
     try {
       shared.expose(change);
     } catch (error) {

@@ -7,7 +7,7 @@ import { encodeDeltaStream } from '../../shared/runtime/bulk-deltas.js';
 import type { FakeNode } from '../../tests/integration/process/fake-ports.js';
 import { fakeNode, peer, settlePromises } from '../../tests/integration/process/fake-ports.js';
 import type { SlaveUserLayer } from '../user/contract.js';
-import type { SlaveEffect, SlaveInput } from './core/io.js';
+import type { Showing, SlaveEffect, SlaveInput } from './core/io.js';
 import type { KeepAside } from './slave-effects.js';
 import { SlaveService } from './slave-service.js';
 
@@ -20,12 +20,14 @@ interface Scripted extends FakeNode {
   readonly inputs: SlaveInput[];
   readonly emit: (...effects: SlaveEffect[]) => void;
   backlogBytes: number;
+  readonly scheduled: { showing: Showing | null };
 }
 
 /** The real service over a core that emits what the test says. */
 function scripted(layer: Partial<SlaveUserLayer> = {}, keepAside: KeepAside | null = null): Scripted {
   const fakes = fakeNode('s');
   const inputs: SlaveInput[] = [];
+  const scheduled: Scripted['scheduled'] = { showing: null };
   let next: SlaveEffect[] = [];
   const whole: SlaveUserLayer = {
     open: () => null,
@@ -52,6 +54,10 @@ function scripted(layer: Partial<SlaveUserLayer> = {}, keepAside: KeepAside | nu
         return effects;
       },
       nextWakeMs: () => Infinity,
+      nextInstantMs: () => scheduled.showing?.atMs ?? Infinity,
+      get showing() {
+        return scheduled.showing;
+      },
       get backlogBytes() {
         return self.backlogBytes;
       },
@@ -84,7 +90,7 @@ function scripted(layer: Partial<SlaveUserLayer> = {}, keepAside: KeepAside | nu
     next = effects;
     fakes.deliver('m', 'prices', { kind: 'leave' });
   };
-  const self: Scripted = { ...fakes, service, inputs, emit, backlogBytes: 0 };
+  const self: Scripted = { ...fakes, service, inputs, emit, backlogBytes: 0, scheduled };
   return self;
 }
 
@@ -137,6 +143,69 @@ describe('a commit at the slave service', () => {
     store.complete();
     expect(exposed).toEqual([1]);
     expect(inputs.at(-1)).toEqual({ kind: 'answered', token: 7, answer: { kind: 'done' } });
+  });
+
+  /** A scheduled change whose instant is 100 ms away. */
+  function scheduled(write: 'works' | 'throws' = 'works') {
+    const calls: string[] = [];
+    const at = scripted({
+      shared: {
+        write: (change, transaction) => {
+          if (write === 'throws') throw new Error('no room');
+          calls.push(`write ${change.to.version}`);
+          transaction.put(['data', 'prices', 'tip'], change.to);
+        },
+        expose: (change) => void calls.push(`expose ${change.to.version}`),
+      },
+    });
+    at.emit();
+    const atMs = at.clock.monotonicMs() + 100;
+    at.scheduled.showing = { change: first, atMs };
+    at.emit();
+    at.inputs.length = 0;
+    return { ...at, at, calls, atMs };
+  }
+
+  it('of a scheduled change: shown at its instant without a step of the core, which hears of it when all have had their turn', () => {
+    const { at, calls, atMs, inputs, clock, store, service } = scheduled();
+    clock.advance(99);
+    expect(calls).toEqual([]);
+    clock.advance(1);
+    expect(calls).toEqual(['write 1', 'expose 1']);
+    expect(service.tip).toEqual(first.to);
+    expect([inputs, store.transactions]).toEqual([[], []]);
+    at.scheduled.showing = null;
+    clock.advance(limits.afterShowingMs);
+    expect(inputs).toEqual([{ kind: 'shown', to: first.to, atMs }]);
+    at.emit({ ...commitUser(7, first), activates: true } as SlaveEffect);
+    expect(calls, 'not again').toEqual(['write 1', 'expose 1']);
+    expect(inputs.at(-1)).toEqual({ kind: 'exposed', token: 7, atMs });
+    expect(store.transactions).toEqual([{ puts: ['-service/prices/prepared', 'data/prices/tip'], durable: true }]);
+    store.complete();
+    expect(inputs.at(-1)).toEqual({ kind: 'answered', token: 7, answer: { kind: 'done' } });
+  });
+
+  it('of a scheduled change: the core hears that it shows before anything else, and before anybody asks for the state', () => {
+    for (const by of ['packet', 'view'] as const) {
+      const { at, atMs, inputs, clock, service } = scheduled();
+      clock.advance(100);
+      at.scheduled.showing = null;
+      if (by === 'packet') at.emit();
+      else service.view();
+      expect(inputs[0]).toEqual({ kind: 'shown', to: first.to, atMs });
+      clock.advance(50);
+      expect(inputs.filter(({ kind }) => kind === 'shown')).toHaveLength(1);
+    }
+  });
+
+  it('of a scheduled change that is put off, or that the layer fails to write: the core is asked, and nothing shows', () => {
+    const late = scheduled();
+    late.at.scheduled.showing = { change: first, atMs: late.atMs + 100 };
+    late.clock.advance(100);
+    expect([late.calls, late.inputs]).toEqual([[], [{ kind: 'tick' }]]);
+    const failing = scheduled('throws');
+    failing.clock.advance(100);
+    expect([failing.calls, failing.inputs]).toEqual([[], [{ kind: 'tick' }]]);
   });
 
   it('that fails is told, moves no tip and removes no record', () => {

@@ -18,7 +18,7 @@ import { PacedReaders } from '../../shared/runtime/paced-readers.js';
 import type { EventLog } from '../../shared/runtime/ports.js';
 import type { ChangeIterator, ExposedChange, ReachedOptions, SlaveDataSet, SlaveDataSetOptions } from '../types.js';
 import type { SlaveUserLayer } from '../user/contract.js';
-import type { HaltCode, SlaveConfig, SlaveEffect, SlaveEvent, SlaveInput } from './core/io.js';
+import type { HaltCode, Showing, SlaveConfig, SlaveEffect, SlaveEvent, SlaveInput } from './core/io.js';
 import type { SlaveRecovered } from './core/records.js';
 import { recoverSlave } from './core/records.js';
 import type { SlaveView } from './core/view.js';
@@ -30,6 +30,7 @@ import { SlaveEffects } from './slave-effects.js';
 export interface SlaveMachine extends Machine<SlaveInput, SlaveEffect> {
   view(nowMs: number): SlaveView;
   readonly backlogBytes: number;
+  readonly showing: Showing | null;
 }
 
 /** What holds for all data sets of one slave. */
@@ -94,7 +95,8 @@ export class SlaveService implements SlaveDataSet {
     this.#driver = new Driver<SlaveInput, SlaveEffect>(parts.node, parts.dataSet, {
       received: ({ from, epoch, message }) => ({ kind: 'received', from, epoch, message }),
       tick: { kind: 'tick' },
-      before: (nowMs) => this.#sleepInputs(nowMs),
+      before: (nowMs) => this.#firstInputs(nowMs),
+      atInstant: (nowMs) => this.#showAt(nowMs),
       execute: (effect) => {
         this.#execute(effect);
       },
@@ -135,7 +137,7 @@ export class SlaveService implements SlaveDataSet {
     if (this.#core === null) return openingView;
     // A reader may be the first to notice that the machine slept; it must not be told "current" (G12).
     const nowMs = this.#parts.node.nowMs();
-    for (const input of this.#sleepInputs(nowMs)) this.#driver.submit(input);
+    for (const input of this.#firstInputs(nowMs)) this.#driver.submit(input);
     return this.#core.view(nowMs);
   }
 
@@ -342,12 +344,22 @@ export class SlaveService implements SlaveDataSet {
       throw new LockstepError('closed', `the data set '${this.name}' is closed`);
   }
 
-  /** What the core hears before anything else: it may have slept, and mustn't take for new what waited meanwhile. */
-  #sleepInputs(nowMs: number): readonly SlaveInput[] {
+  /** True: readers see what was to show at this instant. */
+  #showAt(nowMs: number): boolean {
+    const showing = this.#core?.showing ?? null;
+    return showing !== null && showing.atMs <= nowMs && this.#effects.show(showing.change);
+  }
+
+  /**
+   * What the core hears before anything else: what readers see by now; and that it may have slept, and mustn't take for new what waited
+   * meanwhile.
+   */
+  #firstInputs(nowMs: number): readonly SlaveInput[] {
+    const shown = this.#effects.takeShown();
     const byMs = this.#clockJumps.takeMs();
     const slept = this.#wasSuspended(nowMs);
-    if (!slept && byMs === 0) return none;
-    const inputs: SlaveInput[] = [];
+    if (!slept && byMs === 0) return shown;
+    const inputs: SlaveInput[] = [...shown];
     if (slept) inputs.push({ kind: 'suspended' });
     if (byMs > 0) inputs.push({ kind: 'clockJumped', byMs });
     return inputs;
@@ -378,8 +390,6 @@ export class SlaveService implements SlaveDataSet {
     log.record({ name: event.name, level: event.level, fields });
   }
 }
-
-const none: readonly SlaveInput[] = [];
 
 const openingView: SlaveView = {
   state: 'catching up',

@@ -31,10 +31,10 @@ export class Activations {
     this.#newest = { round, version, activateAtMs, voters, reports: new Map(), ownMs: null, isComplete: false };
   }
 
-  /** The original shows it. */
-  onExposedHere(): void {
+  /** The original shows it, since `atMs` of the clock here. */
+  onExposedHere(atMs: number): void {
     if (this.#newest === null || this.#newest.ownMs !== null) return;
-    this.#newest.ownMs = this.context.groupNowMs();
+    this.#newest.ownMs = atMs + this.context.config.groupOffsetMs;
     this.#tellWhenComplete(this.#newest);
   }
 

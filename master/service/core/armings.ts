@@ -236,7 +236,15 @@ export class Armings {
   }
 
   onTick(): void {
-    if (this.context.timers.takeDue('arming', this.context.nowMs)) this.#check();
+    const { timers, nowMs } = this.context;
+    const isDue = [timers.takeDue('arming', nowMs), timers.takeDue('activation', nowMs), this.nextInstantMs() <= nowMs];
+    if (isDue.includes(true)) this.#check();
+  }
+
+  /** When what is armed is to show; Infinity: nothing is. */
+  nextInstantMs(): number {
+    const armed = this.#armed;
+    return armed === null || armed.phase !== 'armed' || !this.context.isLeading ? Infinity : this.#activateMs(armed);
   }
 
   // ── cancelling ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -330,14 +338,23 @@ export class Armings {
   }
 
   /** The original shows it; its write may still be under way. */
-  onExposed(token: Token): void {
-    if (this.#armed?.write === token && this.#armed.phase === 'activating') this.#activations.onExposedHere();
+  onExposed(token: Token, atMs: number): void {
+    const armed = this.#armed;
+    if (armed === null || armed.write !== token || armed.phase !== 'activating') return;
+    const { change, activateAtMs } = armed.record;
+    const lateMs = atMs + this.context.config.groupOffsetMs - activateAtMs;
+    const fields = { version: change.to.version, lateMs: Math.round(lateMs * 1000) / 1000 };
+    if (lateMs > limits.maxClockErrorMs) this.context.event('activated late', 'warn', fields);
+    else this.context.event('activated', 'info', fields);
+    this.#activations.onExposedHere(atMs);
+    this.#settleArmed(armed);
   }
 
   #end(): void {
     this.#armed = null;
     this.history.armedTip = null;
     this.context.timers.clear('arming');
+    this.context.timers.clear('activation');
   }
 
   /** Looks at where it is and does what comes next. */
@@ -369,11 +386,6 @@ export class Armings {
   #activate(armed: Armed): void {
     const { change, activateAtMs, round, voters } = armed.record;
     armed.phase = 'activating';
-    this.#settleArmed(armed);
-    const lateMs = this.context.groupNowMs() - activateAtMs;
-    const fields = { version: change.to.version, lateMs: Math.round(lateMs) };
-    if (lateMs > limits.maxClockErrorMs) this.context.event('activated late', 'warn', fields);
-    else this.context.event('activated', 'info', fields);
     this.#activations.begin(round, change.to.version, activateAtMs, voters);
     armed.write = this.context.persist([...this.history.stage(change, this.context.nowMs), this.#removal()], {
       durable: true,
@@ -385,7 +397,7 @@ export class Armings {
   #onCommitted(armed: Armed): void {
     const { record, caller, votes, delivery } = armed;
     const { change, round } = record;
-    this.#activations.onExposedHere();
+    this.#activations.onExposedHere(this.context.nowMs);
     this.history.confirm(change, this.context.nowMs);
     this.log.onCommitted(armed.log, this.context.nowMs);
     const members = this.#votersOf(armed);
@@ -521,15 +533,14 @@ export class Armings {
   }
 
   #setTimer(armed: Armed): void {
-    let nextMs = armed.retryMs;
-    if (armed.phase === 'cancelling' && armed.cancelling !== null) nextMs = Math.min(nextMs, armed.cancelling.untilMs);
-    if (armed.phase === 'armed') {
-      nextMs = Math.min(nextMs, this.#activateMs(armed));
-      if (armed.caller?.wait === 'decided') nextMs = Math.min(nextMs, armed.settleByMs);
-    }
-    if (armed.phase === 'withdrawing' || armed.phase === 'activating') nextMs = Infinity;
-    if (nextMs === Infinity) this.context.timers.clear('arming');
-    else this.context.timers.set('arming', nextMs);
+    const { timers } = this.context;
+    timers.clear('arming');
+    timers.clear('activation');
+    if (armed.phase === 'withdrawing' || armed.phase === 'activating') return;
+    if (armed.phase === 'armed') timers.set('activation', this.#activateMs(armed) + limits.afterShowingMs);
+    timers.set('arming', armed.retryMs);
+    if (armed.cancelling !== null) timers.setEarlier('arming', armed.cancelling.untilMs);
+    if (armed.caller?.wait === 'decided' && armed.phase === 'armed') timers.setEarlier('arming', armed.settleByMs);
   }
 
   /** It told in this reign that it did, durably, what the newest note asks for. */

@@ -21,6 +21,7 @@ export type MasterTimer =
   | 'exposed'
   | 'gathering'
   | 'arming'
+  | 'activation'
   | 'queued';
 
 /** What the parts of a master's core share: the facts about its reign, and the way out for effects. */

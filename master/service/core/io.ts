@@ -35,7 +35,7 @@ export type MasterInput =
       readonly timeoutMs: number;
     }
   /** What the effect of this token shows is in sight now; its write may still be under way. */
-  | { readonly kind: 'exposed'; readonly token: Token }
+  | { readonly kind: 'exposed'; readonly token: Token; readonly atMs: number }
   | { readonly kind: 'forget'; readonly command: Token; readonly node: string }
   | { readonly kind: 'close'; readonly command: Token; readonly reason: 'closed' | 'unregistered' };
 

@@ -181,7 +181,13 @@ export class Leadership {
   }
 
   #isAhead(copy: Copy): boolean {
-    return (this.history.isBehind(copy.tip) && !this.#givesWay(copy.tip)) || this.#foreignDoubt(copy) !== undefined;
+    if (this.history.isBehind(copy.tip) && !this.#givesWay(copy.tip)) return true;
+    return this.#foreignDoubt(copy) !== undefined || this.#unknownArming(copy) !== undefined;
+  }
+
+  /** This store decided it, in a reign of its own, and doesn't know of it: it was put back from an older backup (G1, G16). */
+  #unknownArming({ prepared }: Copy): PreparedRef | undefined {
+    return prepared.find(({ round, to, armed }) => armed && this.isOwn(round.epoch) && this.history.isBehind(to));
   }
 
   /** An original that is empty, and a slave that said yes to a master of another store, which nobody said is to be replaced. */
@@ -191,6 +197,8 @@ export class Leadership {
   }
 
   #showCopy(copy: Copy): string {
+    const arming = this.#unknownArming(copy);
+    if (arming !== undefined) return `${showTip(copy.tip)}, armed with ${showTip(arming.to)}`;
     const doubt = this.#foreignDoubt(copy);
     return doubt === undefined ? showTip(copy.tip) : `${showTip(copy.tip)}, in doubt about ${showTip(doubt.to)}`;
   }

@@ -110,9 +110,9 @@ export class MasterCore {
     return this.#isClosed || this.#context.phase === 'halted' ? Infinity : this.#context.timers.next();
   }
 
-  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. */
-  nextExactMs(): number {
-    return this.#isClosed || this.#context.phase === 'halted' ? Infinity : this.#context.timers.nextExact();
+  /** When a scheduled change is to show, exactly; `nextWakeMs` comes a little later. */
+  nextInstantMs(): number {
+    return this.#isClosed || this.#context.phase === 'halted' ? Infinity : this.#armings.nextInstantMs();
   }
 
   step(input: MasterInput, nowMs: number): MasterEffect[] {
@@ -189,7 +189,7 @@ export class MasterCore {
       case 'cancelActivation':
         return this.#onCancelActivation(input.command, input.version, input.timeoutMs);
       case 'exposed':
-        return this.#armings.onExposed(input.token);
+        return this.#armings.onExposed(input.token, input.atMs);
       case 'forget':
         return this.#onForget(input.command, input.node);
       case 'close':

@@ -199,8 +199,8 @@ export class Serving {
     this.context.event('round told by its master', 'info', { version: to.version, epoch: round.epoch.number, outcome });
   }
 
-  #remember({ round, from, to }: PreparedRef): void {
-    if (!this.#untold.has(round)) this.#untold.set(round, { round, from, to });
+  #remember({ round, from, to }: Pick<PreparedRef, 'round' | 'from' | 'to'>): void {
+    if (!this.#untold.has(round)) this.#untold.set(round, { round, from, to, armed: false });
   }
 
   /**

@@ -140,6 +140,14 @@ describe('what another clock shows', () => {
     expect(Math.abs(far - pair.local(120_000))).toBeLessThan(1.5);
   });
 
+  test('is followed within seconds of the first sample: an instant may be as near', () => {
+    const pair = new Pair({ local: 0, remote: hourMs }, [{ fromMs: 0, local: 1.0005, remote: 0.9996 }]);
+    const estimate = new ClockEstimate();
+    for (let at = 0; at <= 3500; at += 250) estimate.sample(pair.stamps(at, evenly));
+    const trueMs = 3750;
+    expect(Math.abs((estimate.at(pair.local(trueMs))?.bestMs ?? 0) - pair.remote(trueMs))).toBeLessThan(0.05);
+  });
+
   test('is asked for the other way round: when the clock here shows it', () => {
     const pair = truePair();
     const estimate = new ClockEstimate();

@@ -2,30 +2,20 @@ import { describe, expect, test } from 'vitest';
 import { Timers } from './timers.js';
 
 describe('a table of deadlines', () => {
-  test('tells the earliest of all, and of those that want precision', () => {
-    const timers = new Timers<'retry' | 'instant' | 'other'>();
-    expect([timers.next(), timers.nextExact()]).toEqual([Infinity, Infinity]);
+  test('tells the earliest of all, and each once', () => {
+    const timers = new Timers<'retry' | 'other'>();
+    expect(timers.next()).toBe(Infinity);
     timers.set('retry', 50);
-    expect([timers.next(), timers.nextExact()]).toEqual([50, Infinity]);
-    timers.setExact('instant', 70.25);
-    timers.setExact('other', 40.5);
-    expect([timers.next(), timers.nextExact()]).toEqual([40.5, 40.5]);
+    timers.set('other', 40.5);
+    expect(timers.next()).toBe(40.5);
     timers.clear('other');
-    expect([timers.next(), timers.nextExact()]).toEqual([50, 70.25]);
-    expect(timers.takeDue('instant', 70)).toBe(false);
-    expect(timers.takeDue('instant', 70.25)).toBe(true);
-    expect(timers.takeDue('instant', 70.25)).toBe(false);
-    expect(timers.nextExact()).toBe(Infinity);
-  });
-
-  test('that is set anew without precision wants none', () => {
-    const timers = new Timers<'one'>();
-    timers.setExact('one', 10);
-    timers.set('one', 20);
-    expect([timers.next(), timers.nextExact()]).toEqual([20, Infinity]);
-    timers.setExact('one', 30);
+    expect(timers.next()).toBe(50);
+    expect(timers.takeDue('retry', 49)).toBe(false);
+    expect(timers.takeDue('retry', 50)).toBe(true);
+    expect(timers.takeDue('retry', 50)).toBe(false);
+    timers.set('retry', 60);
     timers.clearAll();
-    expect([timers.next(), timers.nextExact()]).toEqual([Infinity, Infinity]);
+    expect(timers.next()).toBe(Infinity);
   });
 
   test('knows what is due by then', () => {

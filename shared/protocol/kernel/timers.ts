@@ -5,18 +5,10 @@
 export class Timers<Name extends string> {
   /** Names are few and stay: Infinity is one that isn't set. */
   readonly #deadlines = new Map<Name, number>();
-  readonly #exact = new Set<Name>();
 
   /** Sets or moves a deadline. */
   set(name: Name, atMs: number): void {
     this.#deadlines.set(name, atMs);
-    this.#exact.delete(name);
-  }
-
-  /** As `set`, for what is to happen as close behind the deadline as the machine can. */
-  setExact(name: Name, atMs: number): void {
-    this.#deadlines.set(name, atMs);
-    this.#exact.add(name);
   }
 
   /** Keeps the earlier of the deadline already set and this one. */
@@ -30,7 +22,6 @@ export class Timers<Name extends string> {
 
   clearAll(): void {
     this.#deadlines.clear();
-    this.#exact.clear();
   }
 
   isSet(name: Name): boolean {
@@ -53,13 +44,6 @@ export class Timers<Name extends string> {
   next(): number {
     let earliest = Infinity;
     for (const deadline of this.#deadlines.values()) if (deadline < earliest) earliest = deadline;
-    return earliest;
-  }
-
-  /** The earliest of those that want precision, which `next` counts as well; Infinity when none is set. */
-  nextExact(): number {
-    let earliest = Infinity;
-    for (const name of this.#exact) earliest = Math.min(earliest, this.#deadline(name));
     return earliest;
   }
 

@@ -132,7 +132,7 @@ export function peerField(peer: Peer | null): unknown[] | null {
 
 export function refsField(refs: readonly PreparedRef[]): unknown[] {
   withinBound(refs.length, wireLimits.maxPreparedRefs, 'prepared rounds');
-  return refs.flatMap((ref) => [roundField(ref.round), tipField(ref.from), tipField(ref.to)]);
+  return refs.flatMap((ref) => [roundField(ref.round), tipField(ref.from), tipField(ref.to), ref.armed]);
 }
 
 /** Texts are for people: a longer one is cut, at a character's end, rather than refused. */
@@ -352,10 +352,11 @@ export class FieldReader {
   }
 
   refs(): PreparedRef[] {
-    return this.list({ most: wireLimits.maxPreparedRefs, width: 3 }, (reader) => ({
+    return this.list({ most: wireLimits.maxPreparedRefs, width: 4 }, (reader) => ({
       round: reader.round(),
       from: reader.tipOrNull(),
       to: reader.tip(),
+      armed: reader.boolean(),
     }));
   }
 

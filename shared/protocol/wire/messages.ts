@@ -48,6 +48,8 @@ export interface PreparedRef {
   readonly round: RoundId;
   readonly from: Tip | null;
   readonly to: Tip;
+  /** A master said that it is decided, and it is marked so on disk: it shows at its instant. */
+  readonly armed: boolean;
 }
 
 export interface Join {

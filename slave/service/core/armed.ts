@@ -1,11 +1,12 @@
 import { hasBit } from '../../../shared/protocol/kernel/bitmap.js';
-import type { RoundId } from '../../../shared/protocol/kernel/ids.js';
+import type { RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
 import { sameEpoch, sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { showInstant } from '../../../shared/protocol/kernel/instants.js';
+import { invariant } from '../../../shared/protocol/kernel/invariant.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { ActivationReport, ArmingNote, ArmingReport } from '../../../shared/protocol/wire/messages.js';
 import type { SlaveContext } from './context.js';
-import type { Token } from './io.js';
+import type { Showing, Token } from './io.js';
 import type { Participant } from './participant.js';
 import type { ArmingMark } from './records.js';
 import { isArmed, type ScheduledChange, type Staged } from './staged.js';
@@ -120,11 +121,29 @@ export class Armed {
     this.#setTimer(staged.activateAtMs);
   }
 
-  /** Readers see it. */
-  onActivated({ round, to, activateAtMs }: ScheduledChange): void {
+  /** See `SlaveCore.showing`. Null while anything is in its way: then the change is looked at again when its time has come. */
+  get showing(): Showing | null {
+    const { participant, context } = this;
+    const [staged] = participant.staged;
+    if (staged === undefined || staged.activateAtMs === null || !isArmed(staged, context.promised)) return null;
+    if (staged.phase !== 'prepared' || !participant.work.isIdle || participant.failure !== '') return null;
+    if (staged.change.from !== null && !sameTip(staged.change.from, participant.tip)) return null;
+    const atMs = context.clock.localMsOf(staged.activateAtMs, context.nowMs);
+    if (atMs === null || atMs <= context.nowMs) return null;
+    // It doesn't guess: unheard until then, the clock must still be known well enough.
+    return context.clock.errorMs(atMs) <= limits.maxClockErrorMs ? { change: staged.change, atMs } : null;
+  }
+
+  onShown(to: Tip): void {
+    this.context.timers.clear('activation');
+    invariant(this.participant.onCommitted(to), `version ${to.version} was shown, and isn't staged`);
+  }
+
+  /** Readers see it, since `atMs` of the clock here. */
+  onActivated({ round, to, activateAtMs }: ScheduledChange, atMs: number): void {
     this.#saidThatItWaits = false;
-    const reading = this.context.clock.at(this.context.nowMs);
-    const clockErrorMs = this.#errorMs();
+    const reading = this.context.clock.at(atMs);
+    const clockErrorMs = this.#errorMs(atMs);
     this.activation = { round, exposedAtMs: reading?.bestMs ?? null, errorMs: clockErrorMs ?? 0 };
     const lateMs = reading === null ? null : toMicroseconds(reading.bestMs - activateAtMs);
     const { version } = to;
@@ -199,12 +218,13 @@ export class Armed {
     const reading = clock.at(nowMs);
     const localMs = clock.localMsOf(activateAtMs, nowMs);
     if (reading === null || localMs === null) timers.clear('activation');
+    else if (localMs > nowMs) timers.set('activation', localMs + (this.showing === null ? 0 : limits.afterShowingMs));
     // Past it, and too uncertain: certain when even the earliest reading has passed it.
-    else timers.set('activation', localMs > nowMs ? localMs : nowMs + Math.max(1, activateAtMs - reading.earliestMs));
+    else timers.set('activation', nowMs + Math.max(1, activateAtMs - reading.earliestMs));
   }
 
-  #errorMs(): number | null {
-    const errorMs = this.context.clock.errorMs(this.context.nowMs);
+  #errorMs(atMs = this.context.nowMs): number | null {
+    const errorMs = this.context.clock.errorMs(atMs);
     return errorMs === Infinity ? null : toMicroseconds(errorMs);
   }
 }

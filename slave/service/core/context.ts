@@ -97,7 +97,7 @@ export class SlaveContext {
 /** What the participant tells the other parts. */
 export interface ParticipantListener {
   /** Readers see a scheduled change from now on. */
-  onActivated(scheduled: ScheduledChange): void;
+  onActivated(scheduled: ScheduledChange, atMs: number): void;
   /** A new state is durable and exposed. */
   onExposed(tip: Tip): void;
   /** A vote leaves, which tells what is exposed. */

@@ -17,8 +17,10 @@ export type SlaveInput =
   | { readonly kind: 'tick' }
   | { readonly kind: 'persisted'; readonly token: Token; readonly error: string | null }
   | { readonly kind: 'answered'; readonly token: Token; readonly answer: UserAnswer }
+  /** The service showed what `SlaveCore.showing` allowed it to show: readers see it since `atMs`, and it isn't written yet. */
+  | { readonly kind: 'shown'; readonly to: Tip; readonly atMs: number }
   /** Readers see what the effect of this token brings; its write may still be under way. */
-  | { readonly kind: 'exposed'; readonly token: Token }
+  | { readonly kind: 'exposed'; readonly token: Token; readonly atMs: number }
   /** A transfer over TCP ended; for a snapshot, with the tip that the user layer installed. */
   | { readonly kind: 'transferred'; readonly token: Token; readonly error: string | null }
   /** One step out of a transfer of deltas. The service feeds the next when `backlogBytes` allows it. */
@@ -116,6 +118,12 @@ export type SlaveEffect =
       readonly code: HaltCode;
       readonly text: string;
     };
+
+/** A scheduled change that may be shown without another word from the core. */
+export interface Showing {
+  readonly change: Delta;
+  readonly atMs: number;
+}
 
 export type HaltCode = 'name-taken' | 'cloned-store' | 'store-failed' | 'forgotten' | 'group-full';
 

@@ -63,7 +63,7 @@ export class Participant {
   get prepared(): PreparedRef[] {
     return this.staged
       .filter((staged) => staged.phase === 'prepared')
-      .map(({ round, from, change }) => ({ round, from, to: change.to }));
+      .map(({ round, from, change, mark }) => ({ round, from, to: change.to, armed: mark?.armed === true }));
   }
 
   find(round: RoundId): Staged | undefined {
@@ -333,21 +333,21 @@ export class Participant {
     return { kind: 'put', key: slaveKeys.prepared(this.context.config.dataSet, round), value };
   }
 
-  /** Readers see what the running commit brings. */
-  onShown(token: Token): void {
+  /** Readers see what the running commit brings, since `atMs`. */
+  onShown(token: Token, atMs: number): void {
     const task = this.work.running(token);
-    if (task?.kind === 'commit') this.#activated(task.scheduled);
+    if (task?.kind === 'commit') this.#activated(task.scheduled, atMs);
   }
 
-  #activated(scheduled: ScheduledChange | null): void {
+  #activated(scheduled: ScheduledChange | null, atMs: number): void {
     if (scheduled === null || scheduled !== this.activating || this.isActivatingShown) return;
     this.isActivatingShown = true;
-    this.listener.onActivated(scheduled);
+    this.listener.onActivated(scheduled, atMs);
   }
 
   #onCommitAnswered(task: Task & { kind: 'commit' }, answer: UserAnswer): void {
     if (answer.kind === 'done') {
-      this.#activated(task.scheduled);
+      this.#activated(task.scheduled, this.context.nowMs);
       if (this.failure !== '') this.context.event('commit succeeded', 'info', { version: task.change.to.version });
       this.failure = '';
       this.#expose(task.change.to);

@@ -18,7 +18,7 @@ import { CatchUp } from './catch-up.js';
 import { ClockSync } from './clock-sync.js';
 import { SlaveContext } from './context.js';
 import { InDoubt } from './in-doubt.js';
-import type { SlaveConfig, SlaveEffect, SlaveInput, Token } from './io.js';
+import type { Showing, SlaveConfig, SlaveEffect, SlaveInput, Token } from './io.js';
 import { Packets } from './packets.js';
 import { Participant } from './participant.js';
 import type { SlaveRecovered } from './records.js';
@@ -48,7 +48,7 @@ export class SlaveCore {
     this.#context = context;
     if (recovered.record !== null) context.promised = recovered.record.promised;
     this.#participant = new Participant(context, {
-      onActivated: (scheduled) => this.#armed.onActivated(scheduled),
+      onActivated: (scheduled, atMs) => this.#armed.onActivated(scheduled, atMs),
       onExposed: (tip) => this.#onExposed(tip),
       onVoted: () => this.#reign.onVoted(),
       onCommittedHeardOf: (tip) => this.#catchUp.onCommittedHeardOf(tip),
@@ -87,9 +87,17 @@ export class SlaveCore {
     return this.#closed ? Infinity : this.#context.timers.next();
   }
 
-  /** The earliest deadline that wants precision; `nextWakeMs` counts it as well. */
-  nextExactMs(): number {
-    return this.#closed ? Infinity : this.#context.timers.nextExact();
+  /** When `showing` is to show; Infinity: nothing is. */
+  nextInstantMs(): number {
+    return this.showing?.atMs ?? Infinity;
+  }
+
+  /**
+   * What readers are to see from `atMs` of the clock here on, exactly, if nothing else is heard until then. Whoever shows it tells by `shown`,
+   * before any other input. A core that isn't told shows it by itself, a little later.
+   */
+  get showing(): Showing | null {
+    return this.#closed || this.#context.storeFailed ? null : this.#armed.showing;
   }
 
   step(input: SlaveInput, nowMs: number): SlaveEffect[] {
@@ -155,8 +163,10 @@ export class SlaveCore {
           return this.#onStoreFailed(input.answer.reason);
         this.#participant.work.onAnswer(input.token, input.answer);
         return;
+      case 'shown':
+        return this.#armed.onShown(input.to);
       case 'exposed':
-        return this.#participant.onShown(input.token);
+        return this.#participant.onShown(input.token, input.atMs);
       case 'transferred':
         this.#catchUp.onTransferred(input.token, input.error);
         return;

@@ -335,7 +335,7 @@ export class CoreGroup {
     for (let guard = 0; guard < 100_000; guard += 1) {
       this.#drain();
       const wakes = [
-        ...this.#masters.map(({ alive, core }) => (alive ? core.nextWakeMs() : Infinity)),
+        ...this.#masters.map(({ alive, core }) => (alive ? wakeOf(core) : Infinity)),
         ...this.slaves.map((slave) => (slave.alive ? this.#wakeOf(slave) : Infinity)),
       ];
       const nextMs = Math.min(...wakes);
@@ -345,7 +345,7 @@ export class CoreGroup {
       }
       this.nowMs = Math.max(this.nowMs, nextMs);
       for (const master of this.#masters)
-        if (master.alive && master.core.nextWakeMs() <= this.nowMs) this.#masterStep(master, { kind: 'tick' });
+        if (master.alive && wakeOf(master.core) <= this.nowMs) this.#masterStep(master, { kind: 'tick' });
       for (const slave of this.slaves)
         if (slave.alive && this.#wakeOf(slave) <= this.nowMs) this.#slaveStep(slave, { kind: 'tick' });
       this.nowMs += 0.001;
@@ -409,7 +409,7 @@ export class CoreGroup {
     else if (effect.kind === 'persist') {
       if (effect.activates && effect.decided !== null) {
         master.shown.push({ version: effect.decided.to.version, atMs: this.nowMs });
-        later({ kind: 'exposed', token: effect.token });
+        later({ kind: 'exposed', token: effect.token, atMs: this.nowMs });
       }
       if (!this.masterWrites(effect.operations)) return;
       const error = this.masterWriteError(effect.operations);
@@ -467,7 +467,7 @@ export class CoreGroup {
 
   /** By the test's clock. */
   #wakeOf({ core, clock }: SlaveNode): number {
-    return (core.nextWakeMs() - clock.aheadMs) / clock.rate;
+    return (Math.min(core.nextWakeMs(), core.nextInstantMs()) - clock.aheadMs) / clock.rate;
   }
 
   #slaveEffect(slave: SlaveNode, effect: SlaveEffect): void {
@@ -512,7 +512,7 @@ export class CoreGroup {
         if (effect.activates) {
           if (slave.holdsCommit) return;
           slave.shown.push({ version: change.to.version, atMs: this.nowMs });
-          later({ kind: 'exposed', token: effect.token });
+          later({ kind: 'exposed', token: effect.token, atMs: this.localMs(slave) });
           if (!this.slaveWrites(slave.name, effect.operations)) return;
         }
         slave.tip = change.to;
@@ -554,6 +554,10 @@ export class CoreGroup {
     else if (effect.kind === 'settle') this.trace.push(`${at} ${node} settles ${effect.result.kind}`);
     else this.trace.push(`${at} ${node} ${effect.kind}`);
   }
+}
+
+function wakeOf(core: MasterCore): number {
+  return Math.min(core.nextWakeMs(), core.nextInstantMs());
 }
 
 function describe(message: Message): string {

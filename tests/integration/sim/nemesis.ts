@@ -8,6 +8,7 @@ import { LaterFaults } from './later-faults.js';
 import type { World } from './world.js';
 
 interface MasterBackup {
+  readonly armedVersion: number | null;
   readonly tip: Tip;
   readonly restore: () => void;
 }
@@ -337,7 +338,8 @@ export class Nemesis {
   #backUp(): void {
     const { master } = this.#world;
     const tip = master.service?.view().tip ?? null;
-    if (tip !== null) this.#backup = { tip, restore: master.disk.backup() };
+    const armedVersion = master.service?.view().armed?.version ?? null;
+    if (tip !== null) this.#backup = { tip, armedVersion, restore: master.disk.backup() };
   }
 
   /** The master's disk is lost, or an old backup of it is put in: it may not lead slaves that hold more (G13). */
@@ -348,7 +350,9 @@ export class Nemesis {
     const backup = takesBackup ? this.#backup : null;
     if (kind === 'old-master' && backup === null) return;
     const isKnown = slaves.some((slave) => slave.alive && sameTip(slave.service?.view().tip ?? null, tip));
-    if (masters.length > 1 || tip === null || !isKnown || sameTip(backup?.tip ?? null, tip)) return;
+    // What was armed by then may be what is committed by now: such a backup lacks nothing, and may lead.
+    const isAsNew = backup !== null && (sameTip(backup.tip, tip) || backup.armedVersion === tip?.version);
+    if (masters.length > 1 || tip === null || !isKnown || isAsNew) return;
     network.heal();
     for (const slave of slaves) {
       slave.process?.resume();

@@ -399,6 +399,41 @@ describe('a node that was away at the instant', () => {
   });
 });
 
+describe('what may be shown at the instant without a step of the core', () => {
+  it('is the change that is armed, at the instant by the clock of its own', () => {
+    const group = leading(['a', 'b']);
+    expect(group.slave('a').core.showing).toBeNull();
+    const { activateAtMs } = schedule(group, 1, 20_000);
+    group.run(100);
+    for (const slave of group.slaves) {
+      expect(slave.core.showing?.change.to.version).toBe(1);
+      const atMs = ((slave.core.showing?.atMs ?? 0) - slave.clock.aheadMs) / slave.clock.rate;
+      expect(Math.abs(atMs - testMs(activateAtMs))).toBeLessThan(5);
+    }
+  });
+
+  it('is nothing while the mark on disk is of an older reign', () => {
+    const group = leading(['a', 'b']);
+    schedule(group, 1, 20_000);
+    group.run(100);
+    expect(group.slave('b').core.showing).not.toBeNull();
+    group.passes = ({ message }, receiver) => receiver !== 'b' || (message.kind !== 'arming' && message.kind !== 'heartbeat');
+    group.restartMaster();
+    group.run(5000);
+    expect(group.slaves.map(({ core }) => core.showing !== null)).toEqual([true, false]);
+  });
+
+  it('is nothing when the clock could be known too badly by then: it does not guess', () => {
+    const group = leading(['a', 'b']);
+    const { activateAtMs } = schedule(group, 1, 120_000);
+    group.passes = ({ message }, receiver) => receiver !== 'b' || message.kind !== 'clock';
+    group.run(100);
+    expect(group.slave('a').core.showing, 'unheard until then').toBeNull();
+    group.run(testMs(activateAtMs) - group.nowMs - 1000);
+    expect(group.slaves.map(({ core }) => core.showing !== null)).toEqual([true, false]);
+  });
+});
+
 describe('a master that starts again', () => {
   it('before the instant: what was armed still is, under the same name and for the same instant', () => {
     const group = leading(['a', 'b']);
@@ -412,6 +447,19 @@ describe('a master that starts again', () => {
     for (const node of [group.master, ...group.slaves]) expect(Math.abs((node.shown.at(-1)?.atMs ?? 0) - testMs(activateAtMs))).toBeLessThan(0.1);
     group.run(500);
     for (const { name } of group.slaves) expect(group.view(name)).toMatchObject({ state: 'current', tip: { version: 1, epoch: { number: 1 } } });
+  });
+
+  it('with an older backup of its store refuses to lead: it would take back what is decided', () => {
+    const group = leading(['a', 'b']);
+    const backup = group.master.records.copy();
+    const { activateAtMs } = schedule(group, 1, 30_000);
+    group.master.alive = false;
+    group.run(1000);
+    const old = group.addMaster('master', {}, backup);
+    group.run(10_000);
+    expect(old.halted).toContain('others hold more: a (nothing, armed with e1 v1)');
+    group.run(testMs(activateAtMs) - group.nowMs + 3000);
+    expect(applied(group)).toEqual([[1], [1]]);
   });
 
   it('past the instant: it is committed late, and the copies that show it keep it', () => {

@@ -20,7 +20,7 @@ const tipOrNull = fc.option(tips);
 export const deltas: fc.Arbitrary<Delta> = fc
   .record({ from: tipOrNull, to: tips, bytes: fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ minLength: 250, maxLength: 700 })) })
   .map((fields) => ({ ...fields, digest: digestOf(fields.bytes) }));
-const refs = fc.array(fc.record({ round: rounds, from: tipOrNull, to: tips }), { maxLength: 4 });
+const refs = fc.array(fc.record({ round: rounds, from: tipOrNull, to: tips, armed: fc.boolean() }), { maxLength: 4 });
 export const names = fc.oneof(
   fc.stringMatching(/^[a-z][a-z0-9.-]{0,20}$/),
   fc.constantFrom('prices', 'ñandú', '日本', 'a b'),

@@ -21,8 +21,8 @@ export function delta(from: number, to: number, bytes: Uint8Array): Delta {
 const small = Uint8Array.of(1, 2, 3, 4, 5);
 const large = Uint8Array.from({ length: 300 }, (_, index) => index & 0xff);
 const prepared = [
-  { round, from: tip(4), to: tip(5) },
-  { round: { epoch, number: 13 }, from: null, to: tip(6) },
+  { round, from: tip(4), to: tip(5), armed: false },
+  { round: { epoch, number: 13 }, from: null, to: tip(6), armed: true },
 ];
 
 /** For 2026-12-01, 09:00 UTC. */
