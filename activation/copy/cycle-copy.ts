@@ -50,6 +50,7 @@ export class CycleCopy<Value = Json> implements AsyncDisposable {
   readonly #follower: Follower;
   readonly #events: EventHub;
   readonly #store: Store | null;
+  readonly #clock: Clock;
   readonly #stop = new AbortController();
   readonly #shown = new PacedReaders<Omit<ShownCycle, 'skipped'>>(cycleBounds.changesBuffered);
   readonly #waiters = new Set<Waiter>();
@@ -63,6 +64,7 @@ export class CycleCopy<Value = Json> implements AsyncDisposable {
     const { maxClockErrorMs = limits.maxClockErrorMs } = options;
     this.name = options.name;
     this.#store = parts.store;
+    this.#clock = clock;
     this.#events = events;
     this.#copies = new Copies(parts.store, options.mode ?? 'copy');
     const server = new RemoteDataServer({
@@ -172,7 +174,7 @@ export class CycleCopy<Value = Json> implements AsyncDisposable {
     if (shown !== null && shown >= cycle) return shown;
     if (this.#closing !== null) throw closedError();
     let waiter: Waiter | null = null;
-    let timer: NodeJS.Timeout | null = null;
+    let cancel = (): void => undefined;
     const wait = new Promise<number>((resolve, reject) => {
       waiter = { cycle, resolve, reject };
       this.#waiters.add(waiter);
@@ -181,13 +183,14 @@ export class CycleCopy<Value = Json> implements AsyncDisposable {
         const message = `cycle ${cycle} did not show within ${timeoutMs} ms; this copy shows ${this.cycle ?? 'nothing'}`;
         reject(new LockstepError('timed-out', message));
       };
-      timer = setTimeout(late, timeoutMs);
+      // A system timer of more than 24 days would end at once.
+      cancel = this.#clock.at(this.#clock.monotonicMs() + timeoutMs, late);
     });
     try {
       return await unlessAborted(wait, signal);
     } finally {
       if (waiter !== null) this.#waiters.delete(waiter);
-      if (timer !== null) clearTimeout(timer);
+      cancel();
     }
   }
 

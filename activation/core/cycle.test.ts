@@ -260,12 +260,22 @@ describe('an activation by hand', () => {
   });
 
   test.each([
-    ['to an instant that servers would not hear of', minuteMs, 9999],
-    ['away from an instant that servers are about to switch at', 10 * minuteMs - 5000, minuteMs],
-  ])('is refused %s', (_what, laterMs, inMs) => {
+    [
+      'to an instant that servers would not hear of',
+      minuteMs,
+      9999,
+      'an activation in 9999 ms is too near: servers need 10000 ms to notice; the earliest possible instant is 2026-12-01T09:01:10.000Z',
+    ],
+    [
+      'away from an instant that servers are about to switch at',
+      10 * minuteMs - 5000,
+      minuteMs,
+      "the activation at 2026-12-01T09:10:00.000Z can't be moved any more: servers need 10000 ms to notice; move the next one when that has passed",
+    ],
+  ])('is refused %s', (_what, laterMs, inMs, message) => {
     const { table, result } = planActivation(stateOf(), inMs, nineMs + laterMs);
     expect(table).toBeNull();
-    expect(result).toMatchObject({ kind: 'refused', code: 'too-late' });
+    expect(result).toEqual({ kind: 'refused', code: 'too-late', message });
   });
 
   test('is refused before the date of something that is staged', () => {

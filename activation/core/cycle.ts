@@ -182,11 +182,15 @@ export function planActivation(
   const leftMs = Math.min(atMs, state.activateAtMs) - nowMs;
   const neededMs = noticeMs(state.intervalMs);
   if (leftMs < neededMs) {
-    return nothing({
-      kind: 'refused',
-      code: 'too-late',
-      message: `an activation in ${Math.max(0, Math.floor(leftMs))} ms can't be moved, nor moved there: servers need ${Math.ceil(neededMs)} ms to notice; give a later instant, or wait until ${showInstant(state.activateAtMs)} has passed`,
-    });
+    const isNear = state.activateAtMs - nowMs < neededMs;
+    const what = isNear
+      ? `the activation at ${showInstant(state.activateAtMs)} can't be moved any more`
+      : `an activation in ${inMs} ms is too near`;
+    const instead = isNear
+      ? 'move the next one when that has passed'
+      : `the earliest possible instant is ${showInstant(Math.ceil(nowMs + neededMs))}`;
+    const message = `${what}: servers need ${Math.ceil(neededMs)} ms to notice; ${instead}`;
+    return nothing({ kind: 'refused', code: 'too-late', message });
   }
   return {
     table: { ...tableOf(state), activateAtMs: atMs },

@@ -32,7 +32,14 @@ test('without the package pg a database of PostgreSQL is refused with what to do
     message: 'PostgreSQL needs the package pg, which is not installed here; npm install pg',
   });
   await using server = await DataServer.open({ store: folder });
-  expect((await server.status()).intervalMs).toBe(600_000);
+  expect((await server.status()).cycle).toBe(1);
+});
+
+test('a new database is activated every ten minutes, on full ones, unless it is told otherwise', async () => {
+  await using server = await DataServer.open({ store: folder });
+  const { activateAtMs, intervalMs, originMs } = await server.status();
+  expect([intervalMs, originMs, activateAtMs % 600_000]).toEqual([600_000, 0, 0]);
+  expect(activateAtMs - server.clock.nowMs()).toBeLessThanOrEqual(600_000);
 });
 
 test.each([{}, { store: 'a', postgresql: 'postgresql://here/db' }])('one place has to be given: %j', async (place) => {

@@ -287,7 +287,10 @@ function readableOriginal(dataSet: ServedOriginal): ReadableDataSet {
       return dataSet.tip;
     },
     get isCurrent() {
-      return dataSet.dataSet.view().phase === 'leading';
+      const { phase, armed } = dataSet.dataSet.view();
+      // G16: past the instant others show the new state, whatever kept this process from it. While it is `activating`, it shows here.
+      const isDue = armed !== null && armed.inMs <= 0 && (armed.phase === 'armed' || armed.phase === 'cancelling');
+      return phase === 'leading' && !isDue;
     },
     entry: (key) => dataSet.entry(key),
     list: (options) => dataSet.list(options),

@@ -118,6 +118,20 @@ test('status and rounds tell what is armed, and how the newest one went', async 
   expect(rounds.rounds[0]).toMatchObject({ outcome: 'armed', activation: { at: activateAt, armed: 1, of: 2 } });
 });
 
+test('the old state is not called current once the instant of an armed change has passed, until the change shows', async () => {
+  const current = async (view: Partial<ArmedView> | null): Promise<unknown> => {
+    original.view = { ...original.view, armed: view === null ? null : { ...armedView, ...view } };
+    return (await server.inject('/v1/data/prices')).headers['lockstep-current'];
+  };
+  expect(await current(null)).toBe('true');
+  expect(await current({ inMs: 0.5 })).toBe('true');
+  expect(await current({ inMs: -0.5 })).toBe('false');
+  expect(await current({ inMs: -0.5, phase: 'cancelling' })).toBe('false');
+  expect(await current({ inMs: -0.5, phase: 'activating' })).toBe('true');
+  // All have confirmed that they are not armed any more.
+  expect(await current({ inMs: -0.5, phase: 'withdrawing' })).toBe('true');
+});
+
 test('a cancellation that succeeds is 200, one that does not 409, one of nothing 404', async () => {
   const cancel = async (version: number, payload?: object) =>
     server.inject({

@@ -6,7 +6,7 @@ import { filesBelow } from './files.js';
 
 const page = 'docs/guarantees.md';
 const checkerFolder = 'tests/integration/sim/checkers';
-const guaranteeCount = 14;
+const guaranteeCount = 16;
 
 interface TableRow {
   readonly line: number;
@@ -16,7 +16,8 @@ interface TableRow {
 /**
  * `docs/guarantees.md` claims that tests hold each guarantee, requirement and trap. Here the claims are held to the code:
  * each row of a table with a column "Test" names at least one test, written as a path in backticks followed by titles in
- * “typographic quotes”; the file exists and has a test of that title. Scenario files (`.yaml`) are their own title.
+ * “typographic quotes”; the file exists and has a test of that title. Scenario files (`.yaml`) are their own title; a suite that
+ * runs against each implementation (`-conformance.ts`) has titles as a test file has.
  */
 export const guarantees: Check = {
   name: 'guarantees',
@@ -64,7 +65,7 @@ export function tableRows(text: string): TableRow[] {
 }
 
 async function problemsOfTests(root: string, cell: string): Promise<string[]> {
-  const references = [...cell.matchAll(/`([^`]+\.(?:test\.ts|yaml))`((?:[\s,]*“[^”]+”)*)/g)];
+  const references = [...cell.matchAll(/`([^`]+(?:\.test\.ts|-conformance\.ts|\.yaml))`((?:[\s,]*“[^”]+”)*)/g)];
   if (references.length === 0) return ['no test is named'];
   const problems: string[] = [];
   for (const [, path = '', quoted = ''] of references) {

@@ -81,4 +81,20 @@ export const clockMutations: readonly Mutation[] = [
       title: 'counts no more with the first answer of a new era, though it would agree with it',
     },
   },
+  {
+    name: 'clock error counted from the middle of the interval',
+    guarantee: 'G15',
+    edits: [
+      {
+        file: estimate,
+        find: 'return Math.max(latestMs - bestMs, bestMs - earliestMs);',
+        replace: 'return bestMs > 0 ? (latestMs - earliestMs) / 2 : Infinity;',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'shared/protocol/clock/clock-estimate.test.ts',
+      title: 'the true reading is inside the interval: at each answer, between two of them, and long after',
+    },
+  },
 ];

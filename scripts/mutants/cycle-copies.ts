@@ -164,4 +164,31 @@ export const cycleCopyMutations: readonly Mutation[] = [
     'afterMs === null',
     'that is held across the instant (pause) activates late, says so, and never calls the old copy current',
   ),
+  mutation(
+    'copied over in two turns',
+    'activation/copy/copies.ts',
+    'this.#active = applied(before, changes);',
+    `const [key] = changes.columns.keys;
+    const isFirst = changes.columns.deletes.length === 0 && key !== undefined;
+    const columns = { keys: [key ?? ''], values: changes.columns.values.slice(0, 1), deletes: [] };
+    this.#active = applied(before, isFirst ? { ...changes, columns } : changes);
+    setImmediate(() => applied(before, changes));`,
+    'never shows a mixture, and moves each change once and no byte for a cycle without any',
+  ),
+  mutation(
+    'retrieval that does not fit the interval passed over',
+    core,
+    'if (durationMs >= intervalMs)',
+    'if (durationMs > Infinity)',
+    'that takes longer than the interval is said',
+    retrieval,
+  ),
+  mutation(
+    'wait that ends at once when it is longer than a system timer',
+    'activation/copy/cycle-copy.ts',
+    'cancel = this.#clock.at(this.#clock.monotonicMs() + timeoutMs, late);',
+    'const timer = setTimeout(late, timeoutMs);\n      cancel = () => clearTimeout(timer);',
+    'what waits ends: by its time, by its signal, and by close',
+    'activation/copy/cycle-copy.test.ts',
+  ),
 ];

@@ -110,4 +110,43 @@ export const cycleMutations: readonly Mutation[] = [
       'whoever rolls is killed after its stage: nothing of the roll is there, its lock runs out, and another one rolls',
     ],
   ),
+  mutation('everything staged is copied to active', rules, 'aboveCycle: table.active.cycle', 'aboveCycle: 0', [
+    stores,
+    'an unchanged cycle copies nothing at any hop, and a value that is edited back neither',
+  ]),
+  mutation(
+    'the last retrieval instead of the longest',
+    rules,
+    'kept.durationMs > reported.durationMs &&',
+    'kept.durationMs < 0 &&',
+    [rulesTest, 'is held against the longest retrieval: after a shorter one'],
+  ),
+  mutation(
+    'a promotion that servers can not fetch in time',
+    rules,
+    'noticeMs(table.intervalMs) + (state.worstRetrieval?.durationMs ?? 0)',
+    'noticeMs(table.intervalMs)',
+    [rulesTest, 'that servers could not fetch in time is refused with the figures'],
+  ),
+  mutation(
+    'an instant that servers are armed for is moved in the last moment',
+    rules,
+    'Math.min(atMs, state.activateAtMs) - nowMs',
+    'atMs - nowMs',
+    [rulesTest, 'is refused away from an instant that servers are about to switch at'],
+  ),
+  mutation(
+    'an activation by hand before a date',
+    rules,
+    'state.latestStagedDateMs !== null && state.latestStagedDateMs > atMs',
+    'state.latestStagedDateMs !== null && state.latestStagedDateMs < 0',
+    [api, 'a dated item waits for the activation that covers its date, and no activation by hand shows it earlier'],
+  ),
+  mutation(
+    'the skew of an activation with who came late',
+    'activation/core/activations.ts',
+    'const timely = reports.filter(({ late }) => !late);',
+    'const timely = reports;',
+    [api, 'servers report when they showed a cycle; the answer tells how far apart that was, and how sure it is'],
+  ),
 ];

@@ -2,8 +2,11 @@ import type { Mutation } from './mutation.js';
 
 const armings = 'master/service/core/armings.ts';
 const armed = 'slave/service/core/armed.ts';
+const replications = 'master/service/core/replications.ts';
 const traces = 'tests/integration/traces/scheduled.test.ts';
 const cancelTraces = 'tests/integration/traces/scheduled-cancel.test.ts';
+const lopsided =
+  'is shown within the error that each reports, and the bound of the skew holds it, where one way is much longer than the other';
 
 /** What would have somebody show a scheduled change early, alone, or hide behind an old copy (G16). */
 export const scheduledMutations: readonly Mutation[] = [
@@ -169,5 +172,184 @@ export const scheduledMutations: readonly Mutation[] = [
       file: cancelTraces,
       title: 'of another store activates nothing of what it has not been told: its slaves wait for its word',
     },
+  },
+  {
+    name: 'decided so late that leases reach the instant',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: armings,
+        find: 'return this.#leasesEndByMs(activateAtMs) - this.context.config.leaseMs * (1 + 2 * limits.clockRateError);',
+        replace: 'return this.#leasesEndByMs(activateAtMs);',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: traces,
+      title:
+        'has no voice in a decision that would come too late for leases: the round aborts a lease before the instant',
+    },
+  },
+  {
+    name: 'arming that leaves before the decision is durable',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: armings,
+        find: 'this.#decidingMs = activateAtMs;',
+        replace: 'this.#decidingMs = activateAtMs;\n    this.#send(this.#hold(recordOf(round, activateAtMs), round));',
+      },
+    ],
+    caughtBy: { kind: 'test', file: traces, title: 'is decided durably before the first arming leaves (G16)' },
+  },
+  {
+    name: 'lease renewed across the instant while the decision is being written',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: armings,
+        find: 'armed?.record.activateAtMs ?? this.#decidingMs;',
+        replace: 'armed?.record.activateAtMs ?? null;',
+      },
+    ],
+    caughtBy: { kind: 'test', file: traces, title: 'is decided durably before the first arming leaves (G16)' },
+  },
+  {
+    name: 'armed before it is on disk',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: armed,
+        find: 'this.#write = { token: this.context.persist([record], this.context.durable), staged, mark };',
+        replace:
+          'this.#write = { token: this.context.persist([record], this.context.durable), staged, mark };\n      staged.mark = mark;\n      this.listener.sendStatus();',
+      },
+    ],
+    caughtBy: { kind: 'test', file: traces, title: 'is reported as armed only once that is on disk (G16)' },
+  },
+  {
+    name: 'later change beside an armed one',
+    guarantee: 'G16',
+    edits: [{ file: replications, find: 'if (this.armings.tip !== null) return this.#expire();', replace: '' }],
+    caughtBy: { kind: 'test', file: traces, title: 'queues behind an armed change, and goes when it has shown' },
+  },
+  {
+    name: 'instant nearer than the group can arm',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: replications,
+        find: 'if (activateAtMs >= earliestAtMs) return null;',
+        replace: 'if (activateAtMs > nowMs) return null;',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: traces,
+      title: 'that has passed, or is nearer than the group can arm, is refused with the earliest possible one',
+    },
+  },
+  {
+    name: 'instant beyond the horizon',
+    guarantee: 'G16',
+    edits: [
+      { file: replications, find: 'if (activateAtMs > latestAtMs) {', replace: 'if (activateAtMs > Infinity) {' },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: traces,
+      title: 'beyond the horizon is refused with the latest and the earliest possible one',
+    },
+  },
+  {
+    name: 'cancellation told before it is durable',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: armings,
+        find: 'armed.write = this.context.persist([this.#removal()], { durable: true });',
+        replace:
+          'this.#onWithdrawn(armed);\n    armed.write = this.context.persist([this.#removal()], { durable: true });',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: cancelTraces,
+      title: 'takes it back at all that are armed, and is durable before it is told; then nobody ever shows it',
+    },
+  },
+  {
+    name: 'master that forgets over a restart what is armed',
+    guarantee: 'G16',
+    edits: [
+      { file: armings, find: 'if (this.onDisk !== null) this.#hold(this.onDisk, null);', replace: 'void this.onDisk;' },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: traces,
+      title: 'before the instant: what was armed still is, under the same name and for the same instant',
+    },
+  },
+  {
+    name: 'slave that forgets over a restart that it is armed',
+    guarantee: 'G16',
+    edits: [{ file: 'slave/service/core/participant.ts', find: 'mark: record.mark ?? null,', replace: 'mark: null,' }],
+    caughtBy: { kind: 'test', file: traces, title: 'is armed again by a restart before it' },
+  },
+  {
+    name: 'late activation passed over in silence, at a slave',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: armed,
+        find: 'if (lateMs === null || clockErrorMs === null || lateMs > limits.maxClockErrorMs)',
+        replace: 'if (lateMs === null || clockErrorMs === null)',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: traces,
+      title: 'does not show the old copy as current when it was paused across it, and activates late',
+    },
+  },
+  {
+    name: 'paused master current with the old state past the instant',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: 'master/http/api.ts',
+        find: "return phase === 'leading' && !isDue;",
+        replace: "return phase === 'leading' || isDue;",
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'master/http/scheduled.test.ts',
+      title:
+        'the old state is not called current once the instant of an armed change has passed, until the change shows',
+    },
+  },
+  {
+    name: 'bound of the skew without the clock errors',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: 'master/service/core/activations.ts',
+        find: 'soonestMs = Math.min(soonestMs, report.exposedAtMs - report.errorMs);',
+        replace: 'soonestMs = Math.min(soonestMs, report.exposedAtMs);',
+      },
+      {
+        file: 'master/service/core/activations.ts',
+        find: 'lastMs = Math.max(lastMs, report.exposedAtMs + report.errorMs);',
+        replace: 'lastMs = Math.max(lastMs, report.exposedAtMs);',
+      },
+    ],
+    caughtBy: { kind: 'test', file: traces, title: lopsided },
+  },
+  {
+    name: 'switch reported with a tenth of the clock error',
+    guarantee: 'G16',
+    edits: [{ file: armed, find: 'errorMs: clockErrorMs ?? 0 };', replace: 'errorMs: (clockErrorMs ?? 0) / 10 };' }],
+    caughtBy: { kind: 'test', file: traces, title: lopsided },
   },
 ];

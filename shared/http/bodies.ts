@@ -12,7 +12,7 @@ export interface ErrorBody {
     readonly code: string;
     /** For people: what is wrong and what to do. */
     readonly message: string;
-    /** With `instant-too-early`: the soonest instant that could have been asked for, ISO 8601. */
+    /** With `instant-too-early` and `instant-too-late`: the soonest instant that could have been asked for, ISO 8601. */
     readonly earliestAt?: string;
     /** With `instant-too-late`: the last one. */
     readonly latestAt?: string;
@@ -299,7 +299,7 @@ export interface ClockBody {
   /** The likeliest. */
   readonly groupMs: number;
   readonly latestMs: number;
-  /** Half of the interval. */
+  /** `groupMs` is off by no more: to the further end of the interval. */
   readonly errorMs: number;
   /** The likeliest less the node's own time of day. */
   readonly offsetMs: number;

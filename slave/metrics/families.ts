@@ -69,7 +69,7 @@ export const slaveFamilies: readonly Family<SlaveStatus>[] = [
   family(
     'lockstep_clock_error_seconds',
     'gauge',
-    'Half of the interval that group time is in, as this node knows it, seconds; missing while it knows none.',
+    'How far the group time may be off, as this node knows it, seconds; missing while it knows none.',
     ({ clock }) => seconds(clock?.errorMs ?? null),
   ),
   family('lockstep_repairs_total', 'counter', 'Deltas that this node asked for.', ({ repairs }) => repairs),

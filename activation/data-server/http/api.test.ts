@@ -12,7 +12,7 @@ import { parseTokens, newToken } from '../../../shared/http/tokens.js';
 import { RecordingLog } from '../../../tests/integration/process/http-fakes.js';
 import { documented, type Documented } from '../../../tests/support/documented.js';
 import { FakeClock } from '../../../tests/support/fake-clock.js';
-import type { ChangesBody, CycleBody, ItemBody, ItemsBody, RollBody } from '../../core/bodies.js';
+import type { ActivationsBody, ChangesBody, CycleBody, ItemBody, ItemsBody, RollBody } from '../../core/bodies.js';
 import { cycleBounds } from '../../core/bounds.js';
 import { planLock } from '../../core/cycle.js';
 import { DataServer } from '../data-server.js';
@@ -199,6 +199,31 @@ test('an interval that retrieval does not fit into is refused with the figure, a
   });
 });
 
+/** What a server reports of an activation. */
+const shown = { by: 's1', cycle: 2, reachedMs: 60_000.25, errorMs: 0.5, late: false };
+
+test('servers report when they showed a cycle; the answer tells how far apart that was, and how sure it is', async () => {
+  expect((await ask<ActivationsBody>('GET', '/v1/cycle/activations')).body).toEqual({ activations: [] });
+  for (const report of [
+    shown,
+    { ...shown, by: 's2', reachedMs: 60_003.75, errorMs: 1.25 },
+    { ...shown, by: 's3', reachedMs: 75_000, errorMs: 40, late: true },
+    { ...shown, by: 's1', cycle: 3, reachedMs: 120_000 },
+  ]) {
+    const { status, body } = await ask<ActivationsBody>('POST', '/v1/cycle/activations', report);
+    expect(status).toBe(200);
+    expect(body.activations[0]?.cycle).toBe(report.cycle);
+  }
+  const newest = { servers: 1, late: 0, earliestMs: 120_000, latestMs: 120_000, spreadMs: 0, worstErrorMs: 0.5 };
+  const times = { earliestMs: 60_000.25, latestMs: 60_003.75, spreadMs: 3.5, worstErrorMs: 1.25 };
+  expect((await ask<ActivationsBody>('GET', '/v1/cycle/activations')).body).toEqual({
+    activations: [
+      { cycle: 3, ...newest },
+      { cycle: 2, servers: 2, late: 1, ...times },
+    ],
+  });
+});
+
 test('a promotion is another cycle; one that servers could not fetch in time is refused', async () => {
   await put('a', 1);
   await put('b', 2);
@@ -304,6 +329,19 @@ test.each([
   ['POST', '/v1/cycle/activate-now', { inMs: -1 }, 'inMs'],
   ['POST', '/v1/cycle/retrievals', { by: 's1', cycle: 1, durationMs: -1 }, 'durationMs'],
   ['POST', '/v1/cycle/retrievals', { by: 's1', durationMs: 1 }, 'cycle'],
+  ['POST', '/v1/cycle/activations', undefined, 'body'],
+  ['POST', '/v1/cycle/activations', [1], 'body'],
+  ['POST', '/v1/cycle/activations', { ...shown, by: ' ' }, 'by'],
+  ['POST', '/v1/cycle/activations', { ...shown, by: 's'.repeat(201) }, 'by'],
+  ['POST', '/v1/cycle/activations', { ...shown, cycle: undefined }, 'cycle'],
+  ['POST', '/v1/cycle/activations', { ...shown, cycle: 1.5 }, 'cycle'],
+  ['POST', '/v1/cycle/activations', { ...shown, cycle: -1 }, 'cycle'],
+  ['POST', '/v1/cycle/activations', { ...shown, reachedMs: '5' }, 'reachedMs'],
+  ['POST', '/v1/cycle/activations', { ...shown, reachedMs: cycleBounds.latestInstantMs + 2 }, 'reachedMs'],
+  ['POST', '/v1/cycle/activations', { ...shown, errorMs: -0.001 }, 'errorMs'],
+  ['POST', '/v1/cycle/activations', { ...shown, errorMs: null }, 'errorMs'],
+  ['POST', '/v1/cycle/activations', { ...shown, late: 'no' }, 'late'],
+  ['POST', '/v1/cycle/activations', { ...shown, activateAtMs: 5 }, 'activateAtMs'],
   ['PUT', '/v1/items/a', {}, 'value'],
   ['PUT', '/v1/items/a', { value: 1, notBeforeMs: 'soon' }, 'notBeforeMs'],
   ['POST', '/v1/items', { operations: [{ put: ['a', 1], delete: 'a' }] }, 'operations[0]'],
@@ -315,11 +353,14 @@ test.each([
   ['GET', '/v1/items?limit=0', undefined, 'limit'],
   ['GET', `/v1/items/${'x'.repeat(513)}`, undefined, 'key'],
 ] as const)('%s %s %j is refused, naming %s', async (method, url, payload, field) => {
+  dataServer.reportActivation({ ...shown, by: 's0' });
   const before = await dataServer.status();
+  const activations = dataServer.activations();
   const answer = await server.inject({ method, url, ...(payload === undefined ? {} : { payload }) });
   expect(answer.statusCode).toBe(400);
   expect(answer.json()).toMatchObject({ error: { code: 'bad-input', field } });
   expect(await dataServer.status()).toEqual(before);
+  expect(dataServer.activations()).toEqual(activations);
 });
 
 test('a value that is no value of an item is refused with where', async () => {
@@ -391,6 +432,8 @@ test('who copies may only read, roll and report; who edits may not move the inst
   const report = { by: 's1', cycle: 1, durationMs: 1 };
   expect(await status('read', 'POST', '/v1/cycle/roll', { by: 's1' })).toBe(200);
   expect(await status('read', 'POST', '/v1/cycle/retrievals', report)).toBe(200);
+  expect(await status('read', 'POST', '/v1/cycle/activations', shown)).toBe(200);
+  expect(await status('read', 'GET', '/v1/cycle/activations')).toBe(200);
   expect(await status('read', 'GET', '/v1/cycle/active')).toBe(200);
   expect(await status('read', 'PUT', '/v1/items/a', { value: 1 })).toBe(403);
   expect(await status('read', 'POST', '/v1/cycle/promote', {})).toBe(403);

@@ -143,16 +143,16 @@ export class Replications {
     if (activateAtMs === undefined) return null;
     const nowMs = this.context.groupNowMs();
     const latestAtMs = Math.floor(nowMs + limits.activationHorizonMs);
+    const earliestAtMs = this.armings.earliestMs();
+    const earliest = `the earliest possible instant is ${showInstant(earliestAtMs)}, ${Math.ceil(earliestAtMs - nowMs)} ms from now`;
     if (activateAtMs > latestAtMs) {
       const days = limits.activationHorizonMs / 86_400_000;
-      const text = `${showInstant(activateAtMs)} is more than ${days} days ahead; the latest possible instant is ${showInstant(latestAtMs)}`;
-      return { ...rejected('instant-too-late', text), latestAtMs };
+      const text = `${showInstant(activateAtMs)} is more than ${days} days ahead; the latest possible instant is ${showInstant(latestAtMs)}, and ${earliest}`;
+      return { ...rejected('instant-too-late', text), earliestAtMs, latestAtMs };
     }
-    const earliestAtMs = this.armings.earliestMs();
     if (activateAtMs >= earliestAtMs) return null;
     const why = activateAtMs <= nowMs ? 'has passed' : 'is nearer than the group can arm';
-    const inMs = Math.ceil(earliestAtMs - nowMs);
-    const text = `${showInstant(activateAtMs)} ${why}; the earliest possible instant is ${showInstant(earliestAtMs)}, ${inMs} ms from now`;
+    const text = `${showInstant(activateAtMs)} ${why}; ${earliest}`;
     return { ...rejected('instant-too-early', text), earliestAtMs };
   }
 

@@ -90,11 +90,12 @@ export class ClockEstimate {
     return { earliestMs, bestMs: Math.min(Math.max(bestMs, earliestMs), latestMs), latestMs };
   }
 
-  /** No true reading is further than this from the middle of the interval. Infinity when nothing is known. */
+  /** No true reading is further than this from the best value, which need not be in the middle. Infinity when nothing is known. */
   errorMs(localMs: number): number {
-    if (this.#bounds === null) return Infinity;
-    const { earliestMs, latestMs } = this.#widened(this.#bounds, localMs);
-    return (latestMs - earliestMs) / 2;
+    const reading = this.at(localMs);
+    if (reading === null) return Infinity;
+    const { earliestMs, bestMs, latestMs } = reading;
+    return Math.max(latestMs - bestMs, bestMs - earliestMs);
   }
 
   /** When the clock here shows that the other shows `remoteMs`, as seen at `nowMs`, by the best value. Null: nothing is known. */

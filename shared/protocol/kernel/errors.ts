@@ -45,7 +45,7 @@ export type ErrorCode = (typeof errorCodes)[number];
 export class LockstepError extends Error {
   override readonly name = 'LockstepError';
   readonly code: ErrorCode;
-  /** With `instant-too-early`: the soonest instant that could have been asked for, Unix time in milliseconds. */
+  /** With `instant-too-early` and `instant-too-late`: the soonest instant that could have been asked for, Unix time in milliseconds. */
   readonly earliestAtMs?: number;
   /** With `instant-too-late`: the last one. */
   readonly latestAtMs?: number;

@@ -141,7 +141,7 @@ export interface Rejection {
     | 'instant-too-early'
     | 'instant-too-late';
   readonly text: string;
-  /** With `instant-too-early`: the soonest instant that can be asked for, Unix time in milliseconds. */
+  /** With `instant-too-early` and `instant-too-late`: the soonest instant that can be asked for, Unix time in milliseconds. */
   readonly earliestAtMs?: number;
   /** With `instant-too-late`: the last one. */
   readonly latestAtMs?: number;

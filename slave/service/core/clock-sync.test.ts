@@ -161,7 +161,7 @@ describe('what was measured', () => {
     expect([sync.era, context.clock.contradictions]).toEqual([2, 0]);
     const reading = context.clock.at(context.nowMs);
     expect(reading?.earliestMs, 'by the new answer alone').toBeCloseTo(groupOffsetMs + 700, 1);
-    expect(context.clock.errorMs(context.nowMs)).toBeCloseTo(500 * (1 + 2 * limits.clockRateError), 1);
+    expect(reading?.latestMs).toBeCloseTo(groupOffsetMs + 700 + 1000 * (1 + 2 * limits.clockRateError), 1);
   });
 });
 

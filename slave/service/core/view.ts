@@ -45,7 +45,7 @@ export interface ClockView {
   /** The likeliest. */
   readonly groupMs: number;
   readonly latestMs: number;
-  /** Half of the interval: no true reading is further from its middle. */
+  /** No true reading is further from `groupMs`. */
   readonly errorMs: number;
   /** Rises when the master's machine may have slept, and group time have stood still: what is known of two eras needn't agree. */
   readonly era: number;

@@ -72,7 +72,9 @@ const query = fc.oneof(
   ),
 );
 const cycleRoutes = ['cycle', 'items', 'items/k'].concat(
-  ['roll', 'staged', 'active', 'interval', 'promote', 'activate-now', 'retrievals'].map((name) => `cycle/${name}`),
+  ['roll', 'staged', 'active', 'interval', 'promote', 'activate-now', 'retrievals', 'activations'].map(
+    (name) => `cycle/${name}`,
+  ),
 );
 const path = fc.oneof(
   { weight: 1, arbitrary: noise },
@@ -143,6 +145,9 @@ const body = fc.oneof(
     '{"by":"s1"}',
     '{"by":"s1","cycle":1,"durationMs":5}',
     '{"by":"s1","cycle":1e99,"durationMs":-0}',
+    '{"by":"s1","cycle":1,"reachedMs":1000.5,"errorMs":0.25,"late":false}',
+    '{"by":"s2","cycle":9007199254740991,"reachedMs":-8640000000000000,"errorMs":0,"late":true}',
+    '{"by":"s1","cycle":1,"reachedMs":1e308,"errorMs":-1e308,"late":1}',
     '{"intervalMs":1000}',
     '{"intervalMs":1e308,"originMs":-1e308}',
     '{"intervalMs":100,"originMs":-8640000000000000}',

@@ -1,7 +1,7 @@
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { Replication, ScheduledOutcome } from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
-import type { CoreGroup } from './cores.js';
+import type { CoreGroup, Packet } from './cores.js';
 
 /** What a master's config in the harness says. */
 export const groupOffsetMs = 1_796_119_200_000;
@@ -38,6 +38,29 @@ export function armedOutcome(group: CoreGroup, command: number): Extract<Schedul
   if (result?.kind !== 'armed')
     throw new Error(`not armed: ${JSON.stringify(result)}\n${group.trace.slice(-40).join('\n')}`);
   return result;
+}
+
+/**
+ * Packets to this slave come so much later, and those from it at once: one way of each of its round trips is longer than the other.
+ * Gives what lets time pass from now on.
+ */
+export function lateTo(group: CoreGroup, name: string, byMs: number): (durationMs: number) => void {
+  const held: { readonly atMs: number; readonly packet: Packet }[] = [];
+  group.passes = (packet, receiver) => {
+    if (receiver !== name) return true;
+    held.push({ atMs: group.nowMs + byMs, packet });
+    return false;
+  };
+  return (durationMs) => {
+    const endMs = group.nowMs + durationMs;
+    while (group.nowMs < endMs) {
+      group.run(Math.min(1, endMs - group.nowMs));
+      for (let next = held[0]; next !== undefined && next.atMs <= group.nowMs; next = held[0]) {
+        held.shift();
+        group.deliverNow(name, next.packet);
+      }
+    }
+  };
 }
 
 /** A lease as a master counts it. */

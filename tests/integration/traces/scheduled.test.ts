@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { CoreGroup } from '../harness/cores.js';
 import { leading } from '../harness/leading.js';
-import { armedOutcome, groupOffsetMs, instantIn, isMark, schedule, testMs, wholeLeaseMs } from '../harness/scheduled.js';
+import { armedOutcome, groupOffsetMs, instantIn, isMark, lateTo, schedule, testMs, wholeLeaseMs } from '../harness/scheduled.js';
 
 /** A change that is decided before an instant and shown everywhere at it. */
 
@@ -103,6 +103,34 @@ describe('a scheduled change', () => {
     expect(group.trace.some((line) => line.includes('activated everywhere'))).toBe(true);
   });
 
+  it('is shown within the error that each reports, and the bound of the skew holds it, where one way is much longer than the other', () => {
+    const group = leading([]);
+    const pass = lateTo(group, 'far', 40);
+    group.addSlave('near');
+    group.addSlave('far', 'far', null, { aheadMs: 5 * hourMs, rate: 1 + limits.clockRateError });
+    pass(20_000);
+    const activateAtMs = instantIn(group, 30_000);
+    const command = group.replicate(1, { activateAtMs });
+    pass(500);
+    expect(armedOutcome(group, command).arming.armed).toBe(2);
+    pass(31_000);
+    const shownMs = [group.master, ...group.slaves].map(({ shown }) => shown[0]?.atMs ?? NaN);
+    const [, nearMs = NaN, farMs = NaN] = shownMs;
+    // Nothing that it can measure tells it so: it is twenty milliseconds late.
+    expect(farMs - testMs(activateAtMs)).toBeGreaterThan(15);
+    for (const [name, atMs] of [['near', nearMs], ['far', farMs]] as const) {
+      const reports = group.sent.flatMap(({ from, message }) => (from.node === name && message.kind === 'status' && message.activation !== null ? [message.activation] : []));
+      const { exposedAtMs, errorMs = NaN } = reports[0] ?? {};
+      expect(Math.abs((exposedAtMs ?? NaN) - groupOffsetMs - atMs), name).toBeLessThanOrEqual(errorMs + 0.01);
+    }
+    const { activation } = group.master.core.view(group.nowMs);
+    expect(activation).toMatchObject({ exposed: 2, of: 2, missing: [] });
+    const spreadMs = Math.max(...shownMs) - Math.min(...shownMs);
+    expect(activation?.spreadMs, 'by their own clocks').toBeLessThan(5);
+    expect(spreadMs).toBeGreaterThan(15);
+    expect(activation?.boundMs).toBeGreaterThanOrEqual(spreadMs);
+  });
+
   it('is shown by whoever is armed though nothing is heard of the master any more', () => {
     const group = leading(['a', 'b']);
     const { activateAtMs } = schedule(group, 1, 4000);
@@ -200,10 +228,13 @@ describe('an instant', () => {
     expect(armedOutcome(group, command).arming).toMatchObject({ armed: 1, of: 1 });
   });
 
-  it('beyond the horizon is refused with the latest possible one', () => {
+  it('beyond the horizon is refused with the latest and the earliest possible one', () => {
     const group = leading(['a']);
     const command = group.replicate(1, { activateAtMs: instantIn(group, limits.activationHorizonMs + 1000) });
-    expect(group.results.get(command)).toMatchObject({ kind: 'rejected', code: 'instant-too-late' });
+    const refused = group.results.get(command);
+    expect(refused).toMatchObject({ kind: 'rejected', code: 'instant-too-late', latestAtMs: instantIn(group, limits.activationHorizonMs) });
+    const { earliestAtMs } = group.results.get(group.replicate(1, { activateAtMs: 0 })) as { earliestAtMs: number };
+    expect(refused).toMatchObject({ earliestAtMs });
     const within = group.replicate(1, { activateAtMs: instantIn(group, limits.activationHorizonMs - 1000) });
     group.run(100);
     expect(armedOutcome(group, within).arming.armed).toBe(1);

@@ -420,30 +420,40 @@ describe('each checker bites', () => {
     expect(new Bench().see(silent, called('commit')).broken).toEqual(['G11']);
   });
 
-  test('G16: shown before its instant, or current without it after', async () => {
-    const [dataOf, told] = [
-      { from: null, to: first.to, content: { kind: 'version' } },
-      { receivedMs: 0, sentMs: 0, era: 1 },
-    ];
+  describe('G16', () => {
     const member = { storeId: '0'.repeat(32), start: 1 };
     // The master's clock shows what the simulator's does.
-    const clock = { kind: 'clock', member, requestSentMs: 0, ...told } as Message;
+    const clock = { kind: 'clock', member, requestSentMs: 0, receivedMs: 0, sentMs: 0, era: 1 } as Message;
     const asked = { lowestOpenRound: 1, committed: null, voters: Uint8Array.of(1), activateAtMs: 1000 };
-    const prepare = { kind: 'prepare', round: 1, ...dataOf, ...asked } as Message;
-    const view: SlaveView = { ...slaveView, state: 'current' };
-    const current: Observation = { kind: 'slave', node: 's1', view, backlogBytes: 0, hasSlept: false };
-    const armed = (): Bench => new Bench().committed(first).see(sent('master', clock), sent('master', prepare));
-    const early = armed();
-    await early.pass(900);
-    expect(early.see(exposed(first, 'commit', content)).broken).toEqual(['G16']);
-    const inTime = armed();
-    await inTime.pass(960);
-    expect(inTime.see(exposed(first, 'commit', content)).broken).toEqual([]);
-    const late = armed();
-    await late.pass(1040);
-    expect(late.see(current).broken).toEqual([]);
-    await late.pass(20);
-    expect(late.see(current).broken).toEqual(['G16']);
+    const of = { from: null, to: first.to, content: { kind: 'version' } };
+    const prepare = { kind: 'prepare', round: 1, ...of, ...asked } as Message;
+    const armed = async (forMs: number): Promise<Bench> => {
+      const bench = new Bench().committed(first).see(sent('master', clock), sent('master', prepare));
+      await bench.pass(forMs);
+      return bench;
+    };
+
+    test('shown before its instant, or current without it after', async () => {
+      const view: SlaveView = { ...slaveView, state: 'current' };
+      const current: Observation = { kind: 'slave', node: 's1', view, backlogBytes: 0, hasSlept: false };
+      expect((await armed(900)).see(exposed(first, 'commit', content)).broken).toEqual(['G16']);
+      expect((await armed(960)).see(exposed(first, 'commit', content)).broken).toEqual([]);
+      const late = await armed(1040);
+      expect(late.see(current).broken).toEqual([]);
+      await late.pass(20);
+      expect(late.see(current).broken).toEqual(['G16']);
+    });
+
+    test.each([
+      [1000, 9.9, ['G16']],
+      [1021, 10.9, ['G16']],
+      [1000, 10.1, []],
+      [1021, 11.1, []],
+    ])('a switch at 1010 that is reported as at %i, off by %f at most', async (exposedAtMs, errorMs, broken) => {
+      const status = { kind: 'status', activation: { round, exposedAtMs, errorMs } } as Message;
+      const bench = (await armed(1010)).see(exposed(first, 'commit', content), sent('slave', status));
+      expect(bench.broken).toEqual(broken);
+    });
   });
 
   test('G12: current, although a change is older than a lease', async () => {

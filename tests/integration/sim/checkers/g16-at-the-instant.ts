@@ -1,6 +1,7 @@
-import type { Tip } from '../../../../shared/protocol/kernel/ids.js';
+import type { RoundId, Tip } from '../../../../shared/protocol/kernel/ids.js';
 import { epochKey, showTip, tipKey } from '../../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../../shared/protocol/kernel/limits.js';
+import type { ActivationReport } from '../../../../shared/protocol/wire/messages.js';
 import type { CheckerFactory, SimulatedClock } from './checker.js';
 
 interface Scheduled {
@@ -18,7 +19,8 @@ interface Reference {
 /**
  * G16: no slave shows a scheduled change before its instant less the clock error that it may have, and none calls itself current
  * with a copy that lacks it once the instant and that error have passed. That all show it or none does, and nobody one that was
- * cancelled, is for G1: a cancellation that succeeded is an abort.
+ * cancelled, is for G1: a cancellation that succeeded is an abort. And what a slave reports of its own switch holds the moment at
+ * which its readers saw it, within the error that it reports.
  *
  * The group time is that of the masters, as each told it, carried on at the true rate of its clock. Where several reigns
  * disagree, since a time of day was set between them, what holds by any of them is enough.
@@ -27,9 +29,12 @@ export const g16AtTheInstant: CheckerFactory = ({ takeOver, truth, nowMs, clockO
   const scheduled = new Map<string, Scheduled>();
   const references = new Map<string, Reference>();
   const shown = new Map<string, Tip | null>();
+  const tipOf = new Map<string, Tip>();
+  /** When a slave's readers saw a scheduled change, in true time, until the slave has reported it. */
+  const unreported = new Map<string, { readonly tip: Tip; readonly atMs: number; readonly hiddenMs: number }>();
 
-  const groupTimes = (): readonly number[] =>
-    [...references.values()].map(({ atMs, groupMs, clock }) => groupMs + (nowMs() - atMs) * clock.rate);
+  const groupTimes = (trueMs = nowMs()): readonly number[] =>
+    [...references.values()].map(({ atMs, groupMs, clock }) => groupMs + (trueMs - atMs) * clock.rate);
 
   const onShown = (node: string, tip: Tip): void => {
     const change = scheduled.get(tipKey(tip));
@@ -56,25 +61,57 @@ export const g16AtTheInstant: CheckerFactory = ({ takeOver, truth, nowMs, clockO
     }
   };
 
+  /** It may report it a little later than it did it, and never sooner. */
+  const onReported = (node: string, { round, exposedAtMs, errorMs }: ActivationReport): void => {
+    const exposed = unreported.get(node);
+    const tip = tipOf.get(roundKey(round));
+    if (exposed === undefined || exposedAtMs === null || tip === undefined || tipKey(tip) !== tipKey(exposed.tip))
+      return;
+    unreported.delete(node);
+    judged('G16');
+    const hiddenMs = ((clockOf(node)?.hiddenSleepMs ?? 0) - exposed.hiddenMs) * hidingMargin;
+    const [fromMs, toMs] = [exposedAtMs - errorMs - roundingMs, exposedAtMs + errorMs + hiddenMs + roundingMs];
+    const thenMs = groupTimes(exposed.atMs);
+    if (groupTimes().some((lastMs, place) => fromMs <= lastMs && toMs >= (thenMs[place] ?? Infinity))) return;
+    const text = `${node} reports that it showed ${showTip(tip)} at ${exposedAtMs}, off by ${errorMs} at most, and it was ${thenMs.join(' or ')}`;
+    fail('G16', text);
+  };
+
   return {
     id: 'G16',
     observe: (observation) => {
       if (observation.kind === 'sent' && observation.role === 'master') {
         const { epoch, message } = observation.packet;
-        if (message.kind === 'prepare' && message.activateAtMs !== null)
+        if (message.kind === 'prepare' && message.activateAtMs !== null) {
           scheduled.set(tipKey(message.to), { tip: message.to, activateAtMs: message.activateAtMs });
+          tipOf.set(roundKey({ epoch, number: message.round }), message.to);
+        }
         if (message.kind !== 'clock') return;
         const key = `${epochKey(epoch)} ${message.era}`;
         const clock = clockOf(observation.node);
         if (clock !== null && !references.has(key))
           references.set(key, { atMs: nowMs(), groupMs: message.sentMs, clock });
+      } else if (observation.kind === 'sent') {
+        const { message } = observation.packet;
+        if (message.kind === 'status' && message.activation !== null) onReported(observation.node, message.activation);
+      } else if (observation.kind === 'crashed') {
+        unreported.delete(observation.node);
       } else if (observation.kind === 'exposed') {
-        shown.set(observation.node, observation.tip);
-        if (observation.how === 'commit' && observation.tip !== null) onShown(observation.node, observation.tip);
+        const { node, tip, how } = observation;
+        shown.set(node, tip);
+        if (how !== 'commit' || tip === null) return;
+        onShown(node, tip);
+        unreported.set(node, { tip, atMs: nowMs(), hiddenMs: clockOf(node)?.hiddenSleepMs ?? 0 });
       } else if (observation.kind === 'slave' && observation.view.state === 'current') onCurrent(observation.node);
     },
   };
 };
 
+/** Clocks run at different rates while one of them sleeps. */
+const hidingMargin = 1.01;
 /** Of the simulator's own sums, with times of day in them. */
 const roundingMs = 0.01;
+
+function roundKey({ epoch, number }: RoundId): string {
+  return `${epochKey(epoch)} ${number}`;
+}
