@@ -1,5 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { keyValue, Master, type ChangeOutcome, type MasterKeyValue, type PutOperation } from '../../master/index.js';
+import {
+  keyValue,
+  LockstepError,
+  Master,
+  type ChangeOutcome,
+  type MasterKeyValue,
+  type PutOperation,
+  type ScheduledChangeOutcome,
+} from '../../master/index.js';
 import { Live } from './live.js';
 import { MemoryWatch } from './peak-memory.js';
 import { cpu, cpuUs, sampleMemory, serve, timeEach } from './serve.js';
@@ -101,9 +109,7 @@ serve<MasterTasks>({
     return watch.end();
   },
   async activate({ inMs }) {
-    const outcome = await data.change(puts(1), { activateAt: { inMs }, wait: 'exposed' });
-    if (outcome.kind !== 'committed') throw new Error(`a scheduled change was not shown: ${JSON.stringify(outcome)}`);
-    const { version } = outcome.tip;
+    const { version } = (await scheduled(inMs)).tip;
     for (;;) {
       const { activation } = data.dataSet.view();
       if (activation?.version === version && activation.exposed === activation.of) {
@@ -116,6 +122,22 @@ serve<MasterTasks>({
   },
   sent: () => ({ version: data.tip?.version ?? 0, counters: master.status().counters as Sent['counters'], cpu: cpu() }),
 });
+
+/** A busy machine makes answers slow, and a large group needs more time to arm: the product says how much, and it is asked again. */
+async function scheduled(inMs: number, attempts = 4): Promise<Extract<ScheduledChangeOutcome, { kind: 'committed' }>> {
+  let why = '';
+  for (let attempt = 0, aheadMs = inMs; attempt < attempts; attempt += 1, aheadMs *= 2) {
+    try {
+      const outcome = await data.change(puts(1), { activateAt: { inMs: aheadMs }, wait: 'exposed' });
+      if (outcome.kind === 'committed') return outcome;
+      why = JSON.stringify(outcome);
+    } catch (error) {
+      if (!(error instanceof LockstepError) || error.code !== 'instant-too-early') throw error;
+      why = error.message;
+    }
+  }
+  throw new Error(`a scheduled change was not shown, ${attempts} times: ${why}`);
+}
 
 async function ready(slaves: number): Promise<void> {
   await data.dataSet.leading();

@@ -16,7 +16,7 @@ export const scheduledMutations: readonly Mutation[] = [
     edits: [
       {
         file: armings,
-        find: 'return armed !== null && isToSwitch(armed) && this.#hasReported(armed, member);',
+        find: 'return armed !== null && isToSwitch(armed) && this.#reports.has(armed, member);',
         replace: 'return true;',
       },
     ],
@@ -71,7 +71,8 @@ export const scheduledMutations: readonly Mutation[] = [
     caughtBy: {
       kind: 'test',
       file: 'slave/service/slave-service.test.ts',
-      title: 'of a scheduled change: the core hears that it shows before anything else, and before anybody asks for the state',
+      title:
+        'of a scheduled change: the core hears that it shows before anything else, and before anybody asks for the state',
     },
   },
   {
@@ -95,12 +96,28 @@ export const scheduledMutations: readonly Mutation[] = [
     guarantee: 'G16',
     edits: [
       {
-        file: 'slave/service/core/packets.ts',
+        file: 'slave/service/core/awaited-clock.ts',
         find: "if (errorMs <= limits.maxClockErrorMs) return '';",
         replace: "if (errorMs < Infinity) return '';",
       },
     ],
     caughtBy: { kind: 'test', file: traces, title: 'is a no with the reason' },
+  },
+  {
+    name: 'no without asking for the clock',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: 'slave/service/core/awaited-clock.ts',
+        find: 'return !this.#waiting.isOver;',
+        replace: 'return false;',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: traces,
+      title: 'that an answer brings down is asked for at once, and the vote is a yes',
+    },
   },
   {
     name: 'scheduled change shown a second early',
@@ -136,7 +153,7 @@ export const scheduledMutations: readonly Mutation[] = [
     edits: [
       {
         file: armings,
-        find: 'else if (this.#missing(armed).length === 0) this.#withdraw(armed);',
+        find: 'else if (this.#reports.missing(armed).length === 0) this.#withdraw(armed);',
         replace: 'else this.#withdraw(armed);',
       },
     ],
@@ -178,9 +195,9 @@ export const scheduledMutations: readonly Mutation[] = [
     guarantee: 'G16',
     edits: [
       {
-        file: armings,
-        find: 'return this.#leasesEndByMs(activateAtMs) - this.context.config.leaseMs * (1 + 2 * limits.clockRateError);',
-        replace: 'return this.#leasesEndByMs(activateAtMs);',
+        file: 'master/service/core/arming-times.ts',
+        find: 'return this.leasesEndByMs(activateAtMs) - this.context.config.leaseMs * (1 + 2 * limits.clockRateError);',
+        replace: 'return this.leasesEndByMs(activateAtMs);',
       },
     ],
     caughtBy: {

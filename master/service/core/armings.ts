@@ -1,12 +1,16 @@
 import { bitmapOf } from '../../../shared/protocol/kernel/bitmap.js';
-import type { DataSetId, NodeId, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
+import type { DataSetId, RoundId, Tip } from '../../../shared/protocol/kernel/ids.js';
 import { sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import { showInstant } from '../../../shared/protocol/kernel/instants.js';
 import { limits } from '../../../shared/protocol/kernel/limits.js';
-import type { ArmingTally, Outcome, ScheduledOutcome, VoteTally } from '../../../shared/protocol/kernel/outcome.js';
+import type { Outcome, ScheduledOutcome } from '../../../shared/protocol/kernel/outcome.js';
 import type { StoreOperation } from '../../../shared/protocol/kernel/store.js';
 import type { ArmingNote } from '../../../shared/protocol/wire/messages.js';
 import { Activations } from './activations.js';
+import type { Armed } from './armed-change.js';
+import { isToSwitch, recordOf } from './armed-change.js';
+import { ArmingReports } from './arming-reports.js';
+import { ArmingTimes } from './arming-times.js';
 import type { MasterContext } from './context.js';
 import type { Aborted, Committed } from './delivery.js';
 import { isForAll } from './delivery.js';
@@ -19,45 +23,6 @@ import type { RoundLog, RoundRecord } from './round-log.js';
 import type { Round } from './round.js';
 import { tallyOf } from './round.js';
 import type { ActivationView, ArmedView } from './view.js';
-
-/**
- * A scheduled change after its decision.
- *
- * armed → activating → (committed), or armed ⇄ cancelling → withdrawing → (aborted).
- *
- * `cancelling`: those that may be armed are asked to take it back; `withdrawing`: all have, and the end is on its way to
- * disk; `activating`: the instant has come, it is exposed, and the commit is on its way to disk.
- */
-export type ArmedPhase = 'armed' | 'cancelling' | 'withdrawing' | 'activating';
-
-interface Cancelling {
-  readonly commands: Token[];
-  readonly sinceMs: number;
-  readonly untilMs: number;
-}
-
-interface Armed {
-  readonly record: ArmedRecord;
-  readonly log: RoundRecord;
-  readonly delivery: Pick<Round['replication'], 'commitBy' | 'abortBy'>;
-  readonly votes: VoteTally;
-  readonly startedMs: number;
-  phase: ArmedPhase;
-  order: number;
-  /** Who waits for it: until all are armed, or until all expose it. */
-  caller: { readonly command: Token; readonly wait: 'decided' | 'exposed' } | null;
-  /** A caller that waits for the arming is told how far it got. */
-  readonly settleByMs: number;
-  cancelling: Cancelling | null;
-  write: Token | null;
-  retryMs: number;
-  retryDelayMs: number;
-  /** Until then the note is repeated by itself; from then on by heartbeats alone. */
-  retryUntilMs: number;
-  /** Somebody's copy shows it: the instant has come, whatever this clock says. */
-  isShownElsewhere: boolean;
-  wasArmedEverywhere: boolean;
-}
 
 export interface ArmingsListener {
   gateMs(): number;
@@ -78,6 +43,8 @@ export class Armings {
   #decidingMs: number | null = null;
   #recovered: { readonly write: Token; readonly then: () => void } | null = null;
   readonly #activations: Activations;
+  readonly #reports: ArmingReports;
+  readonly times: ArmingTimes;
 
   constructor(
     private readonly context: MasterContext,
@@ -88,6 +55,8 @@ export class Armings {
     private readonly onDisk: ArmedRecord | null,
   ) {
     this.#activations = new Activations(context);
+    this.#reports = new ArmingReports(members);
+    this.times = new ArmingTimes(context, members);
   }
 
   /** What was armed when the process before this one ended still is. */
@@ -102,20 +71,6 @@ export class Armings {
 
   holds(round: RoundId): boolean {
     return this.#armed !== null && sameRound(this.#armed.record.round, round);
-  }
-
-  /** When it has to be decided by, on this clock, so that leases of whoever isn't armed end before the earliest switch. */
-  armByMs(activateAtMs: number | undefined): number {
-    if (activateAtMs === undefined) return Infinity;
-    return this.#leasesEndByMs(activateAtMs) - this.context.config.leaseMs * (1 + 2 * limits.clockRateError);
-  }
-
-  /** The soonest instant that can be asked for now, in group time. */
-  earliestMs(): number {
-    const { leaseMs } = this.context.config;
-    const votesMs = Math.max(limits.armingMarginMs, 4 * this.members.slowestRoundTripMs());
-    const aheadMs = leaseMs * (1 + 2 * limits.clockRateError) + limits.maxClockErrorMs + votesMs;
-    return Math.ceil(this.context.groupNowMs() + aheadMs);
   }
 
   // ── arming ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,7 +158,7 @@ export class Armings {
     const armed = this.#armed;
     if (armed === null || armed.phase === 'activating') return null;
     const { round, change, activateAtMs } = armed.record;
-    const slots = this.#votersOf(armed).map(({ slot }) => slot);
+    const slots = this.#reports.voters(armed).map(({ slot }) => slot);
     const isArmed = armed.phase === 'armed';
     return { round, to: change.to, activateAtMs, voters: bitmapOf(slots), order: armed.order, armed: isArmed };
   }
@@ -212,8 +167,8 @@ export class Armings {
   mayRenew(member: Member, endsMs: number): boolean {
     const armed = this.#armed;
     const activateAtMs = armed?.record.activateAtMs ?? this.#decidingMs;
-    if (activateAtMs === null || endsMs <= this.#leasesEndByMs(activateAtMs)) return true;
-    return armed !== null && isToSwitch(armed) && this.#hasReported(armed, member);
+    if (activateAtMs === null || endsMs <= this.times.leasesEndByMs(activateAtMs)) return true;
+    return armed !== null && isToSwitch(armed) && this.#reports.has(armed, member);
   }
 
   onStatus(member: Member): void {
@@ -254,7 +209,7 @@ export class Armings {
     const armed = this.#armed;
     if (armed === null || armed.record.change.to.version !== version) return false;
     const { nowMs } = this.context;
-    const byMs = this.armByMs(armed.record.activateAtMs);
+    const byMs = this.times.armByMs(armed.record.activateAtMs);
     if (armed.phase === 'activating' || armed.isShownElsewhere || (nowMs >= byMs && armed.phase === 'armed')) {
       const text = `version ${version} activates at ${showInstant(armed.record.activateAtMs)}: it could be cancelled until a lease before that; replicate a newer version that undoes it`;
       this.context.settle(command, { kind: 'rejected', code: 'already-decided', text });
@@ -283,7 +238,7 @@ export class Armings {
   /** Not everybody confirmed in time. Some may be armed still, so all have to be. */
   #standAfterAll(armed: Armed): void {
     const { version } = armed.record.change.to;
-    const missing = this.#missing(armed);
+    const missing = this.#reports.missing(armed);
     this.context.event('cancellation failed', 'warn', { version, missing: missing.join(', ') });
     this.#settleStanding(armed);
     armed.phase = 'armed';
@@ -294,7 +249,7 @@ export class Armings {
   #settleStanding(armed: Armed): void {
     const { version } = armed.record.change.to;
     const { activateAtMs } = armed.record;
-    const missing = this.#missing(armed);
+    const missing = this.#reports.missing(armed);
     const { commands, sinceMs } = armed.cancelling ?? { commands: [], sinceMs: 0 };
     armed.cancelling = null;
     const durationMs = this.context.nowMs - sinceMs;
@@ -364,7 +319,7 @@ export class Armings {
     const { nowMs } = this.context;
     if (armed.phase === 'cancelling' && armed.cancelling !== null) {
       if (armed.isShownElsewhere || nowMs >= armed.cancelling.untilMs) this.#standAfterAll(armed);
-      else if (this.#missing(armed).length === 0) this.#withdraw(armed);
+      else if (this.#reports.missing(armed).length === 0) this.#withdraw(armed);
     }
     if (armed.phase === 'armed') {
       this.#noteArmed(armed);
@@ -376,9 +331,9 @@ export class Armings {
 
   /** When it is committed here: at the instant, which leases and the gate wait for no longer than it takes. */
   #activateMs(armed: Armed): number {
-    const instantMs = armed.isShownElsewhere ? 0 : this.#localMs(armed.record.activateAtMs);
+    const instantMs = armed.isShownElsewhere ? 0 : this.times.localMs(armed.record.activateAtMs);
     if (this.context.nowMs < instantMs) return instantMs;
-    const reported = this.#votersOf(armed).filter((member) => this.#hasReported(armed, member));
+    const reported = this.#reports.voters(armed).filter((member) => this.#reports.has(armed, member));
     const leasesEndMs = this.members.leasesEndMs(new Set(reported.map(({ slot }) => slot)));
     return Math.max(instantMs, leasesEndMs, this.listener.gateMs());
   }
@@ -400,7 +355,7 @@ export class Armings {
     this.#activations.onExposedHere(this.context.nowMs);
     this.history.confirm(change, this.context.nowMs);
     this.log.onCommitted(armed.log, this.context.nowMs);
-    const members = this.#votersOf(armed);
+    const members = this.#reports.voters(armed);
     const voters = new Map(members.map((member) => [member.slot, member]));
     const outcome: Outcome = {
       kind: 'committed',
@@ -431,7 +386,7 @@ export class Armings {
     this.log.onEnded(armed.log, 'aborted', 'cancelled', nowMs);
     this.context.event('activation cancelled', 'info', { version });
     const { epoch, number } = round;
-    const voters = new Map(this.#votersOf(armed).map((member) => [member.slot, member]));
+    const voters = new Map(this.#reports.voters(armed).map((member) => [member.slot, member]));
     this.listener.onWithdrawn({ epoch, number, change, voters, replication: { abortBy: delivery.abortBy } }, () => {
       if (caller !== null) {
         const durationMs = nowMs - armed.startedMs;
@@ -449,7 +404,7 @@ export class Armings {
   // ── callers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #noteArmed(armed: Armed): void {
-    const missing = this.#missing(armed);
+    const missing = this.#reports.missing(armed);
     this.log.onReported(armed.log, armed.record.voters.length - missing.length);
     if (missing.length === 0 && !armed.wasArmedEverywhere) {
       armed.wasArmedEverywhere = true;
@@ -474,7 +429,7 @@ export class Armings {
       tip: change.to,
       activateAtMs,
       votes: armed.votes,
-      arming: this.#tally(armed),
+      arming: this.#reports.tally(armed),
       durationMs: this.context.nowMs - armed.startedMs,
       durable: true,
     };
@@ -499,10 +454,10 @@ export class Armings {
     const armed = this.#armed;
     if (armed === null) return null;
     const { round, change, activateAtMs, voters } = armed.record;
-    const inMs = this.#localMs(activateAtMs) - this.context.nowMs;
+    const inMs = this.times.localMs(activateAtMs) - this.context.nowMs;
     const { to } = change;
     const { phase } = armed;
-    return { round, tip: to, version: to.version, activateAtMs, inMs, phase, voters, ...this.#tally(armed) };
+    return { round, tip: to, version: to.version, activateAtMs, inMs, phase, voters, ...this.#reports.tally(armed) };
   }
 
   activation(): ActivationView | null {
@@ -526,7 +481,7 @@ export class Armings {
     const { nowMs } = this.context;
     armed.retryMs = Infinity;
     const note = this.note();
-    const silent = this.#votersOf(armed).filter((member) => member.welcomed && !this.#hasReported(armed, member));
+    const silent = this.#reports.voters(armed).filter((member) => member.welcomed && !this.#reports.has(armed, member));
     if (note === null || silent.length === 0 || nowMs >= armed.retryUntilMs) return;
     if (isForAll(silent.length, armed.record.voters.length)) this.context.send('all', { kind: 'arming', ...note });
     else for (const { peer } of silent) this.context.send(peer, { kind: 'arming', ...note });
@@ -545,56 +500,8 @@ export class Armings {
     if (armed.caller?.wait === 'decided' && armed.phase === 'armed') timers.setEarlier('arming', armed.settleByMs);
   }
 
-  /** It told in this reign that it did, durably, what the newest note asks for. */
-  #hasReported(armed: Armed, member: Member): boolean {
-    const report = member.status?.arming ?? null;
-    if (report === null || !sameRound(report.round, armed.record.round)) return false;
-    return report.order === armed.order && report.armed === isToSwitch(armed);
-  }
-
-  #missing(armed: Armed): NodeId[] {
-    return armed.record.voters.filter((node) => {
-      const member = this.members.named(node);
-      return member === undefined || !this.#hasReported(armed, member);
-    });
-  }
-
-  #tally(armed: Armed): ArmingTally {
-    const missing = isToSwitch(armed) ? this.#missing(armed) : armed.record.voters;
-    return { armed: armed.record.voters.length - missing.length, of: armed.record.voters.length, missing };
-  }
-
-  #votersOf(armed: Armed): Member[] {
-    return armed.record.voters.flatMap((node) => this.members.named(node) ?? []);
-  }
-
   #removal(): StoreOperation {
     const dataSet: DataSetId = this.context.config.dataSet;
     return { kind: 'remove', key: masterKeys.armed(dataSet) };
   }
-
-  /** On this clock. */
-  #localMs(groupMs: number): number {
-    return groupMs - this.context.config.groupOffsetMs;
-  }
-
-  /** The clock of whoever is armed may be ahead by so much. */
-  #leasesEndByMs(activateAtMs: number): number {
-    return this.#localMs(activateAtMs) - limits.maxClockErrorMs;
-  }
-}
-
-function recordOf(round: Round, activateAtMs: number): ArmedRecord {
-  return {
-    round: { epoch: round.epoch, number: round.number },
-    change: round.change,
-    activateAtMs,
-    voters: [...round.voters.values()].filter(({ slot }) => round.yes.has(slot)).map(({ node }) => node),
-    operations: round.replication.operations ?? null,
-  };
-}
-
-/** Who is armed is to stay so. */
-function isToSwitch({ phase }: Armed): boolean {
-  return phase === 'armed' || phase === 'activating';
 }

@@ -143,7 +143,7 @@ export class Replications {
     if (activateAtMs === undefined) return null;
     const nowMs = this.context.groupNowMs();
     const latestAtMs = Math.floor(nowMs + limits.activationHorizonMs);
-    const earliestAtMs = this.armings.earliestMs();
+    const earliestAtMs = this.armings.times.earliestMs();
     const earliest = `the earliest possible instant is ${showInstant(earliestAtMs)}, ${Math.ceil(earliestAtMs - nowMs)} ms from now`;
     if (activateAtMs > latestAtMs) {
       const days = limits.activationHorizonMs / 86_400_000;

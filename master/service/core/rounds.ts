@@ -97,7 +97,7 @@ export class Rounds {
       yes: new Set(),
       refusals: [],
       startedMs: nowMs,
-      deadlineMs: Math.min(nowMs + replication.timeoutMs, this.armings.armByMs(replication.activateAtMs)),
+      deadlineMs: Math.min(nowMs + replication.timeoutMs, this.armings.times.armByMs(replication.activateAtMs)),
       phase: 'preparing',
       retryMs: 0,
       retryDelayMs: 0,
@@ -174,7 +174,7 @@ export class Rounds {
       if (round.phase === 'deciding') continue;
       if (round.yes.size < round.voters.size && !round.without) break;
       const { activateAtMs } = round.replication;
-      if (this.context.nowMs > this.armings.armByMs(activateAtMs)) return this.abort(round, 'too late to arm');
+      if (this.context.nowMs > this.armings.times.armByMs(activateAtMs)) return this.abort(round, 'too late to arm');
       // A scheduled change needn't wait for leases: none of who isn't armed reaches its instant.
       const leasesEndMs = activateAtMs === undefined ? this.members.leasesEndMs(round.yes) : 0;
       const readyMs = Math.max(this.listener.gateMs(), leasesEndMs);

@@ -11,7 +11,16 @@ import type { SlaveConfig, SlaveEffect, Token } from './io.js';
 import type { ScheduledChange } from './staged.js';
 
 export type SlaveTimer =
-  'join' | 'vote' | 'request' | 'inquiry' | 'status' | 'acknowledgement' | 'commit again' | 'clock' | 'activation';
+  | 'join'
+  | 'vote'
+  | 'request'
+  | 'inquiry'
+  | 'status'
+  | 'acknowledgement'
+  | 'commit again'
+  | 'clock'
+  | 'clock vote'
+  | 'activation';
 
 /** What the parts of a slave's core share: the facts about the reign, and the way out for effects. */
 export class SlaveContext {

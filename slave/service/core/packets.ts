@@ -2,8 +2,8 @@ import type { Delta, RoundId } from '../../../shared/protocol/kernel/ids.js';
 import { sameEpoch, sameTip, showTip, versionOf } from '../../../shared/protocol/kernel/ids.js';
 import { countBits, hasBit } from '../../../shared/protocol/kernel/bitmap.js';
 import { isIntact } from '../../../shared/protocol/kernel/digest.js';
-import { limits } from '../../../shared/protocol/kernel/limits.js';
 import type { Announce, Prepare } from '../../../shared/protocol/wire/messages.js';
+import type { AwaitedClock } from './awaited-clock.js';
 import type { CatchUp, Waiting } from './catch-up.js';
 import type { SlaveContext } from './context.js';
 import type { Participant } from './participant.js';
@@ -20,10 +20,12 @@ export class Packets {
     private readonly context: SlaveContext,
     private readonly participant: Participant,
     private readonly catchUp: CatchUp,
+    private readonly awaitedClock: AwaitedClock,
   ) {}
 
   onNewReign(): void {
     this.lowestOpenRound = 0;
+    this.awaitedClock.onNewReign();
   }
 
   raiseFloor(lowestOpenRound: number): void {
@@ -91,6 +93,12 @@ export class Packets {
     this.#usePrepare(prepare);
   }
 
+  /** More is known of the master's clock, or it was waited for long enough. */
+  onClock(): void {
+    const prepare = this.awaitedClock.take();
+    if (prepare !== null) this.#usePrepare(prepare);
+  }
+
   #usePrepare(prepare: Prepare): void {
     const round: RoundId = { epoch: this.context.promised, number: prepare.round };
     if (this.#ignorePrepare(prepare, round)) return;
@@ -152,20 +160,13 @@ export class Packets {
       this.#vote(prepare, round, true, false, this.participant.failure);
       return true;
     }
-    const fault = prepare.activateAtMs === null ? '' : this.#clockFault();
+    if (this.awaitedClock.keepsWaiting(prepare, round)) return true;
+    const fault = prepare.activateAtMs === null ? '' : this.awaitedClock.fault();
     if (fault !== '') {
       this.#vote(prepare, round, true, false, fault);
       return true;
     }
     return false;
-  }
-
-  /** G16: who can't tell when the instant has come doesn't promise to switch then. Empty: it can. */
-  #clockFault(): string {
-    const errorMs = this.context.clock.errorMs(this.context.nowMs);
-    if (errorMs === Infinity) return "the master's clock is not known here yet";
-    if (errorMs <= limits.maxClockErrorMs) return '';
-    return `clock error of ${Math.round(errorMs)} ms is above ${limits.maxClockErrorMs} ms`;
   }
 
   /** Where the round starts, as seen from this copy. */

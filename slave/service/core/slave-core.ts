@@ -15,6 +15,7 @@ import type {
 } from '../../../shared/protocol/wire/messages.js';
 import { Armed } from './armed.js';
 import { CatchUp } from './catch-up.js';
+import { AwaitedClock } from './awaited-clock.js';
 import { ClockSync } from './clock-sync.js';
 import { SlaveContext } from './context.js';
 import { InDoubt } from './in-doubt.js';
@@ -75,7 +76,8 @@ export class SlaveCore {
       expect: (instantMs) => this.#clockSync.expect(instantMs),
     });
     this.#inDoubt = new InDoubt(context, this.#participant, this.#catchUp, recovered.resolved);
-    this.#packets = new Packets(context, this.#participant, this.#catchUp);
+    const awaitedClock = new AwaitedClock(context, (instantMs) => this.#clockSync.expect(instantMs));
+    this.#packets = new Packets(context, this.#participant, this.#catchUp, awaitedClock);
   }
 
   /** Bytes of committed changes that wait for the user layer; a streaming service pauses while this is high. */
@@ -200,6 +202,7 @@ export class SlaveCore {
     this.#armed.onTick();
     this.#reign.onTick();
     this.#clockSync.onTick();
+    if (this.#context.timers.takeDue('clock vote', this.#context.nowMs)) this.#packets.onClock();
     this.#participant.onTick();
     this.#catchUp.onTick();
     this.#inDoubt.onTick();
@@ -305,7 +308,8 @@ export class SlaveCore {
       case 'welcome':
         return this.#onWelcome(message);
       case 'clock':
-        return this.#clockSync.onClock(message);
+        this.#clockSync.onClock(message);
+        return this.#packets.onClock();
       case 'announce':
         return this.#packets.onAnnounce(message);
       case 'prepare':

@@ -261,9 +261,23 @@ describe('a clock error above the bound', () => {
     group.passes = ({ message }, receiver) => receiver !== 'b' || message.kind !== 'clock';
     group.run(60_000);
     const { command } = schedule(group, 1, 60_000);
+    group.run(limits.clockVoteMs);
     const result = group.results.get(command);
     expect(result).toMatchObject({ kind: 'aborted', reason: 'refused', refusals: [{ node: 'b' }] });
     expect(result?.kind === 'aborted' && result.refusals[0]?.reason).toMatch(/^clock error of \d+ ms is above 50 ms$/);
+  });
+
+  it('that an answer brings down is asked for at once, and the vote is a yes', () => {
+    const group = leading(['a', 'b']);
+    group.run(3000);
+    group.passes = ({ message }, receiver) => receiver !== 'b' || message.kind !== 'clock';
+    group.run(60_000);
+    group.passes = () => true;
+    // In a step of its own, so that no request at leisure comes first.
+    const { command } = schedule(group, 1, 60_000);
+    group.run(limits.clockVoteMs / 2);
+    expect(armedOutcome(group, command)).toMatchObject({ arming: { armed: 2, of: 2 } });
+    expect(group.sent.filter(({ message }) => message.kind === 'vote'), 'one each').toHaveLength(2);
   });
 
   it('that was never measured is a no as well', () => {
@@ -272,6 +286,7 @@ describe('a clock error above the bound', () => {
     group.addSlave('b');
     group.run(3000);
     const { command } = schedule(group, 1, 60_000);
+    group.run(limits.clockVoteMs);
     expect(group.results.get(command)).toMatchObject({ kind: 'aborted', refusals: [{ node: 'b', reason: "the master's clock is not known here yet" }] });
   });
 
