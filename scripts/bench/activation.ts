@@ -1,9 +1,12 @@
 import type { BenchOptions } from './group.js';
 import { LargeGroup } from './large-group.js';
 import { spreadOf, type Figure } from './measure.js';
+import { machineUs } from './serve.js';
 
 /** A scheduled change is decided a lease and a clock error before its instant, and its round takes a moment. */
 const inMs = 4000;
+/** Time for all processes to be told. */
+const bareInMs = 500;
 const hourMs = 3_600_000;
 /** Times of day are up to so far apart, … */
 const hoursApart = 24;
@@ -17,6 +20,8 @@ export interface ActivationOf {
   readonly processes: number;
   /** For each activation: from the first to the last slave, by the machine's own clock, milliseconds. */
   readonly trueMs: readonly number[];
+  /** The same of bare calls in the same processes, one beside each activation: what the machine and its clock make of it. */
+  readonly bareMs: readonly number[];
   readonly reportedMs: readonly number[];
   /** What the true spread can't exceed, by the product's word. */
   readonly boundMs: readonly number[];
@@ -44,23 +49,31 @@ async function measureOne(options: BenchOptions, slaves: number, activations: nu
   const { version } = await group.master.ask('fill', { slaves });
   await group.reached(version);
   const trueMs: number[] = [];
+  const bareMs: number[] = [];
   const reportedMs: number[] = [];
   const boundMs: number[] = [];
   for (let count = 0; count < activations; count += 1) {
+    const atUs = machineUs() + bareInMs * 1000;
+    const woken = await Promise.all(group.processes.map((child) => child.ask('wake', { atUs })));
+    bareMs.push(spreadMs(woken.flat()));
     const activated = await group.master.ask('activate', { inMs });
     const answers = await Promise.all(
       group.processes.map((child) => child.ask('exposed', { version: activated.version })),
     );
     const times = answers.flat();
     if (times.length !== slaves) throw new Error(`${times.length} of ${slaves} slaves showed the change`);
-    trueMs.push((Math.max(...times) - Math.min(...times)) / 1000);
+    trueMs.push(spreadMs(times));
     reportedMs.push(activated.spreadMs);
     boundMs.push(activated.boundMs);
   }
   await group.assertEqual();
   const processes = group.processes.length;
   await group.end();
-  return { slaves, processes, trueMs, reportedMs, boundMs };
+  return { slaves, processes, trueMs, bareMs, reportedMs, boundMs };
+}
+
+function spreadMs(timesUs: readonly number[]): number {
+  return (Math.max(...timesUs) - Math.min(...timesUs)) / 1000;
 }
 
 /** Spread over the whole range, the same in every run. */
@@ -70,7 +83,7 @@ function clockOf(slave: number): { readonly aheadMs: number; readonly rate: numb
 }
 
 export function activationFigures(results: readonly ActivationOf[]): readonly Figure[] {
-  return results.flatMap(({ slaves, processes, trueMs, reportedMs, boundMs }): readonly Figure[] => {
+  return results.flatMap(({ slaves, processes, trueMs, bareMs, reportedMs, boundMs }): readonly Figure[] => {
     const isTarget = slaves === targets.slaves;
     const figure = (name: string, values: readonly number[], rest: Partial<Figure> = {}): Figure => ({
       name,
@@ -88,7 +101,9 @@ export function activationFigures(results: readonly ActivationOf[]): readonly Fi
         [percentile(trueMs, 0.99)],
         isTarget ? { target: { kind: 'at most', value: targets.p99Ms } } : {},
       ),
-      figure('… as the group reports it', reportedMs),
+      figure('bare calls at one instant in the same processes, from the first to the last: median', bareMs),
+      figure('… p99', [percentile(bareMs, 0.99)]),
+      figure('a scheduled change as the group reports it', reportedMs),
       figure('… and the bound that it gives', boundMs),
       {
         name: '… activations whose true spread was within that bound',

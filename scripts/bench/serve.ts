@@ -58,3 +58,8 @@ export function percentileUs(sorted: Float64Array, share: number): number {
   const at = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   return Math.round(at * 1000);
 }
+
+/** One clock for all processes of the machine, which none of them may set. */
+export function machineUs(): number {
+  return Number(process.hrtime.bigint()) / 1000;
+}

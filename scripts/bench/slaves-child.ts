@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { limits } from '../../shared/protocol/kernel/limits.js';
 import { parseNodeId, type Delta } from '../../shared/protocol/kernel/ids.js';
+import { SystemClock } from '../../shared/runtime/clock.js';
 import { openLog } from '../../shared/runtime/node-events.js';
 import { openPorts } from '../../shared/runtime/node-open.js';
 import { keyValue, Slave, type SlaveKeyValue } from '../../slave/index.js';
@@ -9,7 +10,7 @@ import { keepInFolder } from '../../slave/service/keep-aside.js';
 import type { SlaveKind } from '../../slave/types.js';
 import { ApartClock } from './apart-clock.js';
 import { MemoryWatch } from './peak-memory.js';
-import { sampleMemory, serve } from './serve.js';
+import { machineUs, sampleMemory, serve } from './serve.js';
 import { workload, type SlavesTasks } from './tasks.js';
 
 interface Opening {
@@ -55,6 +56,12 @@ serve<SlavesTasks>({
     return null;
   },
   exposed: ({ version }) => exposures.get(version) ?? [],
+  wake({ atUs }) {
+    const clock = new SystemClock();
+    const atMs = clock.monotonicMs() + (atUs - machineUs()) / 1000;
+    const call = (): Promise<number> => new Promise((resolve) => clock.exactlyAt(atMs, () => resolve(machineUs())));
+    return Promise.all(all.map(call));
+  },
   memory: () => sampleMemory(),
   watchMemory() {
     watch = new MemoryWatch();
@@ -117,11 +124,6 @@ function note(version: number): void {
   if (times !== undefined) times.push(machineUs());
   else exposures.set(version, [machineUs()]);
   exposures.delete(version - keptExposures);
-}
-
-/** One clock for all processes of the machine, which none of them may set. */
-function machineUs(): number {
-  return Number(process.hrtime.bigint()) / 1000;
 }
 
 function sum(of: (opened: Opened) => number): number {

@@ -150,6 +150,8 @@ export interface SlavesTasks {
   };
   /** When each copy of this process exposed the version, by the machine's one monotonic clock, microseconds. */
   exposed: { readonly ask: { readonly version: number }; readonly answer: readonly number[] };
+  /** As many calls at that microsecond of the same clock as there are copies here, with nothing behind them: when each came. */
+  wake: { readonly ask: { readonly atUs: number }; readonly answer: readonly number[] };
   /** Answers when every copy of this process exposes the version. */
   reached: { readonly ask: { readonly version: number; readonly timeoutMs: number }; readonly answer: null };
   /** Answers when every copy of this process has this many keys. */

@@ -56,6 +56,8 @@ export const limits = {
   /** While an instant is nearer than `clockNearMs`: an error grows by half a millisecond at most in between. */
   clockNearMs: 10_000,
   clockNearEveryMs: 250,
+  /** Nobody asks for so long before the instant, and after it: the error grows by a fifth of a millisecond meanwhile. */
+  clockQuietMs: 100,
   /** A vote on a change with an instant waits at most so long for the answer that makes the clock known well enough. */
   clockVoteMs: 1000,
   /** What all slaves together ask for in a second while nothing is to happen: a quiet group stays quiet, however large (G10), … */

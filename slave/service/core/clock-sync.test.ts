@@ -79,8 +79,11 @@ describe('while an instant is expected', () => {
     const near = bench.run(limits.clockNearMs + 100);
     expect(near.length).toBeGreaterThanOrEqual(limits.clockNearMs / (1.25 * limits.clockNearEveryMs) - 1);
     expect(instantMs - (near[0] ?? 0), 'begins in time').toBeGreaterThan(limits.clockNearMs - 1);
-    expect(bench.context.clock.errorMs(instantMs)).toBeLessThan(0.7);
-    expect(gaps(bench.run(limits.clockNearMs - 500)).every((gap) => gap < 1.3 * limits.clockNearEveryMs)).toBe(true);
+    expect(bench.context.clock.errorMs(instantMs)).toBeLessThan(1.5);
+    const after = bench.run(limits.clockNearMs - 500);
+    expect(gaps(after).every((gap) => gap < 1.3 * limits.clockNearEveryMs)).toBe(true);
+    const closest = Math.min(...[...near, ...after].map((atMs) => Math.abs(atMs - instantMs)));
+    expect(closest, 'and nobody asks around it').toBeGreaterThanOrEqual(limits.clockQuietMs - 1);
     bench.run(1000);
     expect(Math.min(...gaps(bench.run(30_000)))).toBeGreaterThanOrEqual(limits.clockEveryMs);
   });

@@ -121,10 +121,20 @@ export class ClockSync {
 
   #schedule(): void {
     const { timers, random } = this.context;
-    timers.set('clock', this.#askedMs + this.#spacingMs() * (1 + random.next() / 4));
+    timers.set('clock', this.#outsideQuiet(this.#askedMs + this.#spacingMs() * (1 + random.next() / 4)));
     // What is far away by now may come near before the next request is due.
     const nearMs = this.#nearFromMs();
     if (nearMs !== null && nearMs > this.context.nowMs) timers.setEarlier('clock', nearMs);
+  }
+
+  /** Around the instant the processors are for the switch: many nodes of a machine that ask and answer would take them from each other. */
+  #outsideQuiet(wantedMs: number): number {
+    const nearMs = this.#nearFromMs();
+    const { clock, nowMs } = this.context;
+    if (nearMs === null || clock.errorMs(nowMs) > limits.maxClockErrorMs / 2) return wantedMs;
+    const instantMs = nearMs + limits.clockNearMs;
+    const isQuiet = Math.abs(wantedMs - instantMs) < limits.clockQuietMs;
+    return isQuiet ? instantMs + limits.clockQuietMs : wantedMs;
   }
 
   #spacingMs(): number {
