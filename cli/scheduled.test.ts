@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { addMasterRoutes } from '../master/http/api.js';
 import { addPublishRoutes, servedDirectory, type ServedDirectory } from '../master/http/publish.js';
+import type { ArmedView } from '../master/service/core/view.js';
 import { LockstepError, type ExitCode } from '../shared/protocol/kernel/errors.js';
 import type { NodeId } from '../shared/protocol/kernel/ids.js';
 import { createServer, listen } from '../shared/http/server.js';
@@ -40,6 +41,19 @@ async function lockstep(...parameters: string[]): Promise<{ exitCode: ExitCode; 
   await runProgram(shell, [...parameters, '--to', url]);
   return { exitCode: shell.exitCode, out, err };
 }
+
+const armedAtOneOfTwo: ArmedView = {
+  round,
+  tip: tipAt(5),
+  version: 5,
+  activateAtMs,
+  inMs: 60_000,
+  phase: 'armed',
+  voters: [],
+  armed: 1,
+  of: 2,
+  missing,
+};
 
 test('put --at says who is armed, and for when', async () => {
   original.answer = () => ({
@@ -143,18 +157,7 @@ test('publish --at says who is armed, for when, and what changes then', async ()
 test('cancel says that nobody shows it, or why it stands', async () => {
   original.view = {
     ...original.view,
-    armed: {
-      round,
-      tip: tipAt(5),
-      version: 5,
-      activateAtMs,
-      inMs: 60_000,
-      phase: 'armed',
-      voters: [],
-      armed: 1,
-      of: 2,
-      missing,
-    },
+    armed: armedAtOneOfTwo,
   };
   expect(await lockstep('cancel', '5')).toEqual({
     exitCode: 0,
@@ -177,18 +180,7 @@ test('cancel says that nobody shows it, or why it stands', async () => {
 test('status and history show armed n/n, and how the newest one went', async () => {
   original.view = {
     ...original.view,
-    armed: {
-      round,
-      tip: tipAt(5),
-      version: 5,
-      activateAtMs,
-      inMs: 60_000,
-      phase: 'armed',
-      voters: [],
-      armed: 1,
-      of: 2,
-      missing,
-    },
+    armed: armedAtOneOfTwo,
     activation: { version: 4, activateAtMs, exposed: 2, of: 2, missing: [], spreadMs: 0.41, boundMs: 3.1 },
   };
   const { out } = await lockstep('status');

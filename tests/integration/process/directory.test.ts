@@ -25,6 +25,15 @@ async function shows(target: string, text: string): Promise<void> {
   );
 }
 
+/** A node says where it listens before it has joined, and a publish to fewer voters than it asks for is refused at once. */
+async function joined(to: string, count: number): Promise<void> {
+  await eventually(`${count} live members`, async () => {
+    const status = (await (await fetch(`${to}/v1/status`)).json()) as StatusBody;
+    const members = status.role === 'master' ? (status.dataSets[0]?.members ?? []) : [];
+    return members.filter(({ live }) => live).length >= count ? true : undefined;
+  });
+}
+
 async function published(to: string, options: object): Promise<unknown> {
   const headers = { 'content-type': 'application/json' };
   const answer = await fetch(`${to}/v1/publish/default`, { method: 'POST', headers, body: JSON.stringify(options) });
@@ -56,6 +65,7 @@ test(
       check,
     );
     await Promise.all([a, b].map((slave) => group.url(slave)));
+    await joined(to, 2);
     const targets = ['srv/a', 'srv/b'].map((name) => join(group.folder, name));
     const publish = (...flags: string[]): ReturnType<ProcessGroup['run']> =>
       group.run(['publish', '--to', to, ...flags]);
@@ -184,6 +194,7 @@ test(
     const to = await group.ready(group.master('--directory', 'conf', '--store', 'of-folders'));
     const a = group.slave('a', '--directory', 'srv/a');
     await group.url(a);
+    await joined(to, 1);
     expect(await published(to, { voters: 1, wait: 'exposed' })).toMatchObject({ outcome: 'committed' });
     const target = join(group.folder, 'srv/a');
 
