@@ -181,8 +181,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: slaveCore,
-        find: 'this.#catchUp.onHeartbeatTip(heartbeat.tip);',
-        replace: 'if (sameTip(heartbeat.tip, this.#participant.tip)) this.#catchUp.onHeartbeatTip(heartbeat.tip);',
+        find: 'this.#catchUp.onHeartbeatTip(heartbeat.tip, heartbeat.arming?.to ?? null);',
+        replace: 'if (sameTip(heartbeat.tip, this.#participant.tip)) this.#catchUp.onHeartbeatTip(heartbeat.tip, heartbeat.arming?.to ?? null);',
       },
     ],
     caughtBy: { kind: 'checker', id: 'G9', seeds: 40 },

@@ -104,6 +104,22 @@ export const scheduledMutations: readonly Mutation[] = [
     caughtBy: { kind: 'test', file: traces, title: 'is a no with the reason' },
   },
   {
+    name: 'copy that shows a first change before its master taken for diverged',
+    guarantee: 'G13',
+    edits: [
+      {
+        file: 'slave/service/core/catch-up.ts',
+        find: 'if (!sameTip(armed, this.participant.planned)) this.#becomeDiverged(this.participant.planned);',
+        replace: 'this.#becomeDiverged(this.participant.planned);',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: traces,
+      title: 'past the instant of its very first change: no copy that shows it takes itself for one of another original',
+    },
+  },
+  {
     name: 'no without asking for the clock',
     guarantee: 'G16',
     edits: [

@@ -153,13 +153,13 @@ export class Armings {
     this.#check();
   }
 
-  /** What heartbeats say of it. */
+  /** What heartbeats say of it, until it is committed: a copy that shows it already is on its way, and not elsewhere. */
   note(): ArmingNote | null {
     const armed = this.#armed;
-    if (armed === null || armed.phase === 'activating') return null;
+    if (armed === null) return null;
     const { round, change, activateAtMs } = armed.record;
     const slots = this.#reports.voters(armed).map(({ slot }) => slot);
-    const isArmed = armed.phase === 'armed';
+    const isArmed = isToSwitch(armed);
     return { round, to: change.to, activateAtMs, voters: bitmapOf(slots), order: armed.order, armed: isArmed };
   }
 

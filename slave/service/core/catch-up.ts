@@ -131,14 +131,17 @@ export class CatchUp {
     this.#onChain = false;
   }
 
-  /** The first heartbeat of a reign names the target, whatever was there before: the copy may be ahead of it (G13). */
-  onHeartbeatTip(tip: Tip | null): void {
+  /**
+   * The first heartbeat of a reign names the target, whatever was there before: the copy may be ahead of it (G13). `armed` is where
+   * the master will be at an instant, which may have come here first.
+   */
+  onHeartbeatTip(tip: Tip | null, armed: Tip | null): void {
     if (tip !== null) this.onCommittedHeardOf(tip);
     if (sameTip(tip, this.participant.planned)) {
       this.#onChain = true;
       this.diverged = null;
     } else if (tip === null && this.participant.planned !== null && !this.#onChain) {
-      this.#becomeDiverged(this.participant.planned);
+      if (!sameTip(armed, this.participant.planned)) this.#becomeDiverged(this.participant.planned);
     }
   }
 

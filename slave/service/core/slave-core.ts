@@ -389,7 +389,7 @@ export class SlaveCore {
     if (!this.#reign.onHeartbeat(heartbeat)) return;
     if (heartbeat.arming !== null) this.#armed.onNote(heartbeat.arming, false);
     this.#inDoubt.onHeartbeat(heartbeat);
-    this.#catchUp.onHeartbeatTip(heartbeat.tip);
+    this.#catchUp.onHeartbeatTip(heartbeat.tip, heartbeat.arming?.to ?? null);
   }
 
   // ── rounds ────────────────────────────────────────────────────────────────────────────────────────────────────────

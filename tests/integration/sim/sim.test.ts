@@ -53,6 +53,16 @@ const regressions: readonly { readonly seed: number; readonly found: string; rea
     found: 'a scheduled change shown when a packet of an older reign came, and not by its timer',
     options: { ...campaignOptions(383), faults: defaultFaults, swarm: true },
   },
+  {
+    seed: 37,
+    found: 'a backup of the master from before an arming, which told slaves that it was aborted',
+    options: { ...campaignOptions(37), faults: defaultFaults, swarm: true },
+  },
+  {
+    seed: 449,
+    found: 'a copy that showed the first change of all before its master did, and took itself for diverged',
+    options: { ...campaignOptions(449), faults: defaultFaults, swarm: true },
+  },
 ];
 
 describe('simulation', () => {

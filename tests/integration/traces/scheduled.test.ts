@@ -495,6 +495,21 @@ describe('a master that starts again', () => {
     expect(applied(group)).toEqual([[1], [1]]);
   });
 
+  it('past the instant of its very first change: no copy that shows it takes itself for one of another original', () => {
+    const group = leading(['a', 'b']);
+    const { activateAtMs } = schedule(group, 1, 4000);
+    group.master.alive = false;
+    group.run(testMs(activateAtMs) - group.nowMs + 100);
+    expect(applied(group)).toEqual([[1], [1]]);
+    // Its decision takes a while to be on disk: until then its heartbeats name no state.
+    group.masterWrites = (operations) => !operations.some(({ kind, key }) => kind === 'remove' && key.includes('armed'));
+    group.restartMaster();
+    group.run(12_000);
+    expect(group.master.core.view(group.nowMs)).toMatchObject({ phase: 'leading', tip: null });
+    expect(group.slaves.map(({ name }) => group.view(name).state), 'nor is it current').toEqual(['serving', 'serving']);
+    expect(group.trace.filter((line) => line.includes('diverged'))).toEqual([]);
+  });
+
   it('with a clock that was set back commits at once what a copy shows already', () => {
     const group = leading(['a', 'b']);
     const { activateAtMs } = schedule(group, 1, 4000);
