@@ -182,7 +182,8 @@ export const mutations: readonly Mutation[] = [
       {
         file: slaveCore,
         find: 'this.#catchUp.onHeartbeatTip(heartbeat.tip, heartbeat.arming?.to ?? null);',
-        replace: 'if (sameTip(heartbeat.tip, this.#participant.tip)) this.#catchUp.onHeartbeatTip(heartbeat.tip, heartbeat.arming?.to ?? null);',
+        replace:
+          'if (sameTip(heartbeat.tip, this.#participant.tip)) this.#catchUp.onHeartbeatTip(heartbeat.tip, heartbeat.arming?.to ?? null);',
       },
     ],
     caughtBy: { kind: 'checker', id: 'G9', seeds: 40 },

@@ -116,7 +116,8 @@ export const scheduledMutations: readonly Mutation[] = [
     caughtBy: {
       kind: 'test',
       file: traces,
-      title: 'past the instant of its very first change: no copy that shows it takes itself for one of another original',
+      title:
+        'past the instant of its very first change: no copy that shows it takes itself for one of another original',
     },
   },
   {
