@@ -417,7 +417,8 @@ local function optional_list_of(title, readers)
   end
 end
 
-local refs = list_of("Prepared rounds", 3, 256, { round_of({}), tip_of("from", { optional = true }), tip_of("to", {}) })
+local refs =
+  list_of("Prepared rounds", 4, 256, { round_of({}), tip_of("from", { optional = true }), tip_of("to", {}), bool_of("armed") })
 
 local function delta(c, item, implied_from, implied_to)
   if item.type ~= "array" or #item.items ~= 4 then return nil end
