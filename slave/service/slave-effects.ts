@@ -225,16 +225,15 @@ export class SlaveEffects {
    * done here, and the core is to find out.
    */
   show(change: Delta): boolean {
-    const { layer, node, enter } = this.#parts;
+    const { layer, node, submit } = this.#parts;
     if (layer.shared === undefined || this.#calls.busy) return false;
     const shown = this.#showNow(change, layer.shared);
     if ('reason' in shown) return false;
     this.#shown = shown;
     this.#isToldOfShown = false;
+    // Whatever comes next brings `takeShown` with it, before itself.
     node.ports.clock.at(shown.atMs + limits.afterShowingMs, () => {
-      enter(() => {
-        for (const input of this.takeShown()) this.#parts.submit(input);
-      });
+      submit({ kind: 'tick' });
     });
     return true;
   }
@@ -243,7 +242,7 @@ export class SlaveEffects {
   takeShown(): readonly SlaveInput[] {
     if (this.#shown === null || this.#isToldOfShown) return nothing;
     this.#isToldOfShown = true;
-    return [{ kind: 'shown', to: this.#shown.to, atMs: this.#shown.atMs }];
+    return [{ kind: 'shown', to: this.#shown.to }];
   }
 
   #showNow(change: Delta, shared: SharedLayer): Shown | Failure {

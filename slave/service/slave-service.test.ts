@@ -176,7 +176,7 @@ describe('a commit at the slave service', () => {
     expect([inputs, store.transactions]).toEqual([[], []]);
     at.scheduled.showing = null;
     clock.advance(limits.afterShowingMs);
-    expect(inputs).toEqual([{ kind: 'shown', to: first.to, atMs }]);
+    expect(inputs).toEqual([{ kind: 'shown', to: first.to }, { kind: 'tick' }]);
     at.emit({ ...commitUser(7, first), activates: true } as SlaveEffect);
     expect(calls, 'not again').toEqual(['write 1', 'expose 1']);
     expect(inputs.at(-1)).toEqual({ kind: 'exposed', token: 7, atMs });
@@ -187,12 +187,12 @@ describe('a commit at the slave service', () => {
 
   it('of a scheduled change: the core hears that it shows before anything else, and before anybody asks for the state', () => {
     for (const by of ['packet', 'view'] as const) {
-      const { at, atMs, inputs, clock, service } = scheduled();
+      const { at, inputs, clock, service } = scheduled();
       clock.advance(100);
       at.scheduled.showing = null;
       if (by === 'packet') at.emit();
       else service.view();
-      expect(inputs[0]).toEqual({ kind: 'shown', to: first.to, atMs });
+      expect(inputs[0]).toEqual({ kind: 'shown', to: first.to });
       clock.advance(50);
       expect(inputs.filter(({ kind }) => kind === 'shown')).toHaveLength(1);
     }

@@ -12,9 +12,9 @@ import type { Round } from './round.js';
  * `cancelling`: those that may be armed are asked to take it back; `withdrawing`: all have, and the end is on its way to
  * disk; `activating`: the instant has come, it is exposed, and the commit is on its way to disk.
  */
-export type ArmedPhase = 'armed' | 'cancelling' | 'withdrawing' | 'activating';
+type ArmedPhase = 'armed' | 'cancelling' | 'withdrawing' | 'activating';
 
-export interface Cancelling {
+interface Cancelling {
   readonly commands: Token[];
   readonly sinceMs: number;
   readonly untilMs: number;

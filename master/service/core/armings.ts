@@ -192,8 +192,7 @@ export class Armings {
 
   onTick(): void {
     const { timers, nowMs } = this.context;
-    const isDue = [timers.takeDue('arming', nowMs), timers.takeDue('activation', nowMs), this.nextInstantMs() <= nowMs];
-    if (isDue.includes(true)) this.#check();
+    if (timers.takeDue('arming', nowMs) || this.nextInstantMs() <= nowMs) this.#check();
   }
 
   /** When what is armed is to show; Infinity: nothing is. */
@@ -309,7 +308,6 @@ export class Armings {
     this.#armed = null;
     this.history.armedTip = null;
     this.context.timers.clear('arming');
-    this.context.timers.clear('activation');
   }
 
   /** Looks at where it is and does what comes next. */
@@ -492,10 +490,10 @@ export class Armings {
   #setTimer(armed: Armed): void {
     const { timers } = this.context;
     timers.clear('arming');
-    timers.clear('activation');
     if (armed.phase === 'withdrawing' || armed.phase === 'activating') return;
-    if (armed.phase === 'armed') timers.set('activation', this.#activateMs(armed) + limits.afterShowingMs);
     timers.set('arming', armed.retryMs);
+    // Whoever can't meet `nextInstantMs` comes a little later.
+    if (armed.phase === 'armed') timers.setEarlier('arming', this.#activateMs(armed) + limits.afterShowingMs);
     if (armed.cancelling !== null) timers.setEarlier('arming', armed.cancelling.untilMs);
     if (armed.caller?.wait === 'decided' && armed.phase === 'armed') timers.setEarlier('arming', armed.settleByMs);
   }

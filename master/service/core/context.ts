@@ -21,7 +21,6 @@ export type MasterTimer =
   | 'exposed'
   | 'gathering'
   | 'arming'
-  | 'activation'
   | 'queued';
 
 /** What the parts of a master's core share: the facts about its reign, and the way out for effects. */

@@ -20,6 +20,7 @@ export class AwaitedClock {
   ) {}
 
   onNewReign(): void {
+    if (this.#waiting?.isOver === false) this.#letGo();
     this.#waiting = null;
   }
 
@@ -49,8 +50,12 @@ export class AwaitedClock {
     if (waiting === null || waiting.isOver) return null;
     if (this.fault() !== '' && this.context.nowMs < waiting.untilMs) return null;
     waiting.isOver = true;
+    this.#letGo();
+    return waiting.prepare;
+  }
+
+  #letGo(): void {
     this.context.timers.clear('clock vote');
     this.expect(null);
-    return waiting.prepare;
   }
 }

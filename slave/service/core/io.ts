@@ -17,8 +17,8 @@ export type SlaveInput =
   | { readonly kind: 'tick' }
   | { readonly kind: 'persisted'; readonly token: Token; readonly error: string | null }
   | { readonly kind: 'answered'; readonly token: Token; readonly answer: UserAnswer }
-  /** The service showed what `SlaveCore.showing` allowed it to show: readers see it since `atMs`, and it isn't written yet. */
-  | { readonly kind: 'shown'; readonly to: Tip; readonly atMs: number }
+  /** The service showed what `SlaveCore.showing` allowed it to show, and hasn't written it yet; `exposed` says since when. */
+  | { readonly kind: 'shown'; readonly to: Tip }
   /** Readers see what the effect of this token brings; its write may still be under way. */
   | { readonly kind: 'exposed'; readonly token: Token; readonly atMs: number }
   /** A transfer over TCP ended; for a snapshot, with the tip that the user layer installed. */
