@@ -167,13 +167,14 @@ describe('what answers with something else', () => {
     ...{ active: { cycle: 0, activatedAtMs: null }, items: { production: 0, staged: 0, active: 0 } },
   };
 
-  /** Answers `/v1/status`, or 404 there and the table at its own route. */
-  function answering(status: unknown, table?: unknown): typeof fetch {
+  /** Answers `/v1/status`, or 404 there and the table and what was reported at their own routes. */
+  function answering(status: unknown, table?: unknown, reported: unknown = { activations: [] }): typeof fetch {
     const json = (body: unknown, code: number): Response => new Response(JSON.stringify(body), { status: code });
     const unknown = { error: { code: 'route-unknown', message: 'no route' } };
     return async (input) => {
       const path = new URL(input instanceof Request ? input.url : input).pathname;
       if (path === '/v1/cycle' && table !== undefined) return json(table, 200);
+      if (path === '/v1/cycle/activations' && table !== undefined) return json(reported, 200);
       return path === '/v1/status' && table === undefined ? json(status, 200) : json(unknown, 404);
     };
   }
@@ -197,9 +198,13 @@ describe('what answers with something else', () => {
     [null, { ...tableBody, lock: { holder: 'x' } }],
     [null, { ...tableBody, worstRetrieval: 5 }],
     [null, { ...tableBody, clock: {} }],
-  ] as readonly (readonly [unknown, unknown?])[])('%j %j is told from a node, in one line', async (status, table) => {
-    const run = await runLockstep(['status'], { fetch: answering(status, table) });
-    expect([run.exitCode, run.out]).toEqual([17, '']);
-    expect(run.err).toMatch(/^lockstep: http:\/\/127\.0\.0\.1:7400 is no lockstep node: [^\n]*; check --to\n$/);
-  });
+    [null, tableBody, { activations: 'none' }],
+  ] as readonly (readonly [unknown, unknown?, unknown?])[])(
+    '%j %j %j is told from a node, in one line',
+    async (...bodies) => {
+      const run = await runLockstep(['status'], { fetch: answering(...bodies) });
+      expect([run.exitCode, run.out]).toEqual([17, '']);
+      expect(run.err).toMatch(/^lockstep: http:\/\/127\.0\.0\.1:7400 is no lockstep node: [^\n]*; check --to\n$/);
+    },
+  );
 });

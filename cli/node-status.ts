@@ -26,12 +26,9 @@ export async function askStatus(ask: Ask, url: string): Promise<NodeStatus> {
   // A data server has a table in place of a status.
   const table = body === null ? await answerOf(ask, '/v1/cycle') : null;
   if (!isCycle(table)) throw notOurs(url);
-  // A server of an earlier version keeps no account of activations.
   const reported = await answerOf(ask, '/v1/cycle/activations');
-  return {
-    kind: 'data-server',
-    body: { role: 'data-server', ...table, activations: areActivations(reported) ? reported.activations : [] },
-  };
+  if (!areActivations(reported)) throw notOurs(url);
+  return { kind: 'data-server', body: { role: 'data-server', ...table, activations: reported.activations } };
 }
 
 /** Null: there is no such route. */
