@@ -201,8 +201,8 @@ describe('what answers with something else', () => {
     [null, tableBody, { activations: 'none' }],
   ] as readonly (readonly [unknown, unknown?, unknown?])[])(
     '%j %j %j is told from a node, in one line',
-    async (...bodies) => {
-      const run = await runLockstep(['status'], { fetch: answering(...bodies) });
+    async (status, table, reported) => {
+      const run = await runLockstep(['status'], { fetch: answering(status, table, reported) });
       expect([run.exitCode, run.out]).toEqual([17, '']);
       expect(run.err).toMatch(/^lockstep: http:\/\/127\.0\.0\.1:7400 is no lockstep node: [^\n]*; check --to\n$/);
     },
