@@ -26,6 +26,13 @@ function withEdit(edit: Partial<Edit>): Mutation {
   return { ...base, edits: base.edits.map((original) => ({ ...original, ...edit })) };
 }
 
+/** Two tests: one notices what the other is silent about. */
+const tests = `import { expect, test } from 'vitest';
+import { durableFirst } from './core.js';
+test('is durable (first)', () => expect(durableFirst).toBe(true));
+test('is there', () => expect(durableFirst).toBeDefined());
+`;
+
 describe('the mutation drill', () => {
   let root = '';
 
@@ -35,6 +42,7 @@ describe('the mutation drill', () => {
     await mkdir(join(root, 'scripts'));
     await writeFile(join(root, 'package.json'), '{ "type": "module" }\n');
     await writeFile(join(root, 'master/core.ts'), core);
+    await writeFile(join(root, 'master/core.test.ts'), tests);
     await writeFile(join(root, 'scripts/sim.ts'), simulator);
     await symlink(join(import.meta.dirname, '../../node_modules'), join(root, 'node_modules'));
   });
@@ -48,6 +56,24 @@ describe('the mutation drill', () => {
 
   it('sees a break caught by the checker that is named', async () => {
     expect(await verdictOn(base)).toBe('caught');
+  });
+
+  it('sees a break caught by the test that is named, and by no other', async () => {
+    const by = (title: string): Mutation => ({
+      ...base,
+      caughtBy: { kind: 'test', file: 'master/core.test.ts', title },
+    });
+    const mutations = ['is durable (first)', 'is there', 'is nowhere'].map(by);
+    const results = await runDrill({ root, mutations, timeoutMs: 20_000, workers: 1 });
+    expect(results.map(({ verdict }) => verdict)).toEqual(['caught', 'survived', 'survived']);
+  });
+
+  it('leaves the copy whole for the next mutation', async () => {
+    const spare: Edit = { file: 'master/core.ts', find: 'spare = true', replace: 'spare = false' };
+    const twice = { ...base, edits: [...base.edits, spare] };
+    const mutations = [base, { ...base, edits: [spare] }, twice, base];
+    const results = await runDrill({ root, mutations, timeoutMs: 20_000, workers: 1 });
+    expect(results.map(({ verdict }) => verdict)).toEqual(['caught', 'survived', 'caught', 'caught']);
   });
 
   it('reports a mutation that nothing notices as a survivor', async () => {

@@ -10,7 +10,7 @@ import type { CaughtBy, Mutation } from './mutation.js';
 
 /**
  * The mutation drill: breaks each guarantee on purpose, in a copy of the tree, and sees the named checker fail. The
- * unbroken copy runs the same commands first and has to pass, or a failure would prove nothing.
+ * unbroken copy runs the same seeds and test files first and has to pass, or a failure would prove nothing.
  */
 
 export type Verdict = 'caught' | 'survived' | 'caught by another' | 'not applied' | 'did not run';
@@ -41,23 +41,24 @@ const copiedFiles = ['package.json', 'tsconfig.json', 'vitest.config.ts'] as con
 
 export async function runDrill(options: DrillOptions): Promise<DrillResult[]> {
   const queue = new PQueue({ concurrency: options.workers });
+  await using copies = new Copies(options.root);
   const unbroken = new Map<string, Promise<RunResult>>();
   const judge = async (mutation: Mutation): Promise<DrillResult> => {
     const startedMs = performance.now();
     const command = unbrokenCommandFor(mutation.caughtBy, options.mutations);
     const key = command.join(' ');
-    const baseline = unbroken.get(key) ?? inCopy(options.root, (copy) => run(copy, command, options.timeoutMs));
+    const baseline = unbroken.get(key) ?? copies.use((copy) => run(copy, command, options.timeoutMs));
     unbroken.set(key, baseline);
     const problem = unbrokenProblem(await baseline, mutation.caughtBy);
     const { verdict, detail } =
       problem === null
-        ? await verdictOn(options, mutation)
+        ? await copies.use((copy) => verdictOn(copy, mutation, options.timeoutMs))
         : { verdict: 'did not run' as const, detail: `the unbroken tree: ${problem}` };
     const result = { mutation, verdict, detail, seconds: (performance.now() - startedMs) / 1000 };
     options.onResult?.(result);
     return result;
   };
-  return Promise.all(options.mutations.map((mutation) => queue.add(() => judge(mutation))));
+  return await Promise.all(options.mutations.map((mutation) => queue.add(() => judge(mutation))));
 }
 
 /** Null when the unbroken copy passes without naming the checker. */
@@ -67,44 +68,75 @@ function unbrokenProblem({ exitCode, output }: RunResult, caughtBy: CaughtBy): s
   return null;
 }
 
-async function verdictOn(options: DrillOptions, mutation: Mutation): Promise<{ verdict: Verdict; detail: string }> {
-  return inCopy(options.root, async (copy) => {
+async function verdictOn(
+  copy: string,
+  mutation: Mutation,
+  timeoutMs: number,
+): Promise<{ verdict: Verdict; detail: string }> {
+  const whole = new Map<string, string>();
+  try {
     for (const edit of mutation.edits) {
       const path = join(copy, edit.file);
       if (!existsSync(path)) return { verdict: 'not applied', detail: `there is no ${edit.file}` };
-      const applied = applyEdit(await readFile(path, 'utf8'), edit);
+      const text = await readFile(path, 'utf8');
+      const applied = applyEdit(text, edit);
       if (!applied.ok) return { verdict: 'not applied', detail: `${edit.file}: ${applied.reason}` };
+      if (!whole.has(path)) whole.set(path, text);
       await writeFile(path, applied.text);
     }
-
-    const { exitCode, output } = await run(copy, commandOf(mutation.caughtBy), options.timeoutMs);
-    if (exitCode === 0) return { verdict: 'survived', detail: lastLines(output) };
-    if (!hasFailedCount(output))
-      return { verdict: 'did not run', detail: `exit code ${exitCode}: ${lastLines(output)}` };
-    if (!nameIn(mutation.caughtBy).test(output)) return { verdict: 'caught by another', detail: lastLines(output) };
-    const line = output.split('\n').find((candidate) => nameIn(mutation.caughtBy).test(candidate)) ?? '';
-    return { verdict: 'caught', detail: line.trim() };
-  });
-}
-
-async function inCopy<Result>(root: string, work: (copy: string) => Promise<Result>): Promise<Result> {
-  const copy = await mkdtemp(join(tmpdir(), 'lockstep-mutant-'));
-  try {
-    for (const name of [...codeFolders, ...copiedFiles]) {
-      if (existsSync(join(root, name))) await cp(join(root, name), join(copy, name), { recursive: true });
-    }
-    await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
-    return await work(copy);
+    return judged(await run(copy, brokenCommandFor(mutation.caughtBy), timeoutMs), mutation.caughtBy);
   } finally {
-    await rm(copy, { recursive: true, force: true });
+    for (const [path, text] of whole) await writeFile(path, text);
   }
 }
 
-/** Stops at the first seed that the named checker fails in: the others would say nothing more. */
-function commandOf(caughtBy: CaughtBy): readonly string[] {
+function judged({ exitCode, output }: RunResult, caughtBy: CaughtBy): { verdict: Verdict; detail: string } {
+  if (exitCode === 0) return { verdict: 'survived', detail: lastLines(output) };
+  if (!hasFailedCount(output)) return { verdict: 'did not run', detail: `exit code ${exitCode}: ${lastLines(output)}` };
+  if (!nameIn(caughtBy).test(output)) return { verdict: 'caught by another', detail: lastLines(output) };
+  const line = output.split('\n').find((candidate) => nameIn(caughtBy).test(candidate)) ?? '';
+  return { verdict: 'caught', detail: line.trim() };
+}
+
+/** Copies of the tree, one for each that works at the same time: whole whenever nobody uses them. */
+class Copies implements AsyncDisposable {
+  readonly #root: string;
+  readonly #made: string[] = [];
+  readonly #free: string[] = [];
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  async use<Result>(work: (copy: string) => Promise<Result>): Promise<Result> {
+    const copy = this.#free.pop() ?? (await this.#make());
+    try {
+      return await work(copy);
+    } finally {
+      this.#free.push(copy);
+    }
+  }
+
+  async #make(): Promise<string> {
+    const copy = await mkdtemp(join(tmpdir(), 'lockstep-mutant-'));
+    this.#made.push(copy);
+    for (const name of [...codeFolders, ...copiedFiles]) {
+      if (existsSync(join(this.#root, name))) await cp(join(this.#root, name), join(copy, name), { recursive: true });
+    }
+    await symlink(join(this.#root, 'node_modules'), join(copy, 'node_modules'));
+    return copy;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const copy of this.#made) await rm(copy, { recursive: true, force: true });
+  }
+}
+
+/** Stops at the first seed that the named checker fails in, and runs the named test alone: the others would say nothing more. */
+function brokenCommandFor(caughtBy: CaughtBy): readonly string[] {
   return caughtBy.kind === 'checker'
-    ? [...simulation(caughtBy.seeds, caughtBy.args), '--even', '--until', caughtBy.id]
-    : testRun(caughtBy.file);
+    ? [...simulation(caughtBy.seeds, caughtBy.args), '--until', caughtBy.id]
+    : [...testRun(caughtBy.file), '--testNamePattern', escaped(caughtBy.title)];
 }
 
 /** The unbroken tree runs once for all mutations of a kind: every seed that any of them is judged by. */
@@ -118,20 +150,25 @@ function unbrokenCommandFor(caughtBy: CaughtBy, mutations: readonly Mutation[]):
 }
 
 function simulation(seeds: number, args: readonly string[] = []): readonly string[] {
-  return ['--import', 'tsx', 'scripts/sim.ts', '--processes', '1', '--seeds', String(seeds), ...args];
+  return ['--import', 'tsx', 'scripts/sim.ts', '--processes', '1', '--seeds', String(seeds), '--even', ...args];
 }
 
 function testRun(file: string): readonly string[] {
-  return ['node_modules/vitest/vitest.mjs', 'run', file];
+  // What is translated is kept beside the copy, by content: of one run to the next a file or two differ.
+  const cache = ['--experimental.fsModuleCache', '--experimental.fsModuleCachePath=.translated'];
+  return ['node_modules/vitest/vitest.mjs', 'run', file, ...cache];
 }
 
 /** How the output names what caught it. A test is named on the line that marks its failure. */
 function nameIn(caughtBy: CaughtBy): RegExp {
-  const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   return caughtBy.kind === 'checker'
     ? // As a failure is printed; the table of coverage names every guarantee.
       new RegExp(`\\b${escaped(caughtBy.id)} at \\d`)
     : new RegExp(`(?:FAIL|×).*${escaped(caughtBy.title)}`);
+}
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
 /** A run that only crashed (a syntax error, say) proves nothing: it has to have counted a failure. */
