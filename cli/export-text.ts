@@ -1,6 +1,6 @@
 import { LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { Json } from '../shared/protocol/key-value/operations.js';
-import { cellValue, usualKeyFields } from './records.js';
+import { cellValue, usualKeyFields } from './cells.js';
 
 type Row = readonly [key: string, value: Json];
 

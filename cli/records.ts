@@ -2,6 +2,7 @@ import { parse as parseCsv } from 'csv-parse/sync';
 import { errorText, LockstepError } from '../shared/protocol/kernel/errors.js';
 import type { Json, Operation } from '../shared/protocol/key-value/operations.js';
 import { checkOperations } from '../shared/protocol/key-value/validate.js';
+import { cellValue, usualKeyFields } from './cells.js';
 
 export interface LoadedRecord {
   readonly key: string;
@@ -19,8 +20,6 @@ export interface RecordOptions {
   /** CSV: leave every cell a text. Default: plain numbers, `true` and `false` become what they look like. */
   readonly textOnly?: boolean;
 }
-
-export const usualKeyFields = ['key', 'id', 'sku'];
 
 /** Every record of a file, or `bad-input` with the line number: one wrong line and nothing of the file is taken. */
 export function parseRecords(bytes: Uint8Array, options: RecordOptions): readonly LoadedRecord[] {
@@ -129,13 +128,6 @@ function csvRows(bytes: Uint8Array): readonly { readonly record: readonly string
     const line = error instanceof Error && 'lines' in error && typeof error.lines === 'number' ? error.lines : 1;
     throw wrongLine(line, errorText(error));
   }
-}
-
-/** Only what reads back as the same text: `007` and `1e3` stay texts. */
-export function cellValue(cell: string): Json {
-  if (cell === 'true' || cell === 'false') return cell === 'true';
-  const number = Number(cell);
-  return cell !== '' && Number.isFinite(number) && String(number) === cell ? number : cell;
 }
 
 function* linesOf(bytes: Uint8Array): Generator<{ readonly text: string; readonly line: number }> {
