@@ -208,6 +208,22 @@ export const scheduledMutations: readonly Mutation[] = [
     },
   },
   {
+    name: 'leases of those who show it already waited out',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: 'master/service/core/armings.ts',
+        find: '.filter((member) => this.#reports.hasOrShows(armed, member));',
+        replace: '.filter((member) => this.#reports.has(armed, member));',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: traces,
+      title: 'is committed at once when copies show it whose clocks are ahead: they hold no lease for what was before',
+    },
+  },
+  {
     name: 'decided so late that leases reach the instant',
     guarantee: 'G16',
     edits: [

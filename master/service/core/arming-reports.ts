@@ -1,5 +1,5 @@
 import type { NodeId } from '../../../shared/protocol/kernel/ids.js';
-import { sameRound } from '../../../shared/protocol/kernel/ids.js';
+import { sameRound, sameTip } from '../../../shared/protocol/kernel/ids.js';
 import type { ArmingTally } from '../../../shared/protocol/kernel/outcome.js';
 import type { Armed } from './armed-change.js';
 import { isToSwitch } from './armed-change.js';
@@ -14,6 +14,12 @@ export class ArmingReports {
     const report = member.status?.arming ?? null;
     if (report === null || !sameRound(report.round, armed.record.round)) return false;
     return report.order === armed.order && report.armed === isToSwitch(armed);
+  }
+
+  /** Whoever shows it tells of no arming any more. */
+  hasOrShows(armed: Armed, member: Member): boolean {
+    const tip = member.status?.tip ?? null;
+    return this.has(armed, member) || (tip !== null && sameTip(tip, armed.record.change.to));
   }
 
   missing(armed: Armed): NodeId[] {

@@ -327,12 +327,12 @@ export class Armings {
     this.#setTimer(armed);
   }
 
-  /** When it is committed here: at the instant, which leases and the gate wait for no longer than it takes. */
+  /** When it is committed here: at the instant, or when the last lease has ended that may still stand for what was before. */
   #activateMs(armed: Armed): number {
     const instantMs = armed.isShownElsewhere ? 0 : this.times.localMs(armed.record.activateAtMs);
     if (this.context.nowMs < instantMs) return instantMs;
-    const reported = this.#reports.voters(armed).filter((member) => this.#reports.has(armed, member));
-    const leasesEndMs = this.members.leasesEndMs(new Set(reported.map(({ slot }) => slot)));
+    const switching = this.#reports.voters(armed).filter((member) => this.#reports.hasOrShows(armed, member));
+    const leasesEndMs = this.members.leasesEndMs(new Set(switching.map(({ slot }) => slot)));
     return Math.max(instantMs, leasesEndMs, this.listener.gateMs());
   }
 

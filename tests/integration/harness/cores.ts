@@ -354,13 +354,10 @@ export class CoreGroup {
   }
 
   /** A packet that was held back arrives now. */
-  deliverNow(name: string, packet: Packet): void {
-    this.#slaveStep(this.slave(name), {
-      kind: 'received',
-      from: packet.from,
-      epoch: packet.epoch,
-      message: packet.message,
-    });
+  deliverNow(name: string, { from, epoch, message }: Packet): void {
+    const input = { kind: 'received', from, epoch, message } as const;
+    if (name === this.master.peer.node) this.#masterStep(this.master, input);
+    else this.#slaveStep(this.slave(name), input);
     this.#drain();
   }
 

@@ -131,6 +131,23 @@ describe('a scheduled change', () => {
     expect(activation?.boundMs).toBeGreaterThanOrEqual(spreadMs);
   });
 
+  it('is committed at once when copies show it whose clocks are ahead: they hold no lease for what was before (G12)', () => {
+    const group = leading([]);
+    const pass = lateTo(group, 'master', 40, ({ message }) => message.kind === 'clock-request');
+    group.addSlave('a');
+    group.addSlave('b');
+    pass(20_000);
+    const activateAtMs = instantIn(group, 30_000);
+    group.replicate(1, { activateAtMs });
+    pass(31_000);
+    const [masterMs = NaN, ...slavesMs] = [group.master, ...group.slaves].map(({ shown }) => (shown[0]?.atMs ?? NaN) - testMs(activateAtMs));
+    for (const slaveMs of slavesMs) {
+      expect(slaveMs).toBeLessThan(-15);
+      expect(masterMs - slaveMs, 'a status later').toBeLessThan(2 * limits.afterShowingMs);
+    }
+    for (const { name } of group.slaves) expect(group.view(name)).toMatchObject({ state: 'current', tip: { version: 1 } });
+  });
+
   it('is shown by whoever is armed though nothing is heard of the master any more', () => {
     const group = leading(['a', 'b']);
     const { activateAtMs } = schedule(group, 1, 4000);
