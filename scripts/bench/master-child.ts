@@ -5,9 +5,11 @@ import {
   Master,
   type ChangeOutcome,
   type MasterKeyValue,
+  type MasterKind,
   type PutOperation,
   type ScheduledChangeOutcome,
 } from '../../master/index.js';
+import { callsAt, Exposures } from './exposures.js';
 import { Live } from './live.js';
 import { MemoryWatch } from './peak-memory.js';
 import { cpu, cpuUs, sampleMemory, serve, timeEach } from './serve.js';
@@ -21,13 +23,14 @@ let turn = 0;
 /** Fewer than of the other runs: large values of all of them would fill the caches, and the memory. */
 const announcedKeys = 1000;
 let live: Live | null = null;
+const exposures = new Exposures();
 let watch: MemoryWatch | null = null;
 
 serve<MasterTasks>({
   async open({ store, group, durability, keys, historyBytes }) {
     const secured = keys === undefined ? {} : { keys: { text: keys } };
     master = await Master.open({ store, group, interface: '127.0.0.1', durability, ...secured });
-    data = await master.register(workload.dataSet, keyValue<string>(), {
+    data = await master.register(workload.dataSet, noting(keyValue<string>()), {
       timeoutMs: 10_000,
       ...(historyBytes === undefined ? {} : { historyBytes }),
     });
@@ -115,13 +118,20 @@ serve<MasterTasks>({
       if (activation?.version === version && activation.exposed === activation.of) {
         const { spreadMs, boundMs } = activation;
         if (spreadMs === null || boundMs === null) throw new Error('no node knew when it showed the change');
-        return { version, spreadMs, boundMs };
+        const [exposedUs] = exposures.of(version);
+        if (exposedUs === undefined) throw new Error(`version ${version} was reported everywhere, and not shown here`);
+        return { version, exposedUs, spreadMs, boundMs };
       }
       await pause(10);
     }
   },
+  wake: ({ atUs }) => callsAt(atUs, 1),
   sent: () => ({ version: data.tip?.version ?? 0, counters: master.status().counters as Sent['counters'], cpu: cpu() }),
 });
+
+function noting<Handle>(kind: MasterKind<Handle>): MasterKind<Handle> {
+  return { create: (context) => exposures.noting(kind.create(context)) };
+}
 
 /** A busy machine makes answers slow, and a large group needs more time to arm: the product says how much, and it is asked again. */
 async function scheduled(inMs: number, attempts = 4): Promise<Extract<ScheduledChangeOutcome, { kind: 'committed' }>> {

@@ -1,16 +1,16 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { limits } from '../../shared/protocol/kernel/limits.js';
-import { parseNodeId, type Delta } from '../../shared/protocol/kernel/ids.js';
-import { SystemClock } from '../../shared/runtime/clock.js';
+import { parseNodeId } from '../../shared/protocol/kernel/ids.js';
 import { openLog } from '../../shared/runtime/node-events.js';
 import { openPorts } from '../../shared/runtime/node-open.js';
 import { keyValue, Slave, type SlaveKeyValue } from '../../slave/index.js';
 import { keepInFolder } from '../../slave/service/keep-aside.js';
 import type { SlaveKind } from '../../slave/types.js';
 import { ApartClock } from './apart-clock.js';
+import { callsAt, Exposures } from './exposures.js';
 import { MemoryWatch } from './peak-memory.js';
-import { machineUs, sampleMemory, serve } from './serve.js';
+import { sampleMemory, serve } from './serve.js';
 import { workload, type SlavesTasks } from './tasks.js';
 
 interface Opening {
@@ -29,10 +29,8 @@ interface Opened {
 /** A copy appears all at once. */
 const pollMs = 5;
 
-const keptExposures = 100;
-
 let all: readonly Opened[] = [];
-const exposures = new Map<number, number[]>();
+const exposures = new Exposures();
 let watch: MemoryWatch | null = null;
 
 serve<SlavesTasks>({
@@ -55,13 +53,8 @@ serve<SlavesTasks>({
     }
     return null;
   },
-  exposed: ({ version }) => exposures.get(version) ?? [],
-  wake({ atUs }) {
-    const clock = new SystemClock();
-    const atMs = clock.monotonicMs() + (atUs - machineUs()) / 1000;
-    const call = (): Promise<number> => new Promise((resolve) => clock.exactlyAt(atMs, () => resolve(machineUs())));
-    return Promise.all(all.map(call));
-  },
+  exposed: ({ version }) => exposures.of(version),
+  wake: ({ atUs }) => callsAt(atUs, all.length),
   memory: () => sampleMemory(),
   watchMemory() {
     watch = new MemoryWatch();
@@ -102,28 +95,9 @@ async function openApart(of: Opening, apart: { readonly aheadMs: number; readonl
   return Slave.on({ ...opened, name, settings, ports: { ...opened.ports, clock } });
 }
 
-/** Notes when readers first see each change of the last few. */
+/** All is real, and what readers see first is noted. */
 function noting<Handle>(kind: SlaveKind<Handle>): SlaveKind<Handle> {
-  return {
-    create(context) {
-      const parts = kind.create(context);
-      const { shared } = parts.layer;
-      if (shared === undefined) throw new Error('the layer does not share its transaction');
-      const expose = (change: Delta): void => {
-        shared.expose(change);
-        note(change.to.version);
-      };
-      Object.defineProperty(parts.layer, 'shared', { value: { ...shared, expose } });
-      return parts;
-    },
-  };
-}
-
-function note(version: number): void {
-  const times = exposures.get(version);
-  if (times !== undefined) times.push(machineUs());
-  else exposures.set(version, [machineUs()]);
-  exposures.delete(version - keptExposures);
+  return { create: (context) => exposures.noting(kind.create(context)) };
 }
 
 function sum(of: (opened: Opened) => number): number {

@@ -66,11 +66,15 @@ export interface MasterTasks {
   sent: { readonly ask: null; readonly answer: Sent };
   /** One update, shown by all at an instant so far from now; answers when all have told that they show it. */
   activate: { readonly ask: { readonly inMs: number }; readonly answer: Activated };
+  /** A call at that microsecond of the machine's clock, with nothing behind it: when it came. */
+  wake: { readonly ask: { readonly atUs: number }; readonly answer: readonly number[] };
 }
 
 /** A scheduled change as the product itself reports it. */
 export interface Activated {
   readonly version: number;
+  /** When the original exposed it, by the machine's one monotonic clock, microseconds. */
+  readonly exposedUs: number;
   readonly spreadMs: number;
   readonly boundMs: number;
 }
