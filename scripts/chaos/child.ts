@@ -1,4 +1,5 @@
-import type { Order, Report } from './words.js';
+import { tipKey, type Tip } from '../../shared/protocol/kernel/ids.js';
+import type { Account, Order, Report } from './words.js';
 
 /** What the programs on the hosts have in common. They end with the process that started them. */
 
@@ -22,4 +23,15 @@ export function hear(handle: (order: Order) => Promise<void>): void {
 export function countersOf(counters: object): { readonly fragmentsResent: number } {
   const resent = 'fragmentsResent' in counters ? counters.fragmentsResent : 0;
   return { fragmentsResent: typeof resent === 'number' ? resent : 0 };
+}
+
+/** What several copies hold, as one: the same at nodes that hold the same. */
+export function contentOf(
+  copies: readonly { readonly tip: Tip | null; stateDigest(): string }[],
+): Pick<Account, 'tip' | 'digest'> {
+  const tips = copies.map(({ tip }) => (tip === null ? null : tipKey(tip)));
+  return {
+    tip: tips.includes(null) ? null : tips.join(', '),
+    digest: copies.map((copy) => copy.stateDigest()).join(', '),
+  };
 }

@@ -1,7 +1,7 @@
-import { tipKey } from '../../shared/protocol/kernel/ids.js';
 import { keyValue, Master, type MasterKeyValue } from '../../master/index.js';
-import { countersOf, hear, securityOptions, tell } from './child.js';
-import { dataSet, type NodeSetup } from './words.js';
+import { contentOf, countersOf, hear, securityOptions, tell } from './child.js';
+import { Schedule } from './schedule.js';
+import { dataSet, scheduledSet, type NodeSetup } from './words.js';
 
 /** The master on its host, and the load: changes in two phases, one after the other on each of some lanes, without end. */
 const lanes = 4;
@@ -20,6 +20,7 @@ interface Value {
 
 let master: Master | null = null;
 let data: MasterKeyValue<Value> | null = null;
+let schedule: Schedule | null = null;
 let isResting = false;
 let count = 0;
 
@@ -28,20 +29,31 @@ async function open(setup: NodeSetup): Promise<void> {
     ...setup,
     ...securityOptions,
     log: {
-      wants: (name) => name === 'aborted' || name === 'committed' || name === 'halted',
+      wants: (name) => name === 'halted' || tellsOfRounds(name) || Schedule.tellsOf(name),
       record: ({ name, fields }) => {
-        if (name === 'committed') tell({ kind: 'committed' });
-        if (name === 'aborted') {
-          const reign = data?.dataSet.view().epoch.number ?? 0;
-          tell({ kind: 'aborted', version: `${reign}.${String(fields['version'])}`, reason: String(fields['reason']) });
-        }
+        const of = fields['dataSet'];
         if (name === 'halted') process.stderr.write(`halted: ${JSON.stringify(fields)}\n`);
+        if (of === scheduledSet) schedule?.onEvent(name, fields);
+        if (name === 'committed' && of === dataSet) tell({ kind: 'committed' });
+        if (name !== 'aborted') return;
+        const reign = (of === dataSet ? data : schedule?.data)?.dataSet.view().epoch.number ?? 0;
+        tell({
+          kind: 'aborted',
+          version: `${String(of)} ${reign}.${String(fields['version'])}`,
+          reason: String(fields['reason']),
+        });
       },
     },
   });
   data = await master.register(dataSet, keyValue<Value>(), { phases: 'two', timeoutMs });
+  schedule = new Schedule(await master.register(scheduledSet, keyValue<string>(), { phases: 'two', timeoutMs }));
   tell({ kind: 'opened' });
+  void schedule.run();
   for (let lane = 0; lane < lanes; lane += 1) void load(data);
+}
+
+function tellsOfRounds(name: string): boolean {
+  return name === 'aborted' || name === 'committed';
 }
 
 async function load(original: MasterKeyValue<Value>): Promise<void> {
@@ -66,17 +78,21 @@ async function load(original: MasterKeyValue<Value>): Promise<void> {
 
 hear(async (order) => {
   if (order.kind === 'open') return open(order.setup);
-  if (order.kind === 'rest') isResting = true;
-  if (order.kind !== 'account' || data === null || master === null) return;
-  const { phase } = data.dataSet.view();
+  if (order.kind === 'rest') {
+    isResting = true;
+    schedule?.rest();
+  }
+  if (order.kind !== 'account' || data === null || master === null || schedule === null) return;
+  const both = [data, schedule.data];
   tell({
     kind: 'account',
     account: {
-      tip: data.tip === null ? null : tipKey(data.tip),
-      digest: data.stateDigest(),
-      state: phase,
+      ...contentOf(both),
+      state: both.map(({ dataSet }) => dataSet.view().phase).join(', '),
       repairs: 0,
-      snapshots: data.dataSet.members().reduce((sum, { snapshots }) => sum + snapshots, 0),
+      snapshots: both
+        .flatMap(({ dataSet }) => dataSet.members())
+        .reduce((total, { snapshots }) => total + snapshots, 0),
       fragmentsResent: countersOf(master.status().counters).fragmentsResent,
       unreached: master.network().unreached,
     },

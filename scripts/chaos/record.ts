@@ -1,4 +1,5 @@
 import type { ChaosNode } from './node.js';
+import { ScheduledRecord, scheduledText, type ScheduledReport } from './scheduled-record.js';
 import type { Report } from './words.js';
 
 export interface ChaosReport {
@@ -19,6 +20,7 @@ export interface ChaosReport {
   /** At most: a fragment fills a datagram of an Ethernet at most. */
   readonly bytesResentAtMost: number;
   readonly longestInDoubtMs: number;
+  readonly scheduled: ScheduledReport;
   /** Null: never. */
   readonly convergedMs: number | null;
   readonly failures: readonly string[];
@@ -31,6 +33,7 @@ export class ChaosRecord {
   convergedMs: number | null = null;
   /** When they never were equal: the original's state, and those that differ from it. */
   apart: readonly string[] = [];
+  readonly #scheduled = new ScheduledRecord();
   readonly #faults: Record<string, number> = {};
   readonly #changes: Record<string, number> = {};
   #commits = 0;
@@ -64,7 +67,7 @@ export class ChaosRecord {
         this.#longestInDoubtMs = Math.max(this.#longestInDoubtMs, report.longestMs);
         return;
       default:
-        return;
+        this.#scheduled.note(node, report);
     }
   }
 
@@ -90,6 +93,7 @@ export class ChaosRecord {
       fragmentsResent,
       bytesResentAtMost: fragmentsResent * fragmentBytes,
       longestInDoubtMs: Math.round(this.#longestInDoubtMs),
+      scheduled: this.#scheduled.report(),
       convergedMs: this.convergedMs === null ? null : Math.round(this.convergedMs),
       failures: this.#failures(run.nodes),
     };
@@ -104,6 +108,7 @@ export class ChaosRecord {
       if (seen !== undefined)
         failures.push(`version ${version} was aborted, and shown by ${[...seen].join(', ')} (G1)`);
     }
+    failures.push(...this.#scheduled.failures());
     // A run in which nothing happened proves nothing.
     if ((this.#changes['committed'] ?? 0) === 0) failures.push('no change was committed');
     if (this.#exposures === 0) failures.push('no slave showed anything');
@@ -129,6 +134,7 @@ export function reportText(report: ChaosReport): string {
     `states shown by slaves: ${report.exposures}, none of them aborted: ${report.failures.some((text) => text.includes('(G1)')) ? 'NO' : 'yes'}`,
     `repairs asked for: ${report.repairs}, snapshots: ${report.snapshots}, fragments sent again: ${report.fragmentsResent} (${report.bytesResentAtMost} bytes at most)`,
     `longest in doubt: ${report.longestInDoubtMs} ms`,
+    ...scheduledText(report.scheduled),
     report.convergedMs === null
       ? 'not all copies are equal'
       : `all copies equal by content after ${report.convergedMs} ms`,

@@ -1,23 +1,29 @@
-import { tipKey } from '../../shared/protocol/kernel/ids.js';
 import { keyValue, Slave, type SlaveKeyValue } from '../../slave/index.js';
-import { countersOf, hear, securityOptions, tell } from './child.js';
-import { dataSet, type NodeSetup } from './words.js';
+import { contentOf, countersOf, hear, securityOptions, tell } from './child.js';
+import { dataSet, scheduledSet, sharedMs, type NodeSetup } from './words.js';
 
 /** A slave on a host: says what its readers could see, and how long it was in doubt. */
 const tellMs = 50;
+/** How often it is asked whether it is current. */
+const lookMs = 5;
 
 let slave: Slave | null = null;
 let data: SlaveKeyValue<{ readonly veto?: string }> | null = null;
+let scheduled: SlaveKeyValue<string> | null = null;
 let exposed: string[] = [];
+/** By version, when the copy with scheduled changes last called itself current at it. */
+const currentAt = new Map<number, number>();
 
 async function open(setup: NodeSetup): Promise<void> {
   slave = await Slave.open({
     ...setup,
     ...securityOptions,
     log: {
-      wants: (name) => name === 'exposed',
+      wants: (name) => name === 'exposed' || name === 'activated' || name === 'activated late',
       record: ({ name, fields }) => {
-        if (name === 'exposed') exposed.push(`${String(fields['epoch'])}.${String(fields['version'])}`);
+        const { dataSet: of, epoch, version, lateMs } = fields;
+        if (name === 'exposed') exposed.push(`${String(of)} ${String(epoch)}.${String(version)}`);
+        else tell({ kind: 'activated', lateMs: typeof lateMs === 'number' ? lateMs : null });
       },
     },
   });
@@ -28,11 +34,25 @@ async function open(setup: NodeSetup): Promise<void> {
         'put' in operation && operation.put[1].veto === setup.name ? 'vetoed on purpose' : true,
     }),
   );
+  scheduled = await slave.register(scheduledSet, keyValue<string>());
+  setInterval(look, lookMs);
   setInterval(report, tellMs);
   tell({ kind: 'opened' });
 }
 
+/**
+ * Of what readers see. The time is taken first: a process that is stopped in between tells of less than it saw, and of nothing that
+ * wasn't.
+ */
+function look(): void {
+  const atMs = sharedMs();
+  if (scheduled === null || scheduled.tip === null || scheduled.state !== 'current') return;
+  currentAt.set(scheduled.tip.version, atMs);
+}
+
 function report(): void {
+  for (const [version, atMs] of currentAt) tell({ kind: 'current', version, atMs });
+  currentAt.clear();
   if (exposed.length > 0) tell({ kind: 'exposed', versions: exposed });
   exposed = [];
   const ages = data?.dataSet.view().inDoubt.map(({ ageMs }) => ageMs) ?? [];
@@ -41,17 +61,16 @@ function report(): void {
 
 hear(async (order) => {
   if (order.kind === 'open') return open(order.setup);
-  if (order.kind !== 'account' || data === null || slave === null) return;
+  if (order.kind !== 'account' || data === null || scheduled === null || slave === null) return;
   report();
-  const view = data.dataSet.view();
+  const views = [data, scheduled].map(({ dataSet }) => dataSet.view());
   tell({
     kind: 'account',
     account: {
-      tip: data.tip === null ? null : tipKey(data.tip),
-      digest: data.stateDigest(),
-      state: view.state,
-      repairs: view.repairs,
-      snapshots: view.snapshots,
+      ...contentOf([data, scheduled]),
+      state: views.map(({ state }) => state).join(', '),
+      repairs: views.reduce((total, { repairs }) => total + repairs, 0),
+      snapshots: views.reduce((total, { snapshots }) => total + snapshots, 0),
       fragmentsResent: countersOf(slave.status().counters).fragmentsResent,
       unreached: [],
     },

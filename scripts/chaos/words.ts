@@ -14,7 +14,7 @@ export type Order =
   | { readonly kind: 'rest' };
 
 export interface Account {
-  /** Null: there is no copy yet. */
+  /** Of both data sets; null: there is no copy of one yet. */
   readonly tip: string | null;
   readonly digest: string;
   readonly state: string;
@@ -28,7 +28,7 @@ export interface Account {
 
 export type Report =
   | { readonly kind: 'opened' }
-  /** `reign.version` of states that readers could see from now on. */
+  /** `data set reign.version` of states that readers could see from now on. */
   | { readonly kind: 'exposed'; readonly versions: readonly string[] }
   | { readonly kind: 'in doubt'; readonly longestMs: number }
   | { readonly kind: 'aborted'; readonly version: string; readonly reason: string }
@@ -36,6 +36,25 @@ export type Report =
   | { readonly kind: 'committed' }
   /** How a change ended for its caller. */
   | { readonly kind: 'change'; readonly how: string }
+  /** How a scheduled change ended for its caller. */
+  | { readonly kind: 'scheduled'; readonly how: string }
+  /** It is decided: its instant, by the clock that all hosts of this machine share, milliseconds. */
+  | { readonly kind: 'armed'; readonly version: number; readonly atMs: number }
+  /** It was taken back. */
+  | { readonly kind: 'disarmed'; readonly version: number }
+  /** All voters told when they switched; by their own clocks. */
+  | { readonly kind: 'activated everywhere'; readonly spreadMs: number; readonly boundMs: number }
+  /** This node showed it so long after its instant, by its own clock; null: it doesn't know. */
+  | { readonly kind: 'activated'; readonly lateMs: number | null }
+  /** Of the data set with scheduled changes: when this copy last called itself current at that version, by the shared clock. */
+  | { readonly kind: 'current'; readonly version: number; readonly atMs: number }
   | { readonly kind: 'account'; readonly account: Account };
 
 export const dataSet = 'chaos';
+/** What changes at instants; what is armed holds up the changes behind it, so that it has a data set of its own. */
+export const scheduledSet = 'chaos-scheduled';
+
+/** One clock for all hosts, which are one machine: none of them may set it. */
+export function sharedMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}

@@ -7,7 +7,10 @@ import type { SlaveState } from '../../../shared/protocol/wire/messages.js';
 /** The core's account of itself, for status, metrics and checkers. Computed on request; changes nothing. */
 export interface SlaveView {
   readonly state: SlaveState;
-  /** Applied, durable and exposed. */
+  /**
+   * Applied, durable and exposed. For a moment after the instant of a scheduled change readers see that one already, as the data set's own
+   * `tip` says, and it is on its way to disk.
+   */
   readonly tip: Tip | null;
   /** The newest committed state heard of. */
   readonly heardOf: Tip | null;
