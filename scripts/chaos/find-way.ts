@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Finding } from '../../cli/doctor/checks.js';
 import { cannotRunHere, isUnfitFor, raiseGroup } from './group.js';
 import { noNetworkFaults } from './network.js';
+import type { Account } from './words.js';
 
 /**
  * Real processes on network namespaces whose switch drops multicast to some hosts, then to all, then to none: the group
@@ -25,7 +26,9 @@ async function main(): Promise<number> {
     // The load goes on: who is current and has another state than a moment ago gets what is committed meanwhile.
     await new Promise((resolve) => setTimeout(resolve, 500));
     const seen = await Promise.all(slaves.map((slave) => slave.account()));
-    return before !== null && seen.every((account) => account?.state === 'current' && account.tip !== before);
+    const follows = (account: Account | null): boolean =>
+      account !== null && account.states.every((state) => state === 'current') && account.tip !== before;
+    return before !== null && seen.every(follows);
   };
   const held: boolean[] = [];
   const see = async (what: string, holds: () => Promise<boolean>): Promise<void> => {

@@ -88,7 +88,7 @@ hear(async (order) => {
     kind: 'account',
     account: {
       ...contentOf(both),
-      state: both.map(({ dataSet }) => dataSet.view().phase).join(', '),
+      states: both.map(({ dataSet }) => dataSet.view().phase),
       repairs: 0,
       snapshots: both
         .flatMap(({ dataSet }) => dataSet.members())

@@ -68,7 +68,7 @@ hear(async (order) => {
     kind: 'account',
     account: {
       ...contentOf([data, scheduled]),
-      state: views.map(({ state }) => state).join(', '),
+      states: views.map(({ state }) => state),
       repairs: views.reduce((total, { repairs }) => total + repairs, 0),
       snapshots: views.reduce((total, { snapshots }) => total + snapshots, 0),
       fragmentsResent: countersOf(slave.status().counters).fragmentsResent,

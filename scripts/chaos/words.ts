@@ -17,7 +17,8 @@ export interface Account {
   /** Of both data sets; null: there is no copy of one yet. */
   readonly tip: string | null;
   readonly digest: string;
-  readonly state: string;
+  /** Of each of the data sets. */
+  readonly states: readonly string[];
   /** Requests for something that was missed, since the process started. */
   readonly repairs: number;
   readonly snapshots: number;

@@ -220,7 +220,8 @@ export const scheduledMutations: readonly Mutation[] = [
     caughtBy: {
       kind: 'test',
       file: traces,
-      title: 'is committed at once when copies show it whose clocks are ahead: they hold no lease for what was before',
+      title:
+        'is committed at once by a master that hears of copies before its own turn: they hold no lease for what was before',
     },
   },
   {

@@ -203,7 +203,8 @@ export class SlaveEffects {
    * between leaves the arming on disk, which does it again.
    */
   #activateShared(effect: Of<'commitUser'>, shared: SharedLayer): void {
-    const shown = this.#shown ?? this.#showNow(effect.change, shared);
+    const before = this.#shown;
+    const shown = before ?? this.#showNow(effect.change, shared);
     this.#shown = null;
     if ('reason' in shown) {
       this.#answer(effect.token, shown);
@@ -211,13 +212,19 @@ export class SlaveEffects {
     }
     this.#parts.submit({ kind: 'exposed', token: effect.token, atMs: shown.atMs });
     const operations = [...effect.operations, ...shown.operations];
-    if (!effect.durable && operations.length === 0) {
-      this.#answer(effect.token, { kind: 'done' }); // `durability: memory`
-      return;
-    }
-    this.#write(operations, effect.durable, (error) => {
-      this.#answer(effect.token, error === null ? { kind: 'done' } : { kind: 'failed', reason: error, store: true });
-    });
+    const write = (): void => {
+      this.#write(operations, effect.durable, (error) => {
+        this.#answer(effect.token, error === null ? { kind: 'done' } : { kind: 'failed', reason: error, store: true });
+      });
+    };
+    // A packet may bring the core here before the rest is over. It isn't cut short; and one of an older reign is no occasion to write (G7).
+    const { node, enter } = this.#parts;
+    const writeMs = before === null ? -Infinity : before.atMs + limits.afterShowingMs;
+    if (node.nowMs() >= writeMs) write();
+    else
+      node.ports.clock.at(writeMs, () => {
+        enter(write);
+      });
   }
 
   /**

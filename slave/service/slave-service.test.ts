@@ -198,6 +198,17 @@ describe('a commit at the slave service', () => {
     }
   });
 
+  it('of a scheduled change: it is written when the rest is over, whatever brought the core there before', () => {
+    const { at, clock, store } = scheduled();
+    clock.advance(100);
+    at.scheduled.showing = null;
+    clock.advance(limits.afterShowingMs - 1);
+    at.emit({ ...commitUser(7, first), activates: true } as SlaveEffect);
+    expect(store.transactions).toEqual([]);
+    clock.advance(1);
+    expect(store.transactions).toHaveLength(1);
+  });
+
   it('of a scheduled change that is put off, or that the layer fails to write: the core is asked, and nothing shows', () => {
     const late = scheduled();
     late.at.scheduled.showing = { change: first, atMs: late.atMs + 100 };

@@ -45,8 +45,11 @@ export const limits = {
   maxClockErrorMs: 50,
   /** No activation is scheduled further ahead: an armed change holds up all that come after it. */
   activationHorizonMs: 366 * 24 * 60 * 60 * 1000,
-  /** After a node has shown a scheduled change it rests for so long: others of its machine may wait for a processor, for the same instant. */
-  afterShowingMs: 5,
+  /**
+   * After a node has shown a scheduled change it rests for so long: others of its machine may wait for a processor, for the same instant, by
+   * clocks that are off by up to `maxClockErrorMs`.
+   */
+  afterShowingMs: 50,
   /** Before an instant that is asked for, besides a lease and the clock error: time to vote and to arm. */
   armingMarginMs: 250,
   /** Clock requests: a burst first, since of several round trips the quickest tells most, then at leisure. */

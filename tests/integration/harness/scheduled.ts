@@ -41,18 +41,13 @@ export function armedOutcome(group: CoreGroup, command: number): Extract<Schedul
 }
 
 /**
- * Packets to this node come so much later, and those from it at once: one way of each of its round trips is longer than the other.
+ * Packets to this slave come so much later, and those from it at once: one way of each of its round trips is longer than the other.
  * Gives what lets time pass from now on.
  */
-export function lateTo(
-  group: CoreGroup,
-  name: string,
-  byMs: number,
-  isLate: (packet: Packet) => boolean = () => true,
-): (durationMs: number) => void {
+export function lateTo(group: CoreGroup, name: string, byMs: number): (durationMs: number) => void {
   const held: { readonly atMs: number; readonly packet: Packet }[] = [];
   group.passes = (packet, receiver) => {
-    if (receiver !== name || !isLate(packet)) return true;
+    if (receiver !== name) return true;
     held.push({ atMs: group.nowMs + byMs, packet });
     return false;
   };

@@ -59,6 +59,11 @@ const regressions: readonly { readonly seed: number; readonly found: string; rea
     options: { ...campaignOptions(37), faults: defaultFaults, swarm: true },
   },
   {
+    seed: 453,
+    found: 'a scheduled change, shown already, that was written when a packet of an older reign came',
+    options: { ...campaignOptions(453), faults: defaultFaults, swarm: true },
+  },
+  {
     seed: 449,
     found: 'a copy that showed the first change of all before its master did, and took itself for diverged',
     options: { ...campaignOptions(449), faults: defaultFaults, swarm: true },

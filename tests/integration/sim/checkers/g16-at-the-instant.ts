@@ -2,6 +2,7 @@ import type { RoundId, Tip } from '../../../../shared/protocol/kernel/ids.js';
 import { epochKey, showTip, tipKey } from '../../../../shared/protocol/kernel/ids.js';
 import { limits } from '../../../../shared/protocol/kernel/limits.js';
 import type { ActivationReport } from '../../../../shared/protocol/wire/messages.js';
+import type { SlaveView } from '../../../../slave/service/core/view.js';
 import type { CheckerFactory, SimulatedClock } from './checker.js';
 
 interface Scheduled {
@@ -25,7 +26,7 @@ interface Reference {
  * The group time is that of the masters, as each told it, carried on at the true rate of its clock. Where several reigns
  * disagree, since a time of day was set between them, what holds by any of them is enough.
  */
-export const g16AtTheInstant: CheckerFactory = ({ takeOver, truth, nowMs, clockOf, fail, judged }) => {
+export const g16AtTheInstant: CheckerFactory = ({ leaseMs, takeOver, truth, nowMs, clockOf, fail, judged }) => {
   const scheduled = new Map<string, Scheduled>();
   const references = new Map<string, Reference>();
   const shown = new Map<string, Tip | null>();
@@ -46,11 +47,14 @@ export const g16AtTheInstant: CheckerFactory = ({ takeOver, truth, nowMs, clockO
     fail('G16', `${node} shows ${showTip(tip)} ${earlyMs} ms before its instant`);
   };
 
-  const onCurrent = (node: string): void => {
+  const onCurrent = (node: string, armed: SlaveView['armed'], hasSlept: boolean): void => {
     const oldestMs = Math.min(...groupTimes());
     const tip = shown.get(node) ?? null;
     for (const change of scheduled.values()) {
-      if (oldestMs <= change.activateAtMs + limits.maxClockErrorMs + roundingMs) continue;
+      // Whoever isn't armed has its lease alone to go by, which outlives a sleep that goes unnoticed (G12).
+      const isArmed = armed?.version === change.tip.version;
+      const sleepMs = hasSlept && !isArmed ? leaseMs / 4 : 0;
+      if (oldestMs <= change.activateAtMs + limits.maxClockErrorMs + sleepMs + roundingMs) continue;
       if (!truth.isCommitted(change.tip)) continue;
       judged('G16');
       if (truth.contains(tip, change.tip)) continue;
@@ -102,7 +106,8 @@ export const g16AtTheInstant: CheckerFactory = ({ takeOver, truth, nowMs, clockO
         if (how !== 'commit' || tip === null) return;
         onShown(node, tip);
         unreported.set(node, { tip, atMs: nowMs(), hiddenMs: clockOf(node)?.hiddenSleepMs ?? 0 });
-      } else if (observation.kind === 'slave' && observation.view.state === 'current') onCurrent(observation.node);
+      } else if (observation.kind === 'slave' && observation.view.state === 'current')
+        onCurrent(observation.node, observation.view.armed, observation.hasSlept);
     },
   };
 };
