@@ -140,7 +140,9 @@ async function converged({ master, slaves }: Stage): Promise<number | null> {
 async function apart({ master, slaves }: Stage): Promise<readonly string[]> {
   const original = await master.account();
   const told = (name: string, account: Account | null): string =>
-    account === null ? `${name} does not answer` : `${name} is ${account.states.join(' and ')} at ${account.tip ?? 'nothing'}`;
+    account === null
+      ? `${name} does not answer`
+      : `${name} is ${account.states.join(' and ')} at ${account.tip ?? 'nothing'}`;
   const copies = await Promise.all(slaves.map(async (slave) => ({ slave, account: await slave.account() })));
   return [
     told('the original', original),
