@@ -164,7 +164,7 @@ async function main(): Promise<number> {
     .option('--even', 'draw evenly from the first kinds of faults, instead of swarms from all', false)
     .option('--keys', 'encrypt and sign datagrams in every seed; default: in every fifth')
     .option('--no-keys', 'in none')
-    .option('--until <guarantee>', 'stop at the first seed that breaks this one, G1 to G15')
+    .option('--until <guarantee>', 'stop at the first seed that breaks this one, G1 to G16')
     .option('--processes <count>', 'at once; default: one for each processor when there are many seeds', wholeNumber)
     .option('--json', 'print the result as JSON, coverage included', false)
     .option('--trace', 'print everything that happens', false)

@@ -208,6 +208,38 @@ export const scheduledMutations: readonly Mutation[] = [
     },
   },
   {
+    name: 'shown change written whenever a packet comes',
+    guarantee: 'G7',
+    edits: [
+      {
+        file: 'slave/service/slave-effects.ts',
+        find: 'const writeMs = before === null ? -Infinity : before.atMs + limits.afterShowingMs;',
+        replace: 'const writeMs = before === null ? -Infinity : before.atMs;',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'slave/service/slave-service.test.ts',
+      title: 'it is written when the rest is over, whatever brought the core there before',
+    },
+  },
+  {
+    name: 'clock that a reign before was asked for asked for ever',
+    guarantee: 'G16',
+    edits: [
+      {
+        file: 'slave/service/core/awaited-clock.ts',
+        find: 'if (this.#waiting?.isOver === false) this.#letGo();',
+        replace: '',
+      },
+    ],
+    caughtBy: {
+      kind: 'test',
+      file: 'slave/service/core/awaited-clock.test.ts',
+      title: 'is forgotten with its reign, and so is the clock that it asked for',
+    },
+  },
+  {
     name: 'leases of those who show it already waited out',
     guarantee: 'G16',
     edits: [

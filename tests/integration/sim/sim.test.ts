@@ -64,6 +64,11 @@ const regressions: readonly { readonly seed: number; readonly found: string; rea
     options: { ...campaignOptions(453), faults: defaultFaults, swarm: true },
   },
   {
+    seed: 38,
+    found: 'a slave that held nothing of a scheduled change, and whose machine had slept unnoticed before it',
+    options: { ...campaignOptions(38), faults: defaultFaults, swarm: true },
+  },
+  {
     seed: 449,
     found: 'a copy that showed the first change of all before its master did, and took itself for diverged',
     options: { ...campaignOptions(449), faults: defaultFaults, swarm: true },

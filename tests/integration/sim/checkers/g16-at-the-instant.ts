@@ -51,9 +51,9 @@ export const g16AtTheInstant: CheckerFactory = ({ leaseMs, takeOver, truth, nowM
     const oldestMs = Math.min(...groupTimes());
     const tip = shown.get(node) ?? null;
     for (const change of scheduled.values()) {
-      // Whoever isn't armed has its lease alone to go by, which outlives a sleep that goes unnoticed (G12).
-      const isArmed = armed?.version === change.tip.version;
-      const sleepMs = hasSlept && !isArmed ? leaseMs / 4 : 0;
+      // Whoever doesn't hold the change, armed or not, has its lease alone to go by, which outlives a sleep that goes unnoticed (G12).
+      const holdsIt = armed?.version === change.tip.version;
+      const sleepMs = hasSlept && !holdsIt ? leaseMs / 4 : 0;
       if (oldestMs <= change.activateAtMs + limits.maxClockErrorMs + sleepMs + roundingMs) continue;
       if (!truth.isCommitted(change.tip)) continue;
       judged('G16');
